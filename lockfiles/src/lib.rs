@@ -1,0 +1,1 @@
+//! Manifest, lockfile and resolvers of envbox.

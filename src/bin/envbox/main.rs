@@ -1,0 +1,2 @@
+//! The envbox command.
+fn main() {}
