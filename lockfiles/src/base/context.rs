@@ -1,0 +1,72 @@
+//! Everything ambient, gathered in one place.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use crate::base::{Event, RegistryName, Reporter, Silent};
+
+/// Whether the network may be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Network {
+    /// Registries are asked.
+    #[default]
+    Online,
+    /// What the store does not hold is an error.
+    Offline,
+}
+
+/// All that the library takes from its surroundings: it reads no environment, no clock and no
+/// home directory itself.
+#[derive(Clone)]
+pub struct Context {
+    /// The store's directory.
+    pub store: PathBuf,
+    /// Whether the network may be used.
+    pub network: Network,
+    /// Where the user says that registries lie, by the name the lock uses for them. What is not
+    /// listed lies at its default.
+    pub registries: BTreeMap<RegistryName, String>,
+    /// PEM files of certificate authorities to trust instead of the system's.
+    pub certificates: Option<PathBuf>,
+    /// The time of this call. Used to judge signatures and cut-off dates, never written to a file
+    /// that is hashed.
+    pub now: Timestamp,
+    /// How many downloads or unpackings run side by side.
+    pub jobs: usize,
+    /// Who is told of progress.
+    pub reporter: Arc<dyn Reporter>,
+}
+
+impl Context {
+    /// Returns a context for `store` at `now` with everything else at its default.
+    pub fn new(store: PathBuf, now: Timestamp) -> Self {
+        Self {
+            store,
+            network: Network::default(),
+            registries: BTreeMap::new(),
+            certificates: None,
+            now,
+            jobs: 4,
+            reporter: Arc::new(Silent),
+        }
+    }
+
+    /// Tells the reporter of `event`.
+    pub fn report(&self, event: Event) {
+        self.reporter.report(event);
+    }
+}
+
+impl fmt::Debug for Context {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Context")
+            .field("store", &self.store)
+            .field("network", &self.network)
+            .field("registries", &self.registries)
+            .finish_non_exhaustive()
+    }
+}

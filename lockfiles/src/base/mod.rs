@@ -1,0 +1,22 @@
+//! The vocabulary: digests, names, platforms, times, errors and events.
+//!
+//! Comes in: text. Goes out: values that are valid by construction. Does no I/O but for `fs`.
+//!
+//! **Invariant:** a value of one of these types is valid; text is checked in `FromStr` alone
+//! (`name::tests`, `digest::tests`).
+
+mod context;
+mod digest;
+mod event;
+pub mod fs;
+mod hint;
+mod name;
+mod platform;
+
+pub use context::{Context, Network};
+pub use digest::{Digest, Hasher, InvalidDigest};
+pub use event::{Event, Reporter, Silent};
+pub use fs::FsError;
+pub use hint::{Explain, Kind};
+pub use name::{DebianName, EnvironmentName, InvalidName, PythonName, RegistryName};
+pub use platform::{Platform, UnknownPlatform};

@@ -1,0 +1,8 @@
+//! `envbox.lock`.
+
+mod schema;
+
+pub use schema::{
+    Artifact, LockedArchive, LockedDebian, LockedInterpreter, LockedPackage, LockedSuite,
+    LockedWheel, Lockfile, Origin, Request,
+};

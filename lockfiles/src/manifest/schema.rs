@@ -1,0 +1,174 @@
+//! What `envbox.toml` can say.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use jiff::Timestamp;
+
+use crate::base::{DebianName, EnvironmentName, Platform, RegistryName};
+
+/// A well-formed manifest: names normalized, requirements read in, nothing resolved.
+///
+/// Made by [`Manifest::parse`](crate::manifest::Manifest::parse) alone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Manifest {
+    /// `[environment]`.
+    pub environment: Environment,
+    /// `[python]`.
+    pub python: Python,
+    /// `[debian]`.
+    pub debian: Debian,
+    /// `[sandbox]`.
+    pub sandbox: SandboxPolicy,
+}
+
+/// `[environment]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Environment {
+    /// `name`.
+    pub name: EnvironmentName,
+    /// `python`; none gives an environment without an interpreter.
+    pub python: Option<Interpreter>,
+    /// `platforms`, sorted and without repetition; by default `linux/amd64`.
+    pub platforms: Vec<Platform>,
+}
+
+/// The Python asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Interpreter {
+    /// `3.11` or `3.11.9`: the first two numbers, and the third where one is asked for.
+    pub version: PythonVersion,
+    /// Where it comes from; none lets `resolve` choose.
+    pub from: Option<InterpreterSource>,
+}
+
+/// A Python version as a manifest gives it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct PythonVersion {
+    /// The 3 of 3.11.9.
+    pub major: u8,
+    /// The 11 of 3.11.9.
+    pub minor: u8,
+    /// The 9 of 3.11.9, if given.
+    pub patch: Option<u8>,
+}
+
+impl std::fmt::Display for PythonVersion {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}.{}", self.major, self.minor)?;
+        self.patch.map_or(Ok(()), |patch| write!(f, ".{patch}"))
+    }
+}
+
+/// Who offers interpreters.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum InterpreterSource {
+    /// The Debian suite's own package.
+    Debian,
+    /// A python-build-standalone release.
+    Standalone,
+}
+
+/// `[python]`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Python {
+    /// `requirements` and all that `requirements-from` refers to, each a PEP 508 text in the
+    /// spelling of the PEP's `str()`, in the order given.
+    pub requirements: Vec<String>,
+    /// `constraints`: PEP 508 texts.
+    pub constraints: Vec<String>,
+    /// `overrides`: PEP 508 texts.
+    pub overrides: Vec<String>,
+    /// `exclude-newer`: files uploaded later are not there.
+    pub exclude_newer: Option<Timestamp>,
+    /// `prerelease`.
+    pub prerelease: Prerelease,
+    /// `index-url`: where the default registry (`pypi`) lies for this project.
+    pub index_url: Option<String>,
+    /// `extra-index-urls`: further registries, in order of preference.
+    pub extra_indexes: Vec<NamedUrl>,
+    /// `find-links`: directories or pages that list files.
+    pub find_links: Vec<NamedUrl>,
+    /// `no-build`: true takes wheels only.
+    pub no_build: bool,
+}
+
+/// A registry that the manifest adds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NamedUrl {
+    /// Its name in the lock; `extra-1`, `find-links-1`, … when the manifest gives none.
+    pub name: RegistryName,
+    /// Where it lies.
+    pub url: String,
+}
+
+/// Whether pre-releases are candidates (uv's policies of the same names).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Prerelease {
+    /// Never.
+    Disallow,
+    /// Always.
+    Allow,
+    /// When a package has nothing else.
+    IfNecessary,
+    /// When a requirement names one.
+    Explicit,
+    /// When a package has nothing else, or a requirement names one.
+    #[default]
+    IfNecessaryOrExplicit,
+}
+
+/// `[debian]`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Debian {
+    /// `suite`; none lets `resolve` choose by the Python version.
+    pub suite: Option<String>,
+    /// `snapshot`: the archive as of this time, `YYYYMMDDTHHMMSSZ`.
+    pub snapshot: Option<String>,
+    /// `packages` beyond the base.
+    pub packages: Vec<DebianName>,
+    /// `security`: whether the suite's security updates are taken; by default they are.
+    pub security: Option<bool>,
+    /// `mirror`: where the default registry (`debian`) lies for this project.
+    pub mirror: Option<String>,
+    /// `security-mirror`: where the registry `debian-security` lies for this project.
+    pub security_mirror: Option<String>,
+}
+
+/// `[sandbox]`, with defaults filled in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SandboxPolicy {
+    /// `hostname`.
+    pub hostname: String,
+    /// `epoch`: the time that files and `SOURCE_DATE_EPOCH` get.
+    pub epoch: Timestamp,
+    /// `seed`.
+    pub seed: u64,
+    /// `cpus`.
+    pub cpus: Option<u32>,
+    /// `network`.
+    pub network: StepNetwork,
+    /// `outputs`: paths below the project that the step is expected to write.
+    pub outputs: Vec<PathBuf>,
+    /// `env`: variables and their values.
+    pub env: BTreeMap<String, String>,
+    /// `pass-env`: names of variables taken from the caller.
+    pub pass_env: Vec<String>,
+}
+
+/// What network a step sees.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum StepNetwork {
+    /// Nothing outside the sandbox.
+    #[default]
+    None,
+    /// The sandbox's own loopback device.
+    Loopback,
+    /// The host's network.
+    Host,
+}

@@ -1,0 +1,1 @@
+//! HTTP: retries, offline mode, certificates. The only module that opens sockets itself.

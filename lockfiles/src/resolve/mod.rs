@@ -1,0 +1,1 @@
+//! A manifest and the registries to a lockfile.
