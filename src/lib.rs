@@ -1,3 +1,4 @@
 //! envbox.
 
+pub mod record;
 pub mod store;
