@@ -1,1 +1,3 @@
 //! envbox.
+
+pub mod store;

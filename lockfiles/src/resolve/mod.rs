@@ -1,1 +1,9 @@
 //! A manifest and the registries to a lockfile.
+//!
+//! Comes in: a [`Manifest`](crate::manifest::Manifest), perhaps the lockfile it had before.
+//! Goes out: a [`Lockfile`](crate::lock::Lockfile) that answers the manifest.
+
+pub mod python;
+mod upgrade;
+
+pub use upgrade::Upgrade;

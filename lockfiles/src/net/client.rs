@@ -1,0 +1,331 @@
+//! Requests with patience.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use reqwest::header::{ACCEPT_ENCODING, CONTENT_RANGE, ETAG, IF_NONE_MATCH, RANGE, RETRY_AFTER};
+use reqwest::{Certificate, RequestBuilder, Response, StatusCode};
+use tokio::sync::OnceCell;
+use url::Url;
+
+use crate::base::{Context, Network, fs};
+use crate::net::body::{Body, Stream};
+use crate::net::{NetError, shown};
+
+/// How patient a client is.
+#[derive(Debug, Clone)]
+pub struct ClientOptions {
+    /// How often a request is made before its failure is final.
+    pub attempts: u32,
+    /// The wait before the second attempt; each one after it is five times as long.
+    pub first_wait: Duration,
+    /// The longest wait between two attempts. A registry that asks for more is not waited for.
+    pub longest_wait: Duration,
+    /// How long making a connection may take.
+    pub connect_timeout: Duration,
+    /// How long a connection may be silent.
+    pub idle_timeout: Duration,
+    /// Whether the proxies of the environment are used.
+    pub system_proxies: bool,
+}
+
+impl Default for ClientOptions {
+    fn default() -> Self {
+        Self {
+            attempts: 4,
+            // 0.1 + 0.5 + 2.5 s: outlives the restart of a server behind a balancer, and a user
+            // who mistyped a host name does not wait long.
+            first_wait: Duration::from_millis(100),
+            longest_wait: Duration::from_secs(20),
+            connect_timeout: Duration::from_secs(10),
+            idle_timeout: Duration::from_secs(30),
+            system_proxies: true,
+        }
+    }
+}
+
+/// Makes requests; cheap to clone.
+#[derive(Clone)]
+pub struct Client {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    network: Network,
+    options: ClientOptions,
+    certificates: Option<Certificates>,
+    /// Made at the first request: reading the system's certificates takes tens of milliseconds,
+    /// and most calls find everything in the store.
+    http: OnceCell<reqwest::Client>,
+}
+
+struct Certificates {
+    path: std::path::PathBuf,
+    pem: Vec<u8>,
+}
+
+/// The answer to a conditional request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Conditional {
+    /// What the caller has is still current.
+    Unchanged,
+    /// There is something new.
+    Changed {
+        /// All of it.
+        body: Vec<u8>,
+        /// What to give to the next conditional request.
+        etag: Option<String>,
+    },
+}
+
+impl Client {
+    /// Returns a client with the usual patience.
+    ///
+    /// # Errors
+    /// Returns [`NetError::File`] when the file of certificate authorities cannot be read.
+    pub fn new(context: &Context) -> Result<Self, NetError> {
+        Self::with_options(context, ClientOptions::default())
+    }
+
+    /// Returns a client with the patience given.
+    ///
+    /// # Errors
+    /// As [`Client::new`].
+    pub fn with_options(context: &Context, options: ClientOptions) -> Result<Self, NetError> {
+        let certificates = match &context.certificates {
+            None => None,
+            Some(path) => Some(Certificates {
+                pem: fs::read(path)?,
+                path: path.clone(),
+            }),
+        };
+        Ok(Self {
+            shared: Arc::new(Shared {
+                network: context.network,
+                options,
+                certificates,
+                http: OnceCell::new(),
+            }),
+        })
+    }
+
+    /// Returns the whole body at `url`.
+    ///
+    /// # Errors
+    /// Returns [`NetError::TooLarge`] when it has more than `limit` bytes, or why it did not come.
+    pub async fn get(&self, url: &Url, limit: u64) -> Result<Vec<u8>, NetError> {
+        match self.get_if_changed(url, limit, None).await? {
+            Conditional::Changed { body, .. } => Ok(body),
+            // Only an answer of 304 to a request without a condition gets here.
+            Conditional::Unchanged => Err(NetError::Status {
+                url: shown(url),
+                status: StatusCode::NOT_MODIFIED.as_u16(),
+                retry_after: None,
+            }),
+        }
+    }
+
+    /// Returns the whole body at `url` unless it is still what `etag` stands for.
+    ///
+    /// # Errors
+    /// As [`Client::get`].
+    pub async fn get_if_changed(
+        &self,
+        url: &Url,
+        limit: u64,
+        etag: Option<&str>,
+    ) -> Result<Conditional, NetError> {
+        let mut backoff = self.backoff();
+        loop {
+            match self.attempt_whole(url, limit, etag).await {
+                Ok(answer) => return Ok(answer),
+                Err(error) => backoff.pause(error).await?,
+            }
+        }
+    }
+
+    /// Opens `url` from byte `offset` on. What breaks off is taken up again where it ended.
+    ///
+    /// # Errors
+    /// Returns [`NetError::Range`] when there are not that many bytes, or why nothing came.
+    pub async fn open(&self, url: &Url, offset: u64) -> Result<Body, NetError> {
+        let mut backoff = self.backoff();
+        loop {
+            match self.stream(url, offset).await {
+                Ok(stream) => return Ok(Body::new(self.clone(), url.clone(), offset, stream)),
+                Err(error) => backoff.pause(error).await?,
+            }
+        }
+    }
+
+    /// Opens `url` once. The stream may begin before `offset` when the server ignores ranges.
+    pub(super) async fn stream(&self, url: &Url, offset: u64) -> Result<Stream, NetError> {
+        if url.scheme() == "file" {
+            return Stream::of_file(url, offset).await;
+        }
+        let mut request = self.request(url).await?;
+        if offset > 0 {
+            request = request.header(RANGE, format!("bytes={offset}-"));
+        }
+        let no_such_part = || NetError::Range {
+            url: shown(url),
+            offset,
+        };
+        let response = match send(url, request).await {
+            Err(NetError::Status { status: 416, .. }) => return Err(no_such_part()),
+            other => other?,
+        };
+        if response.status() != StatusCode::PARTIAL_CONTENT {
+            return Ok(Stream::of_response(response, 0));
+        }
+        match content_range(&response) {
+            Some(start) if start == offset => Ok(Stream::of_response(response, offset)),
+            _ => Err(no_such_part()),
+        }
+    }
+
+    pub(super) fn backoff(&self) -> Backoff {
+        Backoff {
+            options: self.shared.options.clone(),
+            failures: 0,
+        }
+    }
+
+    async fn attempt_whole(
+        &self,
+        url: &Url,
+        limit: u64,
+        etag: Option<&str>,
+    ) -> Result<Conditional, NetError> {
+        let mut stream = if url.scheme() == "file" {
+            Stream::of_file(url, 0).await?
+        } else {
+            let mut request = self.request(url).await?;
+            if let Some(etag) = etag {
+                request = request.header(IF_NONE_MATCH, etag);
+            }
+            let response = send(url, request).await?;
+            if response.status() == StatusCode::NOT_MODIFIED {
+                return Ok(Conditional::Unchanged);
+            }
+            Stream::of_response(response, 0)
+        };
+        let etag = stream.etag.clone();
+        let body = stream.collect(url, limit).await?;
+        Ok(Conditional::Changed { body, etag })
+    }
+
+    async fn request(&self, url: &Url) -> Result<RequestBuilder, NetError> {
+        if !matches!(url.scheme(), "http" | "https") {
+            return Err(NetError::Scheme { url: shown(url) });
+        }
+        if self.shared.network == Network::Offline {
+            return Err(NetError::Offline { url: shown(url) });
+        }
+        let http = self
+            .shared
+            .http
+            .get_or_try_init(|| async { self.shared.connect() })
+            .await?;
+        // Bytes are hashed and resumed as stored, so no coding may be put around them.
+        Ok(http.get(url.clone()).header(ACCEPT_ENCODING, "identity"))
+    }
+}
+
+impl Shared {
+    fn connect(&self) -> Result<reqwest::Client, NetError> {
+        let options = &self.options;
+        let mut builder = reqwest::Client::builder()
+            .user_agent(concat!("envbox/", env!("CARGO_PKG_VERSION")))
+            .connect_timeout(options.connect_timeout)
+            .read_timeout(options.idle_timeout)
+            // Other crates of this program may switch these on for the whole graph.
+            .no_gzip()
+            .no_brotli()
+            .no_zstd()
+            .no_deflate();
+        if !options.system_proxies {
+            builder = builder.no_proxy();
+        }
+        if let Some(Certificates { path, pem }) = &self.certificates {
+            let bundle =
+                Certificate::from_pem_bundle(pem).map_err(|source| NetError::Certificates {
+                    path: path.clone(),
+                    source,
+                })?;
+            builder = builder.tls_certs_only(bundle);
+        }
+        builder.build().map_err(|source| NetError::Setup { source })
+    }
+}
+
+/// Sends `request`; every answer but success and `304` is an error.
+async fn send(url: &Url, request: RequestBuilder) -> Result<Response, NetError> {
+    let response = request
+        .send()
+        .await
+        .map_err(|error| NetError::of_request(url, error))?;
+    let status = response.status();
+    let url = || shown(url);
+    match status {
+        _ if status.is_success() || status == StatusCode::NOT_MODIFIED => Ok(response),
+        StatusCode::NOT_FOUND | StatusCode::GONE => Err(NetError::NotFound { url: url() }),
+        _ => Err(NetError::Status {
+            url: url(),
+            status: status.as_u16(),
+            // The other form, a date, would need the clock; the usual wait serves as well.
+            retry_after: header(&response, RETRY_AFTER).and_then(|text| text.parse().ok()),
+        }),
+    }
+}
+
+/// Returns the first byte that a `206` holds.
+fn content_range(response: &Response) -> Option<u64> {
+    let text = header(response, CONTENT_RANGE)?;
+    let (start, _) = text.strip_prefix("bytes ")?.split_once('-')?;
+    start.trim().parse().ok()
+}
+
+pub(super) fn etag(response: &Response) -> Option<String> {
+    header(response, ETAG).map(str::to_owned)
+}
+
+fn header(response: &Response, name: reqwest::header::HeaderName) -> Option<&str> {
+    response.headers().get(name)?.to_str().ok()
+}
+
+/// Counts failures and waits between attempts.
+pub(super) struct Backoff {
+    options: ClientOptions,
+    failures: u32,
+}
+
+impl Backoff {
+    /// Waits before the next attempt, or returns `error` when there is none.
+    pub(super) async fn pause(&mut self, error: NetError) -> Result<(), NetError> {
+        self.failures += 1;
+        if !error.is_transient() || self.failures >= self.options.attempts {
+            return Err(error);
+        }
+        let longest = self.options.longest_wait;
+        let mut wait = self.options.first_wait * 5u32.saturating_pow(self.failures - 1);
+        if let NetError::Status {
+            retry_after: Some(seconds),
+            ..
+        } = &error
+        {
+            let asked = Duration::from_secs(*seconds);
+            if asked > longest {
+                return Err(error);
+            }
+            wait = wait.max(asked);
+        }
+        tokio::time::sleep(wait.min(longest)).await;
+        Ok(())
+    }
+
+    /// Forgets earlier failures because the work went on.
+    pub(super) fn reset(&mut self) {
+        self.failures = 0;
+    }
+}

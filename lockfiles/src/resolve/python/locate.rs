@@ -1,0 +1,185 @@
+//! A locked wheel to the URL it lies at today.
+
+use std::path::PathBuf;
+
+use url::Url;
+use uv_client::{MetadataFormat, VersionFiles};
+use uv_distribution_filename::{DistFilename, WheelFilename};
+use uv_distribution_types::{File, IndexCapabilities, IndexFormat, IndexMetadataRef};
+use uv_normalize::PackageName;
+
+use crate::base::{Context, Digest, PythonName, RegistryName, fs};
+use crate::resolve::python::indexes::Indexes;
+use crate::resolve::python::session::{Patience, Session};
+use crate::resolve::python::solve::package_name;
+use crate::resolve::python::{PythonError, failure};
+
+/// Returns where `registry` offers the wheel `file` of `project`.
+///
+/// Looks first at what the last lock or search on this host found, which needs no query. The URL
+/// is a hint: its bytes are the wheel only if their digest is the lock's. When they cannot be
+/// fetched, ask [`locate_wheel_afresh`].
+///
+/// # Errors
+/// Returns [`PythonError::WheelGone`] when the registry does not list the file, and as
+/// [`resolve_python`](crate::resolve::python::resolve_python) does when it cannot be asked.
+pub async fn locate_wheel(
+    context: &Context,
+    registry: &RegistryName,
+    project: &PythonName,
+    file: &str,
+) -> Result<Url, PythonError> {
+    let indexes = Indexes::only(context, registry)?;
+    match recall(context, &indexes, registry, file) {
+        Some(url) => Ok(url),
+        None => search(context, indexes, registry, project, file).await,
+    }
+}
+
+/// Does as [`locate_wheel`] does, but always asks the registry.
+///
+/// # Errors
+/// As [`locate_wheel`].
+pub async fn locate_wheel_afresh(
+    context: &Context,
+    registry: &RegistryName,
+    project: &PythonName,
+    file: &str,
+) -> Result<Url, PythonError> {
+    let indexes = Indexes::only(context, registry)?;
+    search(context, indexes, registry, project, file).await
+}
+
+async fn search(
+    context: &Context,
+    indexes: Indexes,
+    registry: &RegistryName,
+    project: &PythonName,
+    file: &str,
+) -> Result<Url, PythonError> {
+    let session = Session::open(context, indexes, Patience::default()).await?;
+    let files = files(&session, &package_name(project.as_str())).await?;
+    let found = files
+        .into_iter()
+        .find(|(_, found)| *found.filename == *file);
+    let url = found.and_then(|(_, file)| file.url.to_url().ok());
+    let url = url.map(Url::from).ok_or_else(|| PythonError::WheelGone {
+        registry: registry.clone(),
+        project: project.clone(),
+        file: file.to_owned(),
+    })?;
+    remember(context, &session, registry, file, &url);
+    Ok(url)
+}
+
+/// Returns the wheels of `project` in all indexes of `session`.
+pub(super) async fn files(
+    session: &Session,
+    project: &PackageName,
+) -> Result<Vec<(WheelFilename, File)>, PythonError> {
+    let mut wheels = Vec::new();
+    for index in session.indexes.locations.indexes() {
+        let metadata = IndexMetadataRef {
+            url: index.url(),
+            format: IndexFormat::Simple,
+        };
+        let capabilities = IndexCapabilities::default();
+        let (client, requests) = (&session.client, &session.requests);
+        let details = client.simple_detail(project, Some(metadata), &capabilities, requests);
+        match details.await {
+            Ok(details) => {
+                for (_, metadata) in details {
+                    collect(metadata, project, &mut wheels);
+                }
+            }
+            Err(error) if is_absence(error.kind()) => {}
+            Err(error) => return Err(failure::client(&error, &session.indexes)),
+        }
+    }
+    // A lock does not tell indexes from find-links, so a registry that has no page for the
+    // project is read as a list of files.
+    if wheels.is_empty() {
+        let (client, requests) = (&session.client, &session.requests);
+        let entries = client.find_links_entries(project, requests).await;
+        let entries = entries.map_err(|error| failure::client(&error, &session.indexes))?;
+        collect(MetadataFormat::Flat(entries), project, &mut wheels);
+    }
+    Ok(wheels)
+}
+
+fn is_absence(kind: &uv_client::ErrorKind) -> bool {
+    matches!(
+        kind,
+        uv_client::ErrorKind::RemotePackageNotFound(_)
+            | uv_client::ErrorKind::LocalPackageNotFound(_)
+            | uv_client::ErrorKind::LocalIndexNotFound(_)
+    )
+}
+
+fn collect(
+    metadata: MetadataFormat,
+    project: &PackageName,
+    wheels: &mut Vec<(WheelFilename, File)>,
+) {
+    let mut add = |name, file| {
+        if let DistFilename::WheelFilename(wheel) = name {
+            wheels.push((wheel, file));
+        }
+    };
+    match metadata {
+        MetadataFormat::Simple(archive) => {
+            for version in archive.iter() {
+                let files = rkyv::deserialize::<VersionFiles, rkyv::rancor::Error>(&version.files);
+                let files = files.expect("uv checked the archive when it read it");
+                files.all(project).for_each(|(name, file)| add(name, file));
+            }
+        }
+        MetadataFormat::Flat(entries) => {
+            for (name, file, _) in entries.into_iter().map(|entry| entry.into_parts()) {
+                add(name, file);
+            }
+        }
+    }
+}
+
+/// Notes where a wheel lies. Failure to write is nothing: the note only spares a query.
+pub(super) fn remember(
+    context: &Context,
+    session: &Session,
+    registry: &RegistryName,
+    file: &str,
+    url: &Url,
+) {
+    // A password does not belong into a file that nobody thinks of as secret.
+    let open = url.username().is_empty() && url.password().is_none();
+    if let Some(path) = note(context, &session.indexes, registry, file).filter(|_| open)
+        && let Some(directory) = path.parent()
+        && fs::create_dir_all(directory).is_ok()
+    {
+        drop(std::fs::write(&path, format!("{url}\n")));
+    }
+}
+
+fn recall(
+    context: &Context,
+    indexes: &Indexes,
+    registry: &RegistryName,
+    file: &str,
+) -> Option<Url> {
+    let text = std::fs::read_to_string(note(context, indexes, registry, file)?).ok()?;
+    // Without its line end a note is half-written, and may still be a URL, of something else.
+    Url::parse(text.strip_suffix('\n')?).ok()
+}
+
+/// The registry's location is part of the name: when a user configures another mirror, notes that
+/// lead to the old one are not followed.
+fn note(
+    context: &Context,
+    indexes: &Indexes,
+    registry: &RegistryName,
+    file: &str,
+) -> Option<PathBuf> {
+    let location = indexes.url(registry)?.without_credentials();
+    let name = Digest::of(format!("{location}\n{file}").as_bytes()).hex();
+    Some(context.store.join("index").join("urls").join(name))
+}

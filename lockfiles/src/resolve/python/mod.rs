@@ -1,0 +1,35 @@
+//! Python requirements to wheels, by uv's resolver.
+//!
+//! Comes in: `[python]` of the manifest, the whole Python version, the platform and its C library.
+//! Goes out: one [`LockedWheel`](crate::lock::LockedWheel) for each distribution. No Python is run
+//! and none needs to be installed: the marker environment and the wheel tags are made by hand for
+//! the target.
+//!
+//! Kept in the store below `index/`: `uv/`, uv's cache of index pages and wheel metadata, and
+//! `urls/`, where wheels were seen last (a hint that spares an index query, never trusted).
+//!
+//! **Invariant:** nothing is built and no Python is run (`tests::missing`).
+//! **Invariant:** the same index contents give the same wheels, wherever the index lies
+//! (`tests::indexes::two_mirrors_give_the_same_wheels`).
+//! **Invariant:** a wheel is locked by size and SHA-256 also when its index gives neither
+//! (`tests::indexes::what_an_index_leaves_out_is_computed`).
+
+mod builds;
+mod error;
+mod failure;
+mod indexes;
+mod locate;
+mod missing;
+mod requirements;
+mod session;
+mod solve;
+mod target;
+mod text;
+mod wheels;
+
+#[cfg(test)]
+mod tests;
+
+pub use error::{Explanation, MissingWheel, PythonError, RegistryFailure, Unsupported};
+pub use locate::{locate_wheel, locate_wheel_afresh};
+pub use solve::{PythonRequest, resolve_python};

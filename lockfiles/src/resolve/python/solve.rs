@@ -1,0 +1,254 @@
+//! One resolution for one platform.
+
+use uv_client::FlatIndexClient;
+use uv_configuration::{Constraints, Excludes, Overrides};
+use uv_distribution::DistributionDatabase;
+use uv_distribution_types::{Index, Resolution};
+use uv_normalize::PackageName;
+use uv_pypi_types::Conflicts;
+use uv_requirements::LookaheadResolver;
+use uv_requirements_txt::{RequirementEntry, RequirementsTxtRequirement};
+use uv_resolver::{
+    ExcludeNewer, Exclusions, FlatIndex, InMemoryIndex, Manifest, Options, OptionsBuilder,
+    Preference, Preferences, PrereleaseMode, Resolver,
+};
+use uv_types::{BuildContext as _, EmptyInstalledPackages, HashStrategy};
+
+use crate::base::{Context, Platform};
+use crate::lock::LockedWheel;
+use crate::manifest::{Prerelease, Python};
+use crate::resolve::Upgrade;
+use crate::resolve::python::PythonError;
+use crate::resolve::python::builds::{Candidates, NoBuilds};
+use crate::resolve::python::indexes::Indexes;
+use crate::resolve::python::requirements::Asked;
+use crate::resolve::python::session::{Patience, Session};
+use crate::resolve::python::target::Target;
+use crate::resolve::python::{failure, missing, wheels};
+
+/// What is to be resolved, and for what.
+#[derive(Debug, Clone, Copy)]
+pub struct PythonRequest<'a> {
+    /// `[python]` of the manifest.
+    pub python: &'a Python,
+    /// The interpreter's whole version: `3.11.2`.
+    pub python_version: &'a str,
+    /// The platform.
+    pub platform: Platform,
+    /// The version of the base's C library.
+    pub glibc: (u16, u16),
+    /// The wheels of the old lock.
+    pub previous: &'a [LockedWheel],
+    /// Which of them may move although they still fit.
+    pub upgrade: &'a Upgrade,
+}
+
+/// Resolves the requirements for one platform, taking wheels only.
+///
+/// The wheels are sorted by name and all bear the one platform. uv's rules decide what is chosen;
+/// versions of the old lock are kept where they fit.
+///
+/// # Errors
+/// Returns [`PythonError`]; its `Explain` tells whose turn it is.
+pub async fn resolve_python(
+    context: &Context,
+    request: PythonRequest<'_>,
+) -> Result<Vec<LockedWheel>, PythonError> {
+    resolve_patiently(context, request, Patience::default()).await
+}
+
+pub(super) async fn resolve_patiently(
+    context: &Context,
+    request: PythonRequest<'_>,
+    patience: Patience,
+) -> Result<Vec<LockedWheel>, PythonError> {
+    let asked = Asked::of(request.python)?;
+    if asked.requirements.is_empty() {
+        return Ok(Vec::new());
+    }
+    let target = Target::new(request.python_version, request.platform, request.glibc)?;
+    let indexes = Indexes::of(context, request.python)?;
+    let session = Session::open(context, indexes, patience).await?;
+    let problem = Problem::new(request, &asked, &target)?;
+    match problem.solve(&session).await {
+        Ok(resolution) => wheels::locked(context, &session, request, &resolution).await,
+        Err(error @ PythonError::NoSolution { .. }) => {
+            Err(missing::explain(&session, &problem, error).await)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Everything about a resolution but where it is looked up.
+pub(super) struct Problem<'a> {
+    pub(super) request: PythonRequest<'a>,
+    pub(super) target: &'a Target,
+    asked: &'a Asked,
+    constraints: Constraints,
+    overrides: Overrides,
+    preferences: Preferences,
+}
+
+impl<'a> Problem<'a> {
+    fn new(
+        request: PythonRequest<'a>,
+        asked: &'a Asked,
+        target: &'a Target,
+    ) -> Result<Self, PythonError> {
+        Ok(Self {
+            request,
+            target,
+            asked,
+            constraints: Constraints::from_requirements(asked.constraints.iter().cloned()),
+            overrides: Overrides::from_requirements(asked.overrides.clone()),
+            preferences: preferences(request, target)?,
+        })
+    }
+
+    async fn solve(&self, session: &Session) -> Result<Resolution, PythonError> {
+        let locations = &session.indexes.locations;
+        let context = NoBuilds::new(&session.cache, locations, Candidates::Wheels);
+        let flat = self.flat_index(session, &context).await?;
+        let index = InMemoryIndex::default();
+        let manifest = self.manifest(session, &context, &index).await?;
+        let resolver = Resolver::new(
+            manifest,
+            self.options(&context),
+            &self.target.python,
+            self.target.environment(),
+            &self.target.markers,
+            Conflicts::empty(),
+            Some(&self.target.tags),
+            &flat,
+            &index,
+            &HashStrategy::None,
+            &context,
+            EmptyInstalledPackages,
+            database(session, &context),
+        );
+        let platform = self.request.platform;
+        let failed = |error| failure::resolution(error, &session.indexes, platform);
+        // Boxed: uv's futures are tens of kilobytes, too much for a stack of several.
+        let output = Box::pin(resolver.map_err(failed)?.resolve()).await;
+        Ok(Resolution::from(output.map_err(failed)?))
+    }
+
+    /// Returns the files of the find-links.
+    pub(super) async fn flat_index(
+        &self,
+        session: &Session,
+        context: &NoBuilds,
+    ) -> Result<FlatIndex, PythonError> {
+        let client = &session.client;
+        let client = FlatIndexClient::new(
+            client.cached_client(),
+            client.connectivity(),
+            &session.cache,
+        );
+        let urls = session.indexes.locations.flat_indexes().map(Index::url);
+        let entries = client.fetch_all(urls).await;
+        let entries = entries.map_err(|error| failure::links(&error, &session.indexes))?;
+        let (tags, options) = (&self.target.tags, context.build_options());
+        Ok(FlatIndex::from_entries(
+            entries,
+            Some(tags),
+            &HashStrategy::None,
+            options,
+        ))
+    }
+
+    /// Returns the requirements in uv's form, with those that direct URLs bring in.
+    pub(super) async fn manifest(
+        &self,
+        session: &Session,
+        context: &NoBuilds,
+        index: &InMemoryIndex,
+    ) -> Result<Manifest, PythonError> {
+        let excludes = Excludes::default();
+        let lookahead = LookaheadResolver::new(
+            &self.asked.requirements,
+            &self.constraints,
+            &self.overrides,
+            &excludes,
+            &HashStrategy::None,
+            index,
+            database(session, context),
+        );
+        let lookahead = Box::pin(lookahead.resolve(&self.target.environment())).await;
+        let (lookaheads, _) = lookahead
+            .map_err(|error| failure::lookahead(error, &session.indexes, self.request.platform))?;
+        Ok(Manifest::new(
+            self.asked.requirements.clone(),
+            self.constraints.clone(),
+            self.overrides.clone(),
+            excludes,
+            self.preferences.clone(),
+            None,
+            std::collections::BTreeSet::new(),
+            Exclusions::default(),
+            lookaheads,
+        ))
+    }
+
+    pub(super) fn options(&self, context: &NoBuilds) -> Options {
+        let python = self.request.python;
+        let exclude_newer = python
+            .exclude_newer
+            .map(|cutoff| ExcludeNewer::global(cutoff.into()));
+        OptionsBuilder::new()
+            .prerelease(prerelease(python.prerelease))
+            .exclude_newer(exclude_newer.unwrap_or_default())
+            .build_options(context.build_options().clone())
+            .build()
+    }
+}
+
+pub(super) fn database<'a>(
+    session: &'a Session,
+    context: &'a NoBuilds,
+) -> DistributionDatabase<'a, NoBuilds> {
+    DistributionDatabase::new(&session.client, context, session.requests.clone())
+}
+
+fn prerelease(policy: Prerelease) -> uv_resolver::Prerelease {
+    let global = match policy {
+        Prerelease::Disallow => PrereleaseMode::Disallow,
+        Prerelease::Allow => PrereleaseMode::Allow,
+        // uv made these two one: a package that has nothing else, or is asked for by a
+        // pre-release, gets one.
+        Prerelease::IfNecessary | Prerelease::IfNecessaryOrExplicit => PrereleaseMode::IfNecessary,
+        Prerelease::Explicit => PrereleaseMode::Explicit,
+    };
+    uv_resolver::Prerelease {
+        global,
+        ..uv_resolver::Prerelease::default()
+    }
+}
+
+/// Returns the versions of the old lock that are to be kept, in the form of a pinned
+/// requirements file: the only one uv takes from outside.
+fn preferences(request: PythonRequest<'_>, target: &Target) -> Result<Preferences, PythonError> {
+    let mut kept = Vec::new();
+    for wheel in request.previous {
+        if request.upgrade.includes(wheel.name.as_str()) {
+            continue;
+        }
+        let pin = format!("{}=={}", wheel.name, wheel.version);
+        let requirement = pin.parse().map_err(|source| PythonError::Requirement {
+            list: "the lock",
+            text: pin.clone(),
+            source: Box::new(source),
+        })?;
+        let entry = RequirementEntry {
+            requirement: RequirementsTxtRequirement::Named(requirement),
+            hashes: Vec::new(),
+        };
+        kept.extend(Preference::from_entry(entry).ok().flatten());
+    }
+    Ok(Preferences::from_iter(kept, &target.environment()))
+}
+
+/// Returns uv's form of a name.
+pub(super) fn package_name(name: &str) -> PackageName {
+    PackageName::from_owned(name.to_owned()).expect("a normalized name is valid for uv too")
+}
