@@ -12,7 +12,7 @@ pub struct ManifestError {
     /// The file.
     pub file: PathBuf,
     /// Where in the file, when it is a place.
-    pub place: Option<Place>,
+    pub place: Option<Box<Place>>,
     /// What is wrong.
     pub problem: Problem,
 }
@@ -136,7 +136,7 @@ impl ManifestError {
     pub(super) fn at(file: &Path, text: &str, span: Range<usize>, problem: Problem) -> Self {
         Self {
             file: file.to_path_buf(),
-            place: Some(Place::of(text, span)),
+            place: Some(Box::new(Place::of(text, span))),
             problem,
         }
     }
