@@ -23,6 +23,8 @@ use std::thread;
 pub enum Answer {
     /// Sends the bytes, or the part asked for.
     Bytes(Vec<u8>),
+    /// Sends the bytes under this `Content-Type`.
+    Typed(Vec<u8>, &'static str),
     /// Sends all the bytes, whatever part was asked for.
     IgnoringRange(Vec<u8>),
     /// Sends the bytes with this `ETag`, or `304` to who has it.
@@ -231,6 +233,10 @@ fn respond(stream: &TcpStream, request: &Request, answer: Answer) -> std::io::Re
             let (status, start, headers) = part(&bytes);
             let rest = &bytes[start..];
             send(stream, status, &headers, Some(rest.len()), rest)
+        }
+        Answer::Typed(bytes, kind) => {
+            let headers = [("Content-Type", kind.to_owned())];
+            send(stream, 200, &headers, Some(bytes.len()), &bytes)
         }
         Answer::IgnoringRange(bytes) => send(stream, 200, &[], Some(bytes.len()), &bytes),
         Answer::Tagged(bytes, etag) => {

@@ -16,7 +16,7 @@ mod error;
 mod registries;
 mod runtime;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use body::Body;
 pub use client::{Client, ClientOptions, Conditional};

@@ -1,7 +1,7 @@
 //! The client against a server that misbehaves on purpose.
 
 #[path = "../../../tests/support/http.rs"]
-mod http;
+pub(crate) mod http;
 
 use std::time::Duration;
 

@@ -97,6 +97,14 @@ pub enum PythonError {
         #[source]
         source: Source,
     },
+    /// A registry's location on this machine is missing.
+    #[error("the registry `{registry}` is at `{}`, which is no directory", path.display())]
+    NoDirectory {
+        /// The registry.
+        registry: RegistryName,
+        /// Where it should be.
+        path: PathBuf,
+    },
     /// A lock names a registry that has no location.
     #[error("the registry `{registry}` has no location")]
     Unconfigured {
@@ -290,6 +298,7 @@ impl Explain for PythonError {
             | Self::Requirement { .. }
             | Self::Unsupported { .. }
             | Self::Location { .. }
+            | Self::NoDirectory { .. }
             | Self::Unconfigured { .. } => Kind::User,
             Self::Offline { .. } | Self::Registry { .. } | Self::WheelGone { .. } => Kind::Network,
             Self::DigestMismatch { .. } => Kind::Integrity,
@@ -308,7 +317,9 @@ impl Explain for PythonError {
             Self::Unsupported { .. } => vec![
                 "build a wheel of it, and list the wheel's directory in `find-links`".to_owned(),
             ],
-            Self::Location { registry, .. } | Self::Unconfigured { registry } => {
+            Self::Location { registry, .. }
+            | Self::NoDirectory { registry, .. }
+            | Self::Unconfigured { registry } => {
                 vec![format!("say where the registry `{registry}` lies")]
             }
             Self::WheelGone { .. } => vec![
@@ -331,7 +342,7 @@ fn missing_hints(packages: &[MissingWheel]) -> Vec<String> {
         })
         .collect();
     hints.push(
-        "build wheels of the others, and list the directory that holds them in `find-links`"
+        "build the missing wheels, and list the directory that holds them in `find-links`"
             .to_owned(),
     );
     hints

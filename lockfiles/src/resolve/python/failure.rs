@@ -72,9 +72,14 @@ fn other(error: &dyn Error, platform: Platform) -> PythonError {
 fn no_solution(error: &NoSolutionError, indexes: &Indexes, platform: Platform) -> PythonError {
     let explanation = Explanation::of(error);
     let hints = uv_errors::Hint::hints(error).into_iter();
-    let mut hints: Vec<_> = hints.map(|hint| text::hint(&hint)).collect();
+    let mut hints: Vec<_> = hints
+        .map(|hint| indexes.with_names(&text::hint(&hint)))
+        .collect();
     if hints.iter().any(|hint| hint.starts_with(OFFLINE_HINT)) {
         return PythonError::Offline { explanation };
+    }
+    if let Some(error) = refused(&hints, &explanation, indexes) {
+        return error;
     }
     if explanation.text.contains(NOT_FOUND) {
         let names: Vec<_> = indexes.names().map(|name| format!("`{name}`")).collect();
@@ -88,6 +93,27 @@ fn no_solution(error: &NoSolutionError, indexes: &Indexes, platform: Platform) -
         explanation,
         hints,
     }
+}
+
+/// A registry that wants credentials looks to uv like one that lacks the project, with a hint.
+fn refused(hints: &[String], explanation: &Explanation, indexes: &Indexes) -> Option<PythonError> {
+    let (status, hint) = [401, 403].into_iter().find_map(|status| {
+        let status_text = format!("{status} ");
+        let hint = hints
+            .iter()
+            .find(|hint| hint.starts_with("An index") && hint.contains(status_text.as_str()))?;
+        Some((status, hint))
+    })?;
+    let registry = indexes
+        .names()
+        .find(|name| hint.contains(&format!("`{name}`")));
+    let (before, _) = explanation.text.split_once(NOT_FOUND)?;
+    Some(PythonError::Registry {
+        registry: registry.cloned(),
+        item: before.split_whitespace().next_back()?.to_owned(),
+        failure: RegistryFailure::Status(status),
+        source: explanation.clone(),
+    })
 }
 
 /// Names the registry and the item from the URL that failed: uv's error holds nothing else.

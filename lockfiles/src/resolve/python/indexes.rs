@@ -42,6 +42,10 @@ impl Indexes {
         let links = python.find_links.iter().map(|links| named(context, links));
         let links = links.collect::<Result<Vec<_>, _>>()?;
 
+        // Of a directory that is not there uv only says that it lacks the first project.
+        for (url, name) in extra.iter().chain([&default]) {
+            require_directory(url, name)?;
+        }
         let mut simple = Vec::new();
         for (url, _) in &extra {
             simple.push(Index::from_extra_index_url(url.clone()));
@@ -107,6 +111,15 @@ impl Indexes {
         })
     }
 
+    /// Returns `text` with names of registries in place of their locations.
+    pub(super) fn with_names(&self, text: &str) -> String {
+        self.names
+            .iter()
+            .fold(text.to_owned(), |text, (url, name)| {
+                text.replace(url.without_credentials().as_str(), &format!("`{name}`"))
+            })
+    }
+
     /// Returns the names of all registries in the order they are asked.
     pub(super) fn names(&self) -> impl Iterator<Item = &RegistryName> {
         self.names.iter().map(|(_, name)| name)
@@ -122,6 +135,16 @@ fn default_name() -> RegistryName {
 fn named(context: &Context, index: &NamedUrl) -> Result<(IndexUrl, RegistryName), PythonError> {
     let url = context.registries.get(&index.name).unwrap_or(&index.url);
     Ok((index_url(&index.name, url)?, index.name.clone()))
+}
+
+fn require_directory(url: &IndexUrl, name: &RegistryName) -> Result<(), PythonError> {
+    match url.to_file_path() {
+        Ok(path) if url.scheme() == "file" && !path.is_dir() => Err(PythonError::NoDirectory {
+            registry: name.clone(),
+            path,
+        }),
+        _ => Ok(()),
+    }
 }
 
 fn index_url(name: &RegistryName, text: &str) -> Result<IndexUrl, PythonError> {

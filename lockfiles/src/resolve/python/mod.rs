@@ -27,6 +27,9 @@ mod target;
 mod text;
 mod wheels;
 
+#[cfg(test)]
+mod tests;
+
 pub use error::{Explanation, MissingWheel, PythonError, RegistryFailure, Unsupported};
 pub use locate::{locate_wheel, locate_wheel_afresh};
 pub use solve::{PythonRequest, resolve_python};

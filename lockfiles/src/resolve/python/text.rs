@@ -12,9 +12,15 @@ const OPTIONS: [(&str, &str); 5] = [
     ("`--python-version` value", "`python` version"),
 ];
 
-/// uv ends this hint by naming an option that makes any registry serve any package. There is no
-/// such option here: order is how trust is said.
-const INDEX_STRATEGY: &str = " If all indexes are equally trusted,";
+/// Where a hint goes on to advise what is not possible here, and what is said instead.
+const ENDINGS: [(&str, &str); 2] = [
+    // uv names an option that lets any index serve any package. Here order is how trust is said.
+    (
+        " If all indexes are equally trusted,",
+        " Change the order of `extra-index-urls` if another registry should come first",
+    ),
+    (" Consider using `exclude-newer-package`", ""),
+];
 
 /// Returns `text` without colours: uv's messages carry terminal escapes and leave it to their
 /// printer to strip them.
@@ -34,11 +40,10 @@ pub(super) fn plain(text: &str) -> String {
 /// Returns one of uv's hints in the words of the manifest, without a full stop.
 pub(super) fn hint(text: &str) -> String {
     let mut hint = plain(text);
-    if let Some(end) = hint.find(INDEX_STRATEGY) {
-        hint.truncate(end);
-        hint.push_str(
-            " Change the order of `extra-index-urls` if another registry should come first",
-        );
+    for (ending, instead) in ENDINGS {
+        if let Some(end) = hint.find(ending) {
+            hint.replace_range(end.., instead);
+        }
     }
     for (option, name) in OPTIONS {
         hint = hint.replace(option, name);
