@@ -57,6 +57,10 @@ fn main() {
             println!("alive");
         }
         ["hang"] => hang(),
+        ["burn"] => {
+            let bytes = vec![1_u8; 32 << 20];
+            println!("{}", bytes.iter().map(|byte| u64::from(*byte)).sum::<u64>());
+        }
         ["leave-orphan"] => leave_orphan(),
         ["reap"] => reap(),
         ["signals"] => signals(),

@@ -38,6 +38,11 @@ pub fn as_everyone(test: impl Fn(&World)) {
     }
 }
 
+/// Runs a test as the current user only: in the test process.
+pub fn as_myself(test: impl Fn(&World)) {
+    test(&World::new(Caller::Current));
+}
+
 impl World {
     fn new(caller: Caller) -> World {
         let directory = tempfile::Builder::new()
@@ -101,13 +106,24 @@ impl World {
 
     /// Returns the command that runs the guest with the given options and arguments.
     pub fn command<O: AsRef<OsStr>, A: AsRef<OsStr>>(&self, options: &[O], guest: &[A]) -> Command {
+        let mut command = self.tool(options);
+        command.arg(self.path("rootfs")).args(guest);
+        command
+    }
+
+    /// Returns the command of the supervisor alone.
+    pub fn tool<O: AsRef<OsStr>>(&self, options: &[O]) -> Command {
         let mut command = Command::new(self.path("supervisor"));
-        command.args(options).arg(self.path("rootfs")).args(guest);
-        command.stdin(Stdio::null()).env_clear();
+        command.args(options).stdin(Stdio::null()).env_clear();
+        self.lower(&mut command);
+        command
+    }
+
+    /// Makes a command run as the caller.
+    pub fn lower(&self, command: &mut Command) {
         if self.caller == Caller::Ordinary {
             command.uid(ORDINARY).gid(ORDINARY);
         }
-        command
     }
 
     pub fn output<O: AsRef<OsStr>, A: AsRef<OsStr>>(&self, options: &[O], guest: &[A]) -> Output {

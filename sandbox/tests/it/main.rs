@@ -3,5 +3,6 @@
 
 mod harness;
 mod inside;
+mod library;
 mod process;
 mod project;

@@ -1,11 +1,14 @@
 //! Exit statuses, signals, standard descriptors, terminals, and the end of the tree.
 
 use std::io::{BufRead, BufReader, Read, Write};
+use std::os::fd::OwnedFd;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, ChildStdout, Stdio};
 
 use crate::harness::{World, as_everyone};
 use rustix::process::{Pid, Signal, kill_process};
+use rustix::pty::OpenptFlags;
+use rustix::termios::tcgetattr;
 
 /// Starts a guest that hangs and waits until it says that it is there.
 fn start(world: &World, options: &[&str], look: &str) -> (Child, BufReader<ChildStdout>) {
@@ -200,5 +203,67 @@ fn a_terminal_is_the_sandboxes_own() {
         read "hello\n"
         terminals [1, 1, 1]
         "#); }
+    });
+}
+
+/// Opens a terminal of the host's.
+fn host_terminal() -> (OwnedFd, OwnedFd) {
+    let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY;
+    let master = rustix::pty::openpt(flags).unwrap();
+    rustix::pty::unlockpt(&master).unwrap();
+    let terminal = rustix::pty::ioctl_tiocgptpeer(&master, flags).unwrap();
+    (master, terminal)
+}
+
+#[test]
+fn a_terminal_is_raw_while_the_step_has_it_and_then_restored() {
+    as_everyone(|world| {
+        let (master, terminal) = host_terminal();
+        let modes = || format!("{:?}", tcgetattr(&terminal).unwrap());
+        let before = modes();
+        let mut command = world.command(&["--terminal"], &["/bin/guest", "signals"]);
+        let stdin = terminal.try_clone().unwrap();
+        let mut child = command.stdin(stdin).stdout(Stdio::piped()).spawn().unwrap();
+        let mut output = BufReader::new(child.stdout.take().unwrap());
+        let mut line = String::new();
+        output.read_line(&mut line).unwrap();
+        assert_ne!(modes(), before);
+        // Raw here, so the key reaches the step's terminal, which makes a signal of it.
+        rustix::io::write(&master, b"\x03").unwrap();
+        line.clear();
+        output.read_line(&mut line).unwrap();
+        assert_eq!(line.replace("^C", "").trim_end(), "INT");
+        send(&child, Signal::TERM);
+        assert_eq!(child.wait().unwrap().code(), Some(7));
+        assert_eq!(modes(), before);
+    });
+}
+
+#[test]
+fn a_key_on_the_callers_terminal_reaches_the_step_once() {
+    as_everyone(|world| {
+        let (master, terminal) = host_terminal();
+        // `setsid --ctty` makes the terminal on its standard input the controlling one.
+        let mut command = std::process::Command::new("setsid");
+        let supervisor = world.command::<&str, _>(&[], &["/bin/guest", "signals"]);
+        command
+            .arg("--ctty")
+            .arg(supervisor.get_program())
+            .args(supervisor.get_args());
+        world.lower(&mut command);
+        let mut child = command
+            .stdin(terminal)
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut output = BufReader::new(child.stdout.take().unwrap());
+        let mut told = String::new();
+        output.read_line(&mut told).unwrap();
+        rustix::io::write(&master, b"\x03").unwrap();
+        output.read_line(&mut told).unwrap();
+        send(&child, Signal::TERM);
+        output.read_to_string(&mut told).unwrap();
+        assert_eq!(told, "ready\nINT\nTERM\n");
+        assert_eq!(child.wait().unwrap().code(), Some(7));
     });
 }
