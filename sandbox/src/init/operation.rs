@@ -67,6 +67,17 @@ pub enum Operation {
     Attributes { target: PathBuf, attributes: u64 },
 }
 
+impl Operation {
+    /// Returns the guest path that must exist for this operation, if it mounts something. The
+    /// sources of binds are known to exist.
+    pub fn mount_point(&self) -> Option<&Path> {
+        match self {
+            Operation::Bind { target, .. } | Operation::Mount { target, .. } => Some(target),
+            _ => None,
+        }
+    }
+}
+
 /// What [`Operation::Hold`] opens.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Held {

@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, poll};
@@ -26,9 +27,16 @@ pub struct Running {
     terminal: Option<Relay>,
     /// The supervisor's side of a terminal to come.
     own: Standard,
-    command: OsString,
-    operations: Vec<Operation>,
+    subjects: Subjects,
     started: Instant,
+}
+
+/// What a failure can be about: init reports numbers only.
+#[derive(Debug)]
+pub(super) struct Subjects {
+    pub command: OsString,
+    pub rootfs: PathBuf,
+    pub operations: Vec<Operation>,
 }
 
 /// What became of a step.
@@ -74,20 +82,17 @@ impl Running {
         standard: Standard,
         own: Standard,
         relay: Option<SignalRelay>,
-        command: OsString,
-        operations: Vec<Operation>,
+        subjects: Subjects,
     ) -> io::Result<Running> {
         let started = Instant::now();
         let launched = init::launch(plan, standard)?;
-        let (child, terminal) = (None, None);
         Ok(Running {
             launched,
-            child,
+            child: None,
             relay,
-            terminal,
+            terminal: None,
             own,
-            command,
-            operations,
+            subjects,
             started,
         })
     }
@@ -184,7 +189,7 @@ impl Running {
                 *report = Some(Report::Failed(self.setup_error(stage, errno, index)));
             }
             Message::ExecFailed { errno, exists } => {
-                let name = self.command.clone();
+                let name = self.subjects.command.clone();
                 *report = Some(Report::Failed(match exists {
                     true => SandboxError::CommandNotExecutable { name, errno },
                     false => SandboxError::CommandNotFound { name },
@@ -213,11 +218,16 @@ impl Running {
             };
         }
         let operation = self
+            .subjects
             .operations
             .get(index)
             .filter(|_| stage == Stage::Mounts);
         if let (Some(Operation::Mount { kind: "proc", .. }), libc::EPERM) = (operation, errno) {
             return SandboxError::ProcCovered;
+        }
+        if let (Some(path), libc::ENOENT) = (operation.and_then(Operation::mount_point), errno) {
+            let (rootfs, path) = (self.subjects.rootfs.clone(), path.to_owned());
+            return SandboxError::MountPoint { rootfs, path };
         }
         let subject = operation.map(ToString::to_string);
         let source = io::Error::from_raw_os_error(errno);

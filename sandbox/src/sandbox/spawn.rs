@@ -11,7 +11,7 @@ use rustix::time::{ClockId, clock_gettime};
 use super::error::SandboxError;
 use super::mounts::{self, CheckedBind};
 use super::policy::{Limits, Network, Policy, Project, Signals, Step, Terminal};
-use super::running::Running;
+use super::running::{Running, Subjects};
 use super::{seccomp, terminal};
 use crate::host::{HostFacts, OLDEST_KERNEL, UserNamespace};
 use crate::init::{self, FLAG_LOOPBACK, FLAG_TERMINAL, Limit, Operation, Plan, Standard};
@@ -104,8 +104,19 @@ impl Sandbox {
             }
         }
         let command = step.argv.first().cloned().unwrap_or_default();
-        Running::start(&plan, standard, own, relay, command, self.operations)
-            .map_err(|source| SandboxError::Launch { source })
+        let (rootfs, operations) = (self.policy.rootfs, self.operations);
+        Running::start(
+            &plan,
+            standard,
+            own,
+            relay,
+            Subjects {
+                command,
+                rootfs,
+                operations,
+            },
+        )
+        .map_err(|source| SandboxError::Launch { source })
     }
 
     fn plan(&self, step: &Step) -> Result<Plan, SandboxError> {
@@ -161,6 +172,13 @@ fn require_host(facts: &HostFacts) -> Result<(), SandboxError> {
         let found = format!("Linux {}", facts.kernel.release);
         return Err(SandboxError::Unsupported {
             need: "Linux 5.12 or newer",
+            found,
+        });
+    }
+    if facts.namespaces.is_empty() {
+        let found = "none".to_owned();
+        return Err(SandboxError::Unsupported {
+            need: "a mounted `/proc`",
             found,
         });
     }
