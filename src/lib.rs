@@ -1,3 +1,4 @@
 //! envbox.
 
+pub mod fetch;
 pub mod store;
