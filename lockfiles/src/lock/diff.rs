@@ -1,0 +1,78 @@
+//! What differs between two locks.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::lock::schema::Lockfile;
+
+/// One artifact that is not the same in both locks.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
+pub struct Change {
+    /// `python`, `debian` or `interpreter`.
+    pub ecosystem: &'static str,
+    /// The package.
+    pub name: String,
+    /// Its versions before; empty when it is new.
+    pub before: Vec<String>,
+    /// Its versions after; empty when it is gone.
+    pub after: Vec<String>,
+}
+
+/// Returns what changed from `old` to `new`, sorted by ecosystem and name. An artifact whose bytes
+/// changed under the same version counts as changed.
+pub fn diff(old: &Lockfile, new: &Lockfile) -> Vec<Change> {
+    let (before, after) = (contents(old), contents(new));
+    let keys: BTreeSet<_> = before.keys().chain(after.keys()).collect();
+    keys.into_iter()
+        .filter(|key| before.get(*key) != after.get(*key))
+        .map(|key| Change {
+            ecosystem: key.0,
+            name: key.1.clone(),
+            before: versions(before.get(key)),
+            after: versions(after.get(key)),
+        })
+        .collect()
+}
+
+type Contents = BTreeMap<(&'static str, String), BTreeSet<(String, String)>>;
+
+fn contents(lock: &Lockfile) -> Contents {
+    let mut contents = Contents::new();
+    let mut add = |ecosystem, name: &str, version: &str, identity: String| {
+        let versions = contents.entry((ecosystem, name.to_owned())).or_default();
+        versions.insert((version.to_owned(), identity));
+    };
+    for wheel in &lock.python {
+        add(
+            "python",
+            wheel.name.as_str(),
+            &wheel.version,
+            wheel.artifact.digest.to_string(),
+        );
+    }
+    for package in &lock.debian.packages {
+        let identity = package.artifact.digest.to_string();
+        add("debian", package.name.as_str(), &package.version, identity);
+    }
+    if let Some(interpreter) = &lock.interpreter {
+        let archives = interpreter
+            .archives
+            .iter()
+            .map(|archive| archive.artifact.digest.to_string());
+        let identity = archives.collect::<Vec<_>>().join(" ");
+        add(
+            "interpreter",
+            &interpreter.path,
+            &interpreter.version,
+            identity,
+        );
+    }
+    contents
+}
+
+fn versions(found: Option<&BTreeSet<(String, String)>>) -> Vec<String> {
+    let versions = found
+        .into_iter()
+        .flatten()
+        .map(|(version, _)| version.clone());
+    versions.collect::<BTreeSet<_>>().into_iter().collect()
+}

@@ -1,0 +1,240 @@
+//! The canonical text: the same value gives the same bytes.
+
+use std::fmt::Write as _;
+
+use crate::base::{Digest, Platform};
+use crate::lock::schema::{
+    Artifact, LockedInterpreter, LockedPackage, LockedSuite, LockedWheel, Lockfile, Origin, Request,
+};
+use crate::lock::version::CURRENT;
+
+const HEADER: &str =
+    "# Made by `envbox lock`. Do not edit: a changed line breaks the seal below.\n";
+
+impl Lockfile {
+    /// Returns the canonical bytes.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        debug_assert!(self.is_sorted(), "a lock is sorted when it is made");
+        let body = self.body();
+        let mut text = String::with_capacity(body.len() + 256);
+        text.push_str(HEADER);
+        field(&mut text, "version", CURRENT);
+        string(&mut text, "digest", &seal(&body).to_string());
+        text.push_str(&body);
+        text.into_bytes()
+    }
+
+    /// Returns the digest that names this lock: the seal over all that it says.
+    pub fn digest(&self) -> Digest {
+        seal(&self.body())
+    }
+
+    /// Everything below the seal.
+    fn body(&self) -> String {
+        let mut text = String::new();
+        string(&mut text, "manifest", &self.request.digest().to_string());
+        text.push_str("\n[request]\n");
+        text.push_str(&self.request.text());
+        let platforms = &self.request.platforms;
+        if let Some(interpreter) = &self.interpreter {
+            interpreter_table(&mut text, interpreter);
+        }
+        for wheel in &self.python {
+            wheel_table(&mut text, wheel, platforms);
+        }
+        for suite in &self.debian.suites {
+            suite_table(&mut text, suite);
+        }
+        for package in &self.debian.packages {
+            package_table(&mut text, package, platforms);
+        }
+        text
+    }
+
+    /// Sorts every list into canonical order.
+    pub fn sort(&mut self) {
+        self.python.sort_by(|a, b| wheel_key(a).cmp(&wheel_key(b)));
+        self.debian.suites.sort_by(|a, b| a.name.cmp(&b.name));
+        self.debian
+            .packages
+            .sort_by(|a, b| package_key(a).cmp(&package_key(b)));
+        if let Some(interpreter) = &mut self.interpreter {
+            interpreter.archives.sort_by_key(|archive| archive.platform);
+        }
+    }
+
+    /// Whether every list is in canonical order and without repetition.
+    pub(crate) fn is_sorted(&self) -> bool {
+        self.python.is_sorted_by(|a, b| wheel_key(a) < wheel_key(b))
+            && self.debian.suites.is_sorted_by(|a, b| a.name < b.name)
+            && self
+                .debian
+                .packages
+                .is_sorted_by(|a, b| package_key(a) < package_key(b))
+    }
+}
+
+impl Request {
+    /// Returns the digest of the canonical text: what a lock answers.
+    pub fn digest(&self) -> Digest {
+        Digest::of(self.text().as_bytes())
+    }
+
+    fn text(&self) -> String {
+        let mut text = String::new();
+        string(&mut text, "name", self.name.as_str());
+        list(&mut text, "platforms", &self.platforms);
+        optional(&mut text, "python", self.python.as_deref());
+        optional(
+            &mut text,
+            "python-from",
+            self.python_from.map(word).as_deref(),
+        );
+        list(&mut text, "requirements", &self.requirements);
+        list(&mut text, "constraints", &self.constraints);
+        list(&mut text, "overrides", &self.overrides);
+        optional(
+            &mut text,
+            "exclude-newer",
+            self.exclude_newer.map(|time| time.to_string()).as_deref(),
+        );
+        string(&mut text, "prerelease", &word(self.prerelease));
+        list(&mut text, "extra-indexes", &self.extra_indexes);
+        list(&mut text, "find-links", &self.find_links);
+        field(&mut text, "no-build", self.no_build);
+        optional(&mut text, "suite", self.suite.as_deref());
+        optional(&mut text, "snapshot", self.snapshot.as_deref());
+        if let Some(security) = self.security {
+            field(&mut text, "security", security);
+        }
+        list(&mut text, "packages", &self.packages);
+        text
+    }
+}
+
+fn seal(body: &str) -> Digest {
+    Digest::of(body.as_bytes())
+}
+
+fn wheel_key(wheel: &LockedWheel) -> (&str, &str, &str) {
+    (wheel.name.as_str(), &wheel.version, &wheel.artifact.file)
+}
+
+fn package_key(package: &LockedPackage) -> (&str, &str, &str) {
+    (
+        package.name.as_str(),
+        &package.version,
+        &package.architecture,
+    )
+}
+
+fn interpreter_table(text: &mut String, interpreter: &LockedInterpreter) {
+    text.push_str("\n[interpreter]\n");
+    string(text, "from", &word(interpreter.from));
+    string(text, "version", &interpreter.version);
+    string(text, "path", &interpreter.path);
+    for archive in &interpreter.archives {
+        text.push_str("\n[[interpreter.archive]]\n");
+        string(text, "platform", &archive.platform.to_string());
+        artifact(text, &archive.artifact);
+    }
+}
+
+fn wheel_table(text: &mut String, wheel: &LockedWheel, all: &[Platform]) {
+    text.push_str("\n[[python]]\n");
+    string(text, "name", wheel.name.as_str());
+    string(text, "version", &wheel.version);
+    platforms(text, &wheel.platforms, all);
+    artifact(text, &wheel.artifact);
+    list(text, "required-by", &wheel.required_by);
+}
+
+fn suite_table(text: &mut String, suite: &LockedSuite) {
+    text.push_str("\n[[debian.suite]]\n");
+    string(text, "name", &suite.name);
+    string(text, "registry", suite.registry.as_str());
+    string(text, "date", &suite.date.to_string());
+}
+
+fn package_table(text: &mut String, package: &LockedPackage, all: &[Platform]) {
+    text.push_str("\n[[debian.package]]\n");
+    string(text, "name", package.name.as_str());
+    string(text, "version", &package.version);
+    string(text, "architecture", &package.architecture);
+    platforms(text, &package.platforms, all);
+    artifact(text, &package.artifact);
+    list(text, "required-by", &package.required_by);
+}
+
+fn artifact(text: &mut String, artifact: &Artifact) {
+    match &artifact.origin {
+        Origin::Registry(name) => string(text, "registry", name.as_str()),
+        Origin::Url(url) => string(text, "url", url),
+    }
+    string(text, "file", &artifact.file);
+    field(text, "size", artifact.size);
+    string(text, "sha256", &artifact.digest.hex());
+}
+
+fn platforms(text: &mut String, platforms: &[Platform], all: &[Platform]) {
+    if platforms != all {
+        list(text, "platforms", platforms);
+    }
+}
+
+fn field(text: &mut String, key: &str, value: impl std::fmt::Display) {
+    writeln!(text, "{key} = {value}").expect("writing to a String cannot fail");
+}
+
+fn string(text: &mut String, key: &str, value: &str) {
+    field(text, key, quoted(value));
+}
+
+fn optional(text: &mut String, key: &str, value: Option<&str>) {
+    if let Some(value) = value {
+        string(text, key, value);
+    }
+}
+
+/// A list stands on one line when it has at most one item, so that a diff shows items by line.
+fn list<T: std::fmt::Display>(text: &mut String, key: &str, items: &[T]) {
+    match items {
+        [] => field(text, key, "[]"),
+        [item] => field(text, key, format_args!("[{}]", quoted(&item.to_string()))),
+        items => {
+            writeln!(text, "{key} = [").expect("writing to a String cannot fail");
+            for item in items {
+                writeln!(text, "    {},", quoted(&item.to_string()))
+                    .expect("writing to a String cannot fail");
+            }
+            text.push_str("]\n");
+        }
+    }
+}
+
+/// Returns a TOML basic string.
+fn quoted(value: &str) -> String {
+    let mut quoted = String::with_capacity(value.len() + 2);
+    quoted.push('"');
+    for character in value.chars() {
+        match character {
+            '"' => quoted.push_str("\\\""),
+            '\\' => quoted.push_str("\\\\"),
+            control if control.is_control() => {
+                write!(quoted, "\\u{:04X}", u32::from(control))
+                    .expect("writing to a String cannot fail");
+            }
+            other => quoted.push(other),
+        }
+    }
+    quoted.push('"');
+    quoted
+}
+
+/// Returns the word that serde gives to a unit variant.
+fn word(variant: impl serde::Serialize) -> String {
+    match serde_json::to_value(variant) {
+        Ok(serde_json::Value::String(word)) => word,
+        _ => unreachable!("only unit variants have words"),
+    }
+}

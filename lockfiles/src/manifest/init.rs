@@ -1,0 +1,130 @@
+//! A first manifest for a project that has none.
+
+use std::path::Path;
+
+use toml::de::DeValue;
+use uv_pep440::{Version, VersionSpecifiers};
+
+use crate::manifest::error::{ManifestError, Problem};
+use crate::manifest::parse::{MANIFEST, PYPROJECT, read};
+use crate::manifest::schema::Manifest;
+use crate::manifest::table::Source;
+
+/// The Pythons that a Debian suite has, in order of preference.
+const PYTHONS: [&str; 2] = ["3.11", "3.13"];
+
+/// Returns the text of an `envbox.toml` for the project in `directory`, which refers to its
+/// `pyproject.toml` or `requirements.txt` when there is one.
+///
+/// # Errors
+/// Returns what is wrong with the files it refers to.
+pub fn init_text(directory: &Path) -> Result<String, ManifestError> {
+    let pyproject = directory.join(PYPROJECT);
+    let mut name = directory
+        .file_name()
+        .map(|name| name.to_string_lossy().into_owned());
+    let mut python = PYTHONS[0];
+    let requirements = if pyproject.is_file() {
+        let project = read_project(&pyproject)?;
+        name = project.name.or(name);
+        python = project.python;
+        format!("requirements-from = [\"{PYPROJECT}\"]")
+    } else if directory.join("requirements.txt").is_file() {
+        "requirements-from = [\"requirements.txt\"]".to_owned()
+    } else {
+        "requirements = []    # such as \"scikit-learn==1.5.2\", \"pandas>=2\"".to_owned()
+    };
+    let name = environment_name(name.as_deref().unwrap_or_default());
+    let text = format!(
+        "# What the environment is made of. `envbox lock` pins all of it in `envbox.lock`.\n\
+         [environment]\n\
+         name = \"{name}\"\n\
+         python = \"{python}\"\n\
+         \n\
+         [python]\n\
+         {requirements}\n\
+         \n\
+         [debian]\n\
+         packages = []        # such as \"git\", \"libgl1\"\n\
+         \n\
+         [sandbox]\n\
+         network = \"none\"     # none | loopback | host\n"
+    );
+    Manifest::parse(&text, &directory.join(MANIFEST))?;
+    Ok(text)
+}
+
+struct Project {
+    name: Option<String>,
+    python: &'static str,
+}
+
+fn read_project(file: &Path) -> Result<Project, ManifestError> {
+    let text = read(file)?;
+    let source = Source { file, text: &text };
+    let document = source.parse()?;
+    let project = document
+        .get_ref()
+        .get("project")
+        .and_then(|project| project.get_ref().as_table());
+    let string = |key: &str| match project?.get(key)?.get_ref() {
+        DeValue::String(text) => Some(text.to_string()),
+        _ => None,
+    };
+    let Some(requires_python) = string("requires-python") else {
+        return Ok(Project {
+            name: string("name"),
+            python: PYTHONS[0],
+        });
+    };
+    let invalid = |expected, reason| {
+        let found = requires_python.clone();
+        ManifestError::whole(
+            file,
+            Problem::Invalid {
+                found,
+                expected,
+                reason,
+            },
+        )
+    };
+    let specifiers: VersionSpecifiers = requires_python
+        .parse()
+        .map_err(|error| invalid("a PEP 440 version specifier", Some(format!("{error}"))))?;
+    // The newest patch of a minor version: `>=3.11.4` is answered by some 3.11.
+    let accepts = |minor: &&&str| {
+        let newest: Version = format!("{minor}.99")
+            .parse()
+            .expect("three numbers are a version");
+        specifiers.contains(&newest)
+    };
+    let reason =
+        "write `envbox.toml` by hand with `python = { version = \"…\", from = \"standalone\" }`";
+    let python = PYTHONS.iter().find(accepts).ok_or_else(|| {
+        invalid(
+            "met by the Pythons of Debian (3.11 and 3.13)",
+            Some(reason.to_owned()),
+        )
+    })?;
+    Ok(Project {
+        name: string("name"),
+        python,
+    })
+}
+
+fn environment_name(text: &str) -> String {
+    let name: String = text
+        .chars()
+        .map(|c| {
+            if c.is_ascii_alphanumeric() || c == '-' || c == '_' {
+                c
+            } else {
+                '-'
+            }
+        })
+        .collect();
+    match name.trim_start_matches(|c: char| !c.is_ascii_alphabetic()) {
+        "" => "project".to_owned(),
+        name => name.to_owned(),
+    }
+}

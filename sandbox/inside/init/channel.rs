@@ -1,0 +1,175 @@
+//! The socket to the supervisor: one message each way is one packet, descriptors ride along.
+
+use core::mem::size_of;
+
+use crate::kernel::{self, address};
+use crate::plan::{Order, REPORT_FAILED, Report, Stage};
+use crate::syscall::{Errno, Result, call, number};
+
+/// Where the socket is kept: above the descriptors that the plan hands out, below the usual limit.
+const NUMBER: usize = 64;
+
+/// `struct msghdr`.
+#[repr(C)]
+struct Message {
+    name: usize,
+    name_size: usize,
+    parts: usize,
+    part_count: usize,
+    control: usize,
+    control_size: usize,
+    flags: usize,
+}
+
+/// Room for one SCM_RIGHTS message of up to four descriptors: `struct cmsghdr` and the numbers.
+#[repr(C)]
+struct Rights {
+    size: usize,
+    level: i32,
+    kind: i32,
+    descriptors: [i32; 4],
+}
+
+const SOL_SOCKET: i32 = 1;
+const SCM_RIGHTS: i32 = 1;
+/// The supervisor may be gone: that is an error number, not a signal.
+const MSG_NOSIGNAL: usize = 0x4000;
+const MSG_CMSG_CLOEXEC: usize = 0x4000_0000;
+const MSG_DONTWAIT: usize = 0x40;
+
+/// The socket.
+#[derive(Clone, Copy)]
+pub struct Channel(i32);
+
+impl Channel {
+    /// Takes over the socket that init was started with as its standard input.
+    pub fn take() -> Result<Channel> {
+        kernel::duplicate_above(0, NUMBER).map(Channel)
+    }
+
+    /// The descriptor, for `poll`.
+    pub fn descriptor(self) -> i32 {
+        self.0
+    }
+
+    /// Sends a report, with a descriptor if it is not negative.
+    pub fn send(self, report: Report, descriptor: i32) -> Result<()> {
+        let part = [address(&report), size_of::<Report>()];
+        let rights = Rights {
+            size: 20,
+            level: SOL_SOCKET,
+            kind: SCM_RIGHTS,
+            descriptors: [descriptor, 0, 0, 0],
+        };
+        let mut message = Message {
+            name: 0,
+            name_size: 0,
+            parts: address(&part),
+            part_count: 1,
+            control: 0,
+            control_size: 0,
+            flags: 0,
+        };
+        if descriptor >= 0 {
+            message.control = address(&rights);
+            message.control_size = 24;
+        }
+        // SAFETY: the message points to `part` and `rights`, which live until after the call.
+        unsafe {
+            call(
+                number::SENDMSG,
+                [self.0 as usize, address(&message), MSG_NOSIGNAL],
+            )
+        }
+        .map(drop)
+    }
+
+    /// Receives the first message: the descriptors of the plan, of standard input and of the
+    /// supervisor's process.
+    pub fn receive_start(self) -> Result<[i32; 3]> {
+        let mut rights = Rights {
+            size: 0,
+            level: 0,
+            kind: 0,
+            descriptors: [-1; 4],
+        };
+        let mut byte = [0_u8; 8];
+        let size = self.receive(&mut byte, Some(&mut rights), 0)?;
+        const WITH_THREE: usize = 16 + 3 * 4;
+        if size == 0 || rights.size != WITH_THREE || rights.kind != SCM_RIGHTS {
+            return Err(EPIPE);
+        }
+        let [plan, stdin, supervisor, _] = rights.descriptors;
+        Ok([plan, stdin, supervisor])
+    }
+
+    /// Receives an order; `None` when the supervisor is gone.
+    pub fn receive_order(self) -> Option<Order> {
+        let mut bytes = [0_u8; 8];
+        match self.receive(&mut bytes, None, MSG_DONTWAIT) {
+            Ok(8) => {
+                let [a, b, c, d, e, f, g, h] = bytes;
+                let signal = u32::from_ne_bytes([a, b, c, d]);
+                Some(Order {
+                    signal,
+                    group: u32::from_ne_bytes([e, f, g, h]),
+                })
+            }
+            _ => None,
+        }
+    }
+
+    fn receive(
+        self,
+        bytes: &mut [u8; 8],
+        rights: Option<&mut Rights>,
+        flags: usize,
+    ) -> Result<usize> {
+        let part = [core::ptr::from_mut(bytes) as usize, bytes.len()];
+        let mut message = Message {
+            name: 0,
+            name_size: 0,
+            parts: address(&part),
+            part_count: 1,
+            control: 0,
+            control_size: 0,
+            flags: 0,
+        };
+        if let Some(rights) = rights {
+            message.control = core::ptr::from_mut(rights) as usize;
+            message.control_size = size_of::<Rights>();
+        }
+        let header = core::ptr::from_mut(&mut message) as usize;
+        // SAFETY: the message points to `part` (and through it to `bytes`) and to `rights`, which
+        // are writable, as long as said, and live until after the call.
+        unsafe {
+            call(
+                number::RECVMSG,
+                [self.0 as usize, header, flags | MSG_CMSG_CLOEXEC],
+            )
+        }
+    }
+
+    /// Reports that a stage failed and ends the process.
+    pub fn fail(self, stage: Stage, error: Errno, detail: u32) -> ! {
+        let report = Report {
+            kind: REPORT_FAILED,
+            stage: stage as u32,
+            value: error,
+            detail,
+        };
+        // If the supervisor is gone, there is nobody to tell.
+        let _ = self.send(report, -1);
+        kernel::exit(1)
+    }
+
+    /// Returns the value, or reports the failure of a stage and ends the process.
+    pub fn check<T>(self, stage: Stage, result: Result<T>) -> T {
+        match result {
+            Ok(value) => value,
+            Err(error) => self.fail(stage, error, 0),
+        }
+    }
+}
+
+const EPIPE: Errno = 32;

@@ -1,0 +1,99 @@
+//! Init: the program that turns a plan into a sandbox and runs the step in it.
+//!
+//! Freestanding: no libc, no allocator, no formatting. It is executed from a sealed memory file
+//! with one socket as its standard input, enters the namespaces *after* that exec, and says where
+//! it failed as a ([`plan::Stage`], error number) pair. `sandbox/README.md` has the process
+//! diagram and the order of operations with the reasons.
+#![no_std]
+#![no_main]
+#![expect(unsafe_code, reason = "system calls without a libc")]
+
+#[path = "../mem.rs"]
+mod mem;
+#[path = "../plan.rs"]
+#[expect(dead_code, reason = "the other side uses the rest")]
+mod plan;
+#[path = "../syscall.rs"]
+mod syscall;
+
+mod channel;
+mod kernel;
+mod mounts;
+mod namespaces;
+mod privileges;
+mod reader;
+mod terminal;
+mod tree;
+
+use crate::channel::Channel;
+use crate::plan::{REPORT_CHILD, Report, Stage};
+use crate::reader::Plan;
+
+/// The entry point. The kernel starts us with the stack pointer at `argc`, which we do not need;
+/// the ABI wants it aligned to 16 bytes before a call.
+#[unsafe(naked)]
+#[unsafe(no_mangle)]
+unsafe extern "C" fn _start() -> ! {
+    core::arch::naked_asm!("xor ebp, ebp", "and rsp, -16", "call {main}", "ud2", main = sym main)
+}
+
+extern "C" fn main() -> ! {
+    // Whatever the caller forgot to mark close-on-exec ends here.
+    let _ = kernel::close_range(3, u32::MAX, 0);
+    kernel::set_name(c"envbox-init");
+    let Ok(channel) = Channel::take() else {
+        kernel::exit(1)
+    };
+    let [plan, stdin, supervisor] = channel.check(Stage::Receive, channel.receive_start());
+    let plan = channel.check(Stage::Receive, Plan::map(plan));
+    channel.check(Stage::Receive, kernel::duplicate(stdin, 0, 0));
+    kernel::close(stdin);
+    kernel::reset_signal_actions();
+
+    namespaces::enter(channel, &plan);
+    become_pid_one(channel);
+    namespaces::configure(channel, &plan);
+    mounts::build(channel, &plan);
+    if plan.header().flags & plan::FLAG_PROBE != 0 {
+        let _ = channel.send(
+            Report {
+                kind: plan::REPORT_READY,
+                ..Report::default()
+            },
+            -1,
+        );
+        kernel::exit(0);
+    }
+    if plan.header().flags & plan::FLAG_TERMINAL != 0 {
+        channel.check(Stage::Terminal, terminal::make(channel, &plan));
+    }
+    privileges::drop_all(channel, &plan);
+    tree::run(channel, &plan, supervisor)
+}
+
+/// Continues as pid 1 of the new pid namespace, as a child of the supervisor itself: a process in
+/// between would have to be waited for and watched.
+fn become_pid_one(channel: Channel) {
+    const CLONE_PIDFD: usize = 0x1000;
+    const CLONE_PARENT: usize = 0x8000;
+    let (process, pidfd) = channel.check(Stage::Process, kernel::fork(CLONE_PIDFD | CLONE_PARENT));
+    if process != 0 {
+        let report = Report {
+            kind: REPORT_CHILD,
+            ..Report::default()
+        };
+        channel.check(Stage::Process, channel.send(report, pidfd));
+        kernel::exit(0);
+    }
+}
+
+#[cfg(not(test))]
+#[panic_handler]
+fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
+    kernel::exit(1)
+}
+
+/// What an unoptimised `core` refers to; `build.rs` compiles without the feature.
+#[cfg(feature = "freestanding")]
+#[unsafe(no_mangle)]
+extern "C" fn rust_eh_personality() {}

@@ -1,0 +1,89 @@
+//! Entering the namespaces and giving them their fixed contents.
+
+use crate::channel::Channel;
+use crate::kernel::{self, address};
+use crate::plan::{FLAG_LOOPBACK, Stage};
+use crate::reader::Plan;
+use crate::syscall::{Errno, Result, call, number};
+
+const CLONE_NEWUSER: u64 = 0x1000_0000;
+const EPERM: Errno = 1;
+
+/// Enters all namespaces. The pid and time namespaces take effect for the next child.
+pub fn enter(channel: Channel, plan: &Plan) {
+    let header = plan.header();
+    // Groups of a privileged caller would show inside as unmapped ones; others may not drop them.
+    // SAFETY: no groups, so no pointer.
+    match unsafe { call(number::SETGROUPS, [0, 0]) } {
+        Ok(_) | Err(EPERM) => {}
+        Err(error) => channel.fail(Stage::UserNamespace, error, 0),
+    }
+    channel.check(Stage::UserNamespace, kernel::unshare(CLONE_NEWUSER));
+    // The kernel takes a gid map from an unprivileged writer only after this (CVE-2014-8989).
+    channel.check(
+        Stage::IdentityMaps,
+        kernel::write_file(c"/proc/self/setgroups", b"deny"),
+    );
+    let (uid_map, gid_map) = (plan.bytes(header.uid_map), plan.bytes(header.gid_map));
+    channel.check(
+        Stage::IdentityMaps,
+        kernel::write_file(c"/proc/self/uid_map", uid_map),
+    );
+    channel.check(
+        Stage::IdentityMaps,
+        kernel::write_file(c"/proc/self/gid_map", gid_map),
+    );
+    channel.check(Stage::Namespaces, kernel::unshare(header.namespaces));
+    // Only while the time namespace is still empty can its offsets be set.
+    let offsets = plan.bytes(header.clock_offsets);
+    if !offsets.is_empty() {
+        let result = kernel::write_file(c"/proc/self/timens_offsets", offsets);
+        channel.check(Stage::ClockOffsets, result);
+    }
+    // A step has our user id: it must not trace init or read its memory. After the writes above,
+    // because the files in /proc of a process that is not dumpable belong to root.
+    const PR_SET_DUMPABLE: usize = 4;
+    channel.check(Stage::Namespaces, kernel::prctl(PR_SET_DUMPABLE, 0, 0));
+}
+
+/// Sets the host name and the network up, as pid 1.
+pub fn configure(channel: Channel, plan: &Plan) {
+    let header = plan.header();
+    // Modes given in the plan are meant exactly.
+    set_umask(0);
+    let name = plan.bytes(header.hostname);
+    // SAFETY: the pointer and the length come from one slice.
+    let result = unsafe { call(number::SETHOSTNAME, [address(name), name.len()]) };
+    channel.check(Stage::Hostname, result);
+    let name = plan.bytes(header.domainname);
+    // SAFETY: as above.
+    let result = unsafe { call(number::SETDOMAINNAME, [address(name), name.len()]) };
+    channel.check(Stage::Hostname, result);
+    if header.flags & FLAG_LOOPBACK != 0 {
+        channel.check(Stage::Loopback, bring_loopback_up());
+    }
+}
+
+/// Sets the file mode creation mask.
+pub fn set_umask(mask: u64) {
+    // SAFETY: no pointers; this call cannot fail.
+    let _ = unsafe { call(number::UMASK, [mask as usize]) };
+}
+
+/// The kernel gives the interface 127.0.0.1 and ::1 when it comes up.
+fn bring_loopback_up() -> Result<()> {
+    const AF_INET: usize = 2;
+    const SOCK_DGRAM_CLOEXEC: usize = 2 | 0o2_000_000;
+    const SIOCSIFFLAGS: usize = 0x8914;
+    const IFF_UP: u8 = 1;
+    // struct ifreq: 16 bytes of name, then a union whose first short is the flags.
+    let mut request = [0_u8; 40];
+    request[..2].copy_from_slice(b"lo");
+    request[16] = IFF_UP;
+    // SAFETY: no pointers.
+    let socket = unsafe { call(number::SOCKET, [AF_INET, SOCK_DGRAM_CLOEXEC, 0]) }?;
+    // SAFETY: `request` is a complete struct ifreq.
+    let result = unsafe { call(number::IOCTL, [socket, SIOCSIFFLAGS, address(&request)]) };
+    kernel::close(socket as i32);
+    result.map(drop)
+}

@@ -1,0 +1,251 @@
+//! The wire between the supervisor and init: one definition, compiled into both sides.
+//!
+//! The supervisor encodes everything that init needs into a sealed memory file: a [`Header`], then
+//! the tables and the C strings it points to. Init maps the file privately and reads it in place;
+//! it allocates nothing and formats nothing. The plan never outlives one start and both sides come
+//! from one build, so it carries a magic number against mistakes and no compatibility rule.
+//!
+//! Every field is a `u64`, so that there is no padding and the encoder needs no `unsafe`. "Offset"
+//! is a byte offset from the start of the plan; an offset of zero means "none".
+
+/// The first word of a plan.
+pub const MAGIC: u64 = u64::from_le_bytes(*b"envbox\0\x01");
+
+/// A table or a byte string within the plan.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct Span {
+    /// Where it starts.
+    pub offset: u64,
+    /// How many elements (bytes, for a byte string) it has.
+    pub count: u64,
+}
+
+/// What stands at the start of a plan.
+#[derive(Clone, Copy, Debug, Default)]
+#[repr(C)]
+pub struct Header {
+    /// Equals [`MAGIC`].
+    pub magic: u64,
+    /// The size of the whole plan in bytes.
+    pub size: u64,
+    /// A set of `FLAG_*`.
+    pub flags: u64,
+    /// The `CLONE_NEW*` flags of every namespace but the user namespace.
+    pub namespaces: u64,
+    /// The text for `/proc/self/uid_map`.
+    pub uid_map: Span,
+    /// The text for `/proc/self/gid_map`.
+    pub gid_map: Span,
+    /// The text for `/proc/self/timens_offsets`.
+    pub clock_offsets: Span,
+    /// The host name, without a terminator.
+    pub hostname: Span,
+    /// The NIS domain name, without a terminator.
+    pub domainname: Span,
+    /// Offset of the host path of the rootfs.
+    pub rootfs: u64,
+    /// The `MOUNT_ATTR_*` to set on the rootfs.
+    pub root_attributes: u64,
+    /// The table of [`Operation`]s, done in order before `pivot_root`.
+    pub operations: Span,
+    /// The table of [`Limit`]s.
+    pub limits: Span,
+    /// The file mode creation mask of the step.
+    pub umask: u64,
+    /// The execution domain of the step.
+    pub personality: u64,
+    /// The seccomp filter, one `struct sock_filter` each.
+    pub filter: Span,
+    /// Offset of the guest path of the working directory.
+    pub directory: u64,
+    /// Offsets of the paths to try to execute, in order.
+    pub candidates: Span,
+    /// Offsets of the arguments; a zero follows the last.
+    pub arguments: Span,
+    /// Offsets of the `NAME=value` strings; a zero follows the last.
+    pub environment: Span,
+    /// Rows of the terminal, if there is one.
+    pub rows: u64,
+    /// Columns of the terminal, if there is one.
+    pub columns: u64,
+}
+
+/// Bring the loopback interface up.
+pub const FLAG_LOOPBACK: u64 = 1;
+/// Give the step a terminal of the sandbox's own.
+pub const FLAG_TERMINAL: u64 = 2;
+/// Stop after the last operation and report [`REPORT_READY`]: nothing is executed.
+pub const FLAG_PROBE: u64 = 4;
+
+/// One operation on the tree of mounts.
+#[derive(Clone, Copy, Debug, Default)]
+#[repr(C)]
+pub struct Operation {
+    /// One of `OPERATION_*`.
+    pub kind: u64,
+    /// A set of `OPERATION_FLAG_*`.
+    pub flags: u64,
+    /// Offset of a string whose meaning depends on the kind.
+    pub source: u64,
+    /// Offset of a guest path, resolved inside the rootfs.
+    pub target: u64,
+    /// Offset of the name of an entry to create below `target`.
+    pub name: u64,
+    /// `MOUNT_ATTR_*`, a file mode or a descriptor, depending on the kind.
+    pub value: u64,
+    /// The table of [`Parameter`]s of a filesystem.
+    pub parameters: Span,
+}
+
+/// Bind the host path `source` on `target`.
+pub const OPERATION_BIND: u64 = 1;
+/// Bind the guest path `source` on `target`.
+pub const OPERATION_REBIND: u64 = 2;
+/// Mount a new filesystem of type `source` on `target`.
+pub const OPERATION_MOUNT: u64 = 3;
+/// Open the host path `source` (the guest path, with [`OPERATION_FLAG_GUEST`]) as descriptor
+/// `value`, which later operations name as `/proc/self/fd/N`.
+pub const OPERATION_HOLD: u64 = 4;
+/// Create the directory `name` in `target`.
+pub const OPERATION_DIRECTORY: u64 = 5;
+/// Create the empty file `name` in `target`.
+pub const OPERATION_FILE: u64 = 6;
+/// Create the symbolic link `name` in `target`, pointing to `source`.
+pub const OPERATION_LINK: u64 = 7;
+/// Set attributes on the mount at `target`.
+pub const OPERATION_ATTRIBUTES: u64 = 8;
+
+/// It is no error that the target does not exist.
+pub const OPERATION_FLAG_OPTIONAL: u64 = 1;
+/// `source` is a guest path.
+pub const OPERATION_FLAG_GUEST: u64 = 2;
+
+/// One parameter of a filesystem.
+#[derive(Clone, Copy, Debug, Default)]
+#[repr(C)]
+pub struct Parameter {
+    /// Offset of the name.
+    pub key: u64,
+    /// Offset of the value; zero for a flag.
+    pub value: u64,
+}
+
+/// One resource limit. It only ever lowers what the caller has.
+#[derive(Clone, Copy, Debug, Default)]
+#[repr(C)]
+pub struct Limit {
+    /// The `RLIMIT_*` number.
+    pub resource: u64,
+    /// The wanted soft limit.
+    pub soft: u64,
+    /// The wanted hard limit.
+    pub hard: u64,
+}
+
+/// A message from init.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct Report {
+    /// One of `REPORT_*`.
+    pub kind: u32,
+    /// The [`Stage`] that failed.
+    pub stage: u32,
+    /// The error number, or the status of the step.
+    pub value: i32,
+    /// The index of the operation that failed, or the `CLD_*` code of the step.
+    pub detail: u32,
+}
+
+/// A stage failed with error `value`; for [`Stage::Mounts`], `detail` is the operation.
+pub const REPORT_FAILED: u32 = 1;
+/// Pid 1 exists; its pidfd comes with the message.
+pub const REPORT_CHILD: u32 = 2;
+/// The step's terminal exists; its master side comes with the message.
+pub const REPORT_TERMINAL: u32 = 3;
+/// The step could not be executed: error `value`, and `detail` is 1 if the file exists.
+pub const REPORT_EXEC_FAILED: u32 = 4;
+/// The step ended: `detail` is the `CLD_*` code and `value` the status.
+pub const REPORT_EXITED: u32 = 5;
+/// A probe came through.
+pub const REPORT_READY: u32 = 6;
+
+/// A message to init: a signal for the step.
+#[derive(Clone, Copy, Debug, Default)]
+#[repr(C)]
+pub struct Order {
+    /// The signal number.
+    pub signal: u32,
+    /// 1 if the whole process group of the step shall get it, as from a terminal.
+    pub group: u32,
+}
+
+/// The step's process id. Pid 1 is init and pid 2 its shim: the pid namespace is fresh and the
+/// kernel numbers in order.
+pub const STEP: i32 = 3;
+
+/// Where in its work init failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Stage {
+    /// Receiving the plan.
+    Receive = 1,
+    /// Making the user namespace.
+    UserNamespace,
+    /// Writing the id maps of the user namespace.
+    IdentityMaps,
+    /// Making the other namespaces.
+    Namespaces,
+    /// Setting the clock offsets of the time namespace.
+    ClockOffsets,
+    /// Starting a process.
+    Process,
+    /// Setting the host and domain name.
+    Hostname,
+    /// Bringing the loopback interface up.
+    Loopback,
+    /// Binding the rootfs.
+    Rootfs,
+    /// Building the tree of mounts.
+    Mounts,
+    /// Making the rootfs the root directory.
+    PivotRoot,
+    /// Making the terminal.
+    Terminal,
+    /// Entering the working directory.
+    Directory,
+    /// Setting resource limits.
+    Limits,
+    /// Fixing the execution domain.
+    Personality,
+    /// Dropping capabilities.
+    Capabilities,
+    /// Setting `no_new_privs`.
+    NoNewPrivileges,
+    /// Installing the seccomp filter.
+    Seccomp,
+}
+
+impl Stage {
+    /// Every stage, in the order of their numbers.
+    pub const ALL: [Stage; 18] = [
+        Stage::Receive,
+        Stage::UserNamespace,
+        Stage::IdentityMaps,
+        Stage::Namespaces,
+        Stage::ClockOffsets,
+        Stage::Process,
+        Stage::Hostname,
+        Stage::Loopback,
+        Stage::Rootfs,
+        Stage::Mounts,
+        Stage::PivotRoot,
+        Stage::Terminal,
+        Stage::Directory,
+        Stage::Limits,
+        Stage::Personality,
+        Stage::Capabilities,
+        Stage::NoNewPrivileges,
+        Stage::Seccomp,
+    ];
+}

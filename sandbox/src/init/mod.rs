@@ -1,0 +1,18 @@
+//! The host's side of init: the plan as data, its encoding, starting init, what init reports.
+//!
+//! Comes in: a [`Plan`]. Goes out: a [`Launched`] init and its [`Message`]s. The wire is
+//! `inside/plan.rs`, which both sides compile.
+//!
+//! **Invariant:** a plan's bytes are a function of the plan alone (`encoding_is_a_function`).
+
+mod encode;
+mod launch;
+mod operation;
+#[path = "../../inside/plan.rs"]
+#[expect(dead_code, reason = "the other side uses the rest")]
+mod wire;
+
+pub use encode::{EncodeError, Plan, encode};
+pub use launch::{Launched, Message, Standard, launch};
+pub use operation::{Attribute, HELD, Held, Operation};
+pub use wire::{FLAG_LOOPBACK, FLAG_PROBE, FLAG_TERMINAL, Limit, Stage};

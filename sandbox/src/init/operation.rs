@@ -1,0 +1,115 @@
+//! Operations on the tree of mounts, as printable data.
+
+use std::ffi::{OsStr, OsString};
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+/// Attributes of a mount, from `linux/mount.h`.
+pub struct Attribute;
+
+impl Attribute {
+    /// Nothing can be written through the mount.
+    pub const READ_ONLY: u64 = 1;
+    /// Set-user-id bits and file capabilities have no effect.
+    pub const NO_SET_UID: u64 = 2;
+    /// Device nodes cannot be opened.
+    pub const NO_DEVICES: u64 = 4;
+    /// Nothing can be executed.
+    pub const NO_EXEC: u64 = 8;
+}
+
+/// One operation. Targets are guest paths and resolved inside the rootfs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Operation {
+    /// Binds a host path.
+    Bind {
+        source: PathBuf,
+        target: PathBuf,
+        attributes: u64,
+    },
+    /// Binds a guest path, if the target exists.
+    Rebind {
+        source: PathBuf,
+        target: PathBuf,
+        attributes: u64,
+    },
+    /// Mounts a new filesystem.
+    Mount {
+        kind: &'static str,
+        target: PathBuf,
+        parameters: Vec<(&'static str, Option<String>)>,
+        attributes: u64,
+        /// Whether it is no error that the target does not exist.
+        optional: bool,
+    },
+    /// Opens a path under a fixed number, for filesystems that take a path as a parameter: they
+    /// are given `/proc/self/fd/N`, in which no character of the path can be special.
+    Hold { source: Held, descriptor: i32 },
+    /// Creates a directory.
+    Directory {
+        parent: PathBuf,
+        name: OsString,
+        mode: u32,
+    },
+    /// Creates an empty file.
+    File {
+        parent: PathBuf,
+        name: OsString,
+        mode: u32,
+    },
+    /// Creates a symbolic link.
+    Link {
+        parent: PathBuf,
+        name: OsString,
+        content: &'static str,
+    },
+    /// Sets attributes on a mount.
+    Attributes { target: PathBuf, attributes: u64 },
+}
+
+/// What [`Operation::Hold`] opens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Held {
+    /// A host path.
+    Host(PathBuf),
+    /// A guest path.
+    Guest(PathBuf),
+}
+
+/// The descriptors for the lower, upper and work directory of an overlay, as numbers and as paths.
+/// High enough to be free: init itself opens a handful, its socket is number 64.
+pub const HELD: [(i32, &str); 3] = [
+    (100, "/proc/self/fd/100"),
+    (101, "/proc/self/fd/101"),
+    (102, "/proc/self/fd/102"),
+];
+
+impl fmt::Display for Operation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Operation::Bind { source, target, .. } => {
+                write!(f, "bind `{}` on `{}`", source.display(), target.display())
+            }
+            Operation::Rebind { target, .. } => write!(f, "mask `{}`", target.display()),
+            Operation::Mount { kind, target, .. } => {
+                write!(f, "mount {kind} on `{}`", target.display())
+            }
+            Operation::Hold {
+                source: Held::Host(path) | Held::Guest(path),
+                ..
+            } => {
+                write!(f, "open `{}`", path.display())
+            }
+            Operation::Directory { parent, name, .. } => create(f, "directory", parent, name),
+            Operation::File { parent, name, .. } => create(f, "file", parent, name),
+            Operation::Link { parent, name, .. } => create(f, "link", parent, name),
+            Operation::Attributes { target, .. } => {
+                write!(f, "set the attributes of `{}`", target.display())
+            }
+        }
+    }
+}
+
+fn create(f: &mut fmt::Formatter<'_>, what: &str, parent: &Path, name: &OsStr) -> fmt::Result {
+    write!(f, "create the {what} `{}`", parent.join(name).display())
+}

@@ -1,0 +1,134 @@
+//! Why a step could not be run.
+
+use std::ffi::OsString;
+use std::io;
+use std::path::PathBuf;
+
+use crate::host::UserNamespaceRefusal;
+use crate::init::{EncodeError, Stage};
+
+/// Why a step could not be run. A step that ran and failed is no error but an
+/// [`Outcome`](super::Outcome).
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SandboxError {
+    /// The kernel lacks something.
+    #[error("the sandbox needs {need}, but this host has {found}")]
+    Unsupported {
+        /// What is needed.
+        need: &'static str,
+        /// What was found.
+        found: String,
+    },
+    /// The host refuses user namespaces.
+    #[error("this host refuses user namespaces: {reason}")]
+    UserNamespace {
+        /// Why, with a remedy.
+        reason: UserNamespaceRefusal,
+    },
+    /// A host or guest path of the policy is relative or has `..` in it.
+    #[error("`{}` is not an absolute path without `..`", path.display())]
+    Path {
+        /// The path.
+        path: PathBuf,
+    },
+    /// A host path of the policy cannot be used.
+    #[error("failed to open `{}`", path.display())]
+    Source {
+        /// The path.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The step has no command.
+    #[error("the step has no command")]
+    EmptyCommand,
+    /// A string of the step or the policy has a zero byte, which the kernel cannot take.
+    #[error("the step or the policy cannot be passed on")]
+    ZeroByte(#[from] EncodeError),
+    /// Init could not be started.
+    #[error("failed to start the sandbox")]
+    Launch {
+        /// Why.
+        source: io::Error,
+    },
+    /// The host's `/proc` is partly covered, as in many containers, and the kernel then allows no
+    /// new one in a user namespace.
+    #[error("this host does not allow a new `/proc`, because parts of its own are covered")]
+    ProcCovered,
+    /// Setting the sandbox up failed.
+    #[error("failed to set up the sandbox: {}", describe(*stage, subject.as_deref()))]
+    Setup {
+        /// Where.
+        stage: Stage,
+        /// On what.
+        subject: Option<String>,
+        /// Why.
+        source: io::Error,
+    },
+    /// There is no such command in the rootfs.
+    #[error("there is no command `{}` in the sandbox", name.display())]
+    CommandNotFound {
+        /// The command.
+        name: OsString,
+    },
+    /// The command exists but cannot be executed.
+    #[error("cannot execute `{}`: {}", name.display(), io::Error::from_raw_os_error(*errno))]
+    CommandNotExecutable {
+        /// The command.
+        name: OsString,
+        /// The error number of `execve`; `ENOENT` says that its interpreter is missing.
+        errno: i32,
+    },
+    /// Init ended without saying what became of the step, because somebody killed it.
+    #[error("the sandbox was killed from outside")]
+    Killed,
+    /// Watching the step failed.
+    #[error("failed to supervise the step")]
+    Supervise {
+        /// Why.
+        source: io::Error,
+    },
+}
+
+impl SandboxError {
+    /// Returns what the user can do about it, as one imperative sentence.
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            SandboxError::UserNamespace { reason } => Some(reason.remedy()),
+            SandboxError::ProcCovered => Some(
+                "start the outer container with an unmasked `/proc` (docker: `--security-opt systempaths=unconfined`)",
+            ),
+            _ => None,
+        }
+    }
+}
+
+fn describe(stage: Stage, subject: Option<&str>) -> String {
+    let stage = match stage {
+        Stage::Receive => "receive the plan",
+        Stage::UserNamespace => "make the user namespace",
+        Stage::IdentityMaps => "map the user and group id",
+        Stage::Namespaces => "make the namespaces",
+        Stage::ClockOffsets => "set the clock offsets",
+        Stage::Process => "start a process",
+        Stage::Hostname => "set the host name",
+        Stage::Loopback => "bring the loopback interface up",
+        Stage::Rootfs => "bind the rootfs",
+        Stage::Mounts => "mount",
+        Stage::PivotRoot => "enter the rootfs",
+        Stage::Terminal => "make the terminal",
+        Stage::Directory => "enter the working directory",
+        Stage::Limits => "set the resource limits",
+        Stage::Personality => "fix the address space layout",
+        Stage::Capabilities => "drop the capabilities",
+        Stage::NoNewPrivileges => "set no_new_privs",
+        Stage::Seccomp => "install the seccomp filter",
+    };
+    match subject {
+        // The subject of a mount says the verb itself.
+        Some(subject) if stage == "mount" => subject.to_owned(),
+        Some(subject) => format!("{stage} `{subject}`"),
+        None => stage.to_owned(),
+    }
+}

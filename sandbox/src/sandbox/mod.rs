@@ -1,0 +1,23 @@
+//! Policy → [`Sandbox`] → [`Running`] → [`Outcome`].
+//!
+//! Comes in: a [`Policy`] (what a step may see), host facts, a [`Step`] (one command). Goes out: an
+//! [`Outcome`] or a [`SandboxError`]. A `Sandbox` proves that the policy is well-formed and that
+//! the kernel has what it needs; a `Running` is alive and killed on drop.
+//!
+//! **Invariant:** root and other callers get the same sandbox (`tests/inside.rs` runs as both).
+//!
+//! **Invariant:** no sandbox outlives its supervisor (`the_tree_dies_with_the_supervisor`).
+
+mod error;
+mod mounts;
+mod policy;
+mod running;
+mod seccomp;
+mod spawn;
+mod terminal;
+
+pub use crate::init::Stage;
+pub use error::SandboxError;
+pub use policy::{Bind, Limits, Network, Policy, Project, Signals, Step, Terminal};
+pub use running::{Exit, Outcome, Running, Usage};
+pub use spawn::Sandbox;

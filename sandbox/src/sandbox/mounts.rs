@@ -1,0 +1,275 @@
+//! Policy → the operations that make the tree of mounts. Pure; `tests` show the whole list.
+
+use std::ffi::OsString;
+use std::path::{Component, Path, PathBuf};
+
+use super::policy::{Policy, Project};
+use crate::init::{Attribute, HELD, Held, Operation};
+
+/// Where the project is mounted.
+const PROJECT: &str = "/project";
+
+/// Entries of `/proc` that are read-only: what root, mapped as the caller of the sandbox, could
+/// else use to change the host (its files belong to root and the mode alone protects some).
+const PROC_READ_ONLY: [&str; 5] = [
+    "/proc/bus",
+    "/proc/fs",
+    "/proc/irq",
+    "/proc/sys",
+    "/proc/sysrq-trigger",
+];
+
+/// Files of `/proc` that read as empty: the host's memory, keys and scheduling.
+const PROC_EMPTY_FILES: [&str; 6] = [
+    "/proc/kcore",
+    "/proc/keys",
+    "/proc/latency_stats",
+    "/proc/sched_debug",
+    "/proc/timer_list",
+    "/proc/timer_stats",
+];
+
+/// Directories of `/proc` that are empty: the host's devices.
+const PROC_EMPTY_DIRECTORIES: [&str; 3] = ["/proc/acpi", "/proc/asound", "/proc/scsi"];
+
+/// The devices of the sandbox. A user namespace may not make device nodes, so they are bound.
+const DEVICES: [&str; 6] = ["full", "null", "random", "tty", "urandom", "zero"];
+
+/// The links in `/dev`, with what they point to.
+const DEVICE_LINKS: [(&str, &str); 5] = [
+    ("fd", "/proc/self/fd"),
+    ("ptmx", "pts/ptmx"),
+    ("stderr", "/proc/self/fd/2"),
+    ("stdin", "/proc/self/fd/0"),
+    ("stdout", "/proc/self/fd/1"),
+];
+
+/// The size of `/run`: sockets and pid files.
+const RUN_SIZE: u64 = 16 << 20;
+
+/// What holds for every mount of the sandbox: no set-user-id, no devices.
+const COMMON: u64 = Attribute::NO_SET_UID | Attribute::NO_DEVICES;
+
+/// A bind with the answer to whether its source is a directory.
+#[derive(Clone, Debug)]
+pub struct CheckedBind {
+    pub source: PathBuf,
+    pub target: PathBuf,
+    pub writable: bool,
+    pub directory: bool,
+}
+
+/// Returns the attributes of the rootfs.
+pub fn root_attributes(policy: &Policy) -> u64 {
+    if policy.writable_root {
+        COMMON
+    } else {
+        COMMON | Attribute::READ_ONLY
+    }
+}
+
+/// Returns the operations for a policy whose binds were checked.
+pub fn operations(policy: &Policy, binds: &[CheckedBind]) -> Vec<Operation> {
+    let mut list = Vec::with_capacity(64);
+    // The project first: its paths are the host's, and nothing covers them yet.
+    project(&mut list, policy.project.as_ref());
+    proc(&mut list);
+    devices(&mut list, policy.shm_size);
+    list.push(tmpfs("/tmp", policy.tmp_size, "1777"));
+    list.push(tmpfs("/run", RUN_SIZE, "755"));
+    list.push(tmpfs(&policy.home, policy.tmp_size, "755"));
+    let writable = [Path::new("/tmp"), Path::new("/run"), &policy.home];
+    for bind in binds {
+        let owned = writable.iter().find(|mount| bind.target.starts_with(mount));
+        if let Some(mount) = owned {
+            mount_point(&mut list, mount, bind);
+        }
+        let (source, target) = (bind.source.clone(), bind.target.clone());
+        let attributes = if bind.writable {
+            COMMON
+        } else {
+            COMMON | Attribute::READ_ONLY
+        };
+        list.push(Operation::Bind {
+            source,
+            target,
+            attributes,
+        });
+    }
+    // Last, because everything in it had to be made first.
+    list.push(Operation::Attributes {
+        target: PathBuf::from("/dev"),
+        attributes: Attribute::READ_ONLY,
+    });
+    list
+}
+
+fn project(list: &mut Vec<Operation>, project: Option<&Project>) {
+    let bind = |source: &Path, attributes| Operation::Bind {
+        source: source.to_owned(),
+        target: PathBuf::from(PROJECT),
+        attributes,
+    };
+    match project {
+        None => {}
+        Some(Project::Direct { source }) => list.push(bind(source, COMMON)),
+        Some(Project::ReadOnly { source }) => {
+            list.push(bind(source, COMMON | Attribute::READ_ONLY));
+        }
+        Some(Project::Overlay { lower, upper, work }) => {
+            let sources = [lower, upper, work].map(|path| Held::Host(path.clone()));
+            list.extend(overlay(sources, PROJECT));
+        }
+    }
+}
+
+/// Returns the operations that mount an overlay of a lower, an upper and a work directory.
+///
+/// The directories are named by descriptor. So no character in a path can be special, on any
+/// kernel, and `/proc/self/mountinfo` inside does not tell where on the host the project lies.
+pub fn overlay(sources: [Held; 3], target: &str) -> impl Iterator<Item = Operation> + use<> {
+    let [(_, lower), (_, upper), (_, work)] = HELD;
+    let mount = Operation::Mount {
+        kind: "overlay",
+        target: PathBuf::from(target),
+        parameters: vec![
+            ("lowerdir", Some(lower.to_owned())),
+            ("upperdir", Some(upper.to_owned())),
+            ("workdir", Some(work.to_owned())),
+            // Without privileges on the host only `user.*` attributes can be written.
+            ("userxattr", None),
+        ],
+        attributes: COMMON,
+        optional: false,
+    };
+    let hold = |(source, (descriptor, _))| Operation::Hold { source, descriptor };
+    sources.into_iter().zip(HELD).map(hold).chain([mount])
+}
+
+fn proc(list: &mut Vec<Operation>) {
+    const RESTRICTED: u64 = COMMON | Attribute::NO_EXEC;
+    list.push(Operation::Mount {
+        kind: "proc",
+        target: PathBuf::from("/proc"),
+        parameters: Vec::new(),
+        attributes: RESTRICTED,
+        optional: false,
+    });
+    let read_only = RESTRICTED | Attribute::READ_ONLY;
+    list.extend(PROC_READ_ONLY.map(|path| Operation::Rebind {
+        source: PathBuf::from(path),
+        target: PathBuf::from(path),
+        attributes: read_only,
+    }));
+    list.extend(PROC_EMPTY_DIRECTORIES.map(|path| Operation::Mount {
+        kind: "tmpfs",
+        target: PathBuf::from(path),
+        parameters: vec![("mode", Some("555".to_owned()))],
+        attributes: read_only,
+        optional: true,
+    }));
+}
+
+fn devices(list: &mut Vec<Operation>, shm_size: u64) {
+    const QUIET: u64 = Attribute::NO_SET_UID | Attribute::NO_EXEC;
+    let dev = || PathBuf::from("/dev");
+    list.push(Operation::Mount {
+        kind: "tmpfs",
+        target: dev(),
+        parameters: vec![("mode", Some("755".to_owned()))],
+        attributes: QUIET | Attribute::NO_DEVICES,
+        optional: false,
+    });
+    for name in DEVICES {
+        list.push(Operation::File {
+            parent: dev(),
+            name: OsString::from(name),
+            mode: 0o444,
+        });
+        let path = dev().join(name);
+        list.push(Operation::Bind {
+            source: path.clone(),
+            target: path,
+            attributes: QUIET,
+        });
+    }
+    for (name, content) in DEVICE_LINKS {
+        list.push(Operation::Link {
+            parent: dev(),
+            name: OsString::from(name),
+            content,
+        });
+    }
+    for name in ["pts", "shm"] {
+        list.push(Operation::Directory {
+            parent: dev(),
+            name: OsString::from(name),
+            mode: 0o755,
+        });
+    }
+    list.push(Operation::Mount {
+        kind: "devpts",
+        target: PathBuf::from("/dev/pts"),
+        // No `gid=`: the tty group of the host is not mapped.
+        parameters: vec![
+            ("ptmxmode", Some("666".to_owned())),
+            ("mode", Some("620".to_owned())),
+        ],
+        attributes: QUIET,
+        optional: false,
+    });
+    list.push(tmpfs("/dev/shm", shm_size, "1777"));
+    // Here, because they need the null device.
+    list.extend(PROC_EMPTY_FILES.map(|path| Operation::Rebind {
+        source: PathBuf::from("/dev/null"),
+        target: PathBuf::from(path),
+        attributes: QUIET | Attribute::READ_ONLY,
+    }));
+}
+
+fn tmpfs(target: impl Into<PathBuf>, size: u64, mode: &str) -> Operation {
+    Operation::Mount {
+        kind: "tmpfs",
+        target: target.into(),
+        parameters: vec![
+            ("size", Some(size.to_string())),
+            ("mode", Some(mode.to_owned())),
+        ],
+        attributes: COMMON,
+        optional: false,
+    }
+}
+
+/// Creates the mount point of a bind below a filesystem of the sandbox's own.
+fn mount_point(list: &mut Vec<Operation>, mount: &Path, bind: &CheckedBind) {
+    let rest = bind
+        .target
+        .strip_prefix(mount)
+        .expect("the caller matched the prefix");
+    let mut parent = mount.to_owned();
+    let names: Vec<OsString> = rest
+        .components()
+        .filter_map(|component| match component {
+            Component::Normal(name) => Some(name.to_owned()),
+            _ => None,
+        })
+        .collect();
+    for (index, name) in names.iter().enumerate() {
+        let (name, last) = (name.clone(), index + 1 == names.len());
+        let next = parent.join(&name);
+        list.push(if last && !bind.directory {
+            Operation::File {
+                parent,
+                name,
+                mode: 0o644,
+            }
+        } else {
+            Operation::Directory {
+                parent,
+                name,
+                mode: 0o755,
+            }
+        });
+        parent = next;
+    }
+}

@@ -1,0 +1,220 @@
+//! What a step may see, and what a step is: plain data.
+
+use std::ffi::OsString;
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+
+/// What a step may see.
+#[derive(Clone, Debug)]
+pub struct Policy {
+    /// The host directory that becomes `/`. It must hold the mount points `/proc`, `/dev`, `/tmp`,
+    /// `/run`, `/project` (if there is a project) and the home directory.
+    pub rootfs: PathBuf,
+    /// The project, mounted at `/project`.
+    pub project: Option<Project>,
+    /// Further host paths to mount.
+    pub binds: Vec<Bind>,
+    /// The host name inside.
+    pub hostname: String,
+    /// The NIS domain name inside.
+    pub domainname: String,
+    /// The user id inside. It stands for the caller's effective user id, the only one mapped.
+    pub uid: u32,
+    /// The group id inside. It stands for the caller's effective group id, the only one mapped.
+    pub gid: u32,
+    /// The file mode creation mask of the step.
+    pub umask: u32,
+    /// What of the network the step sees.
+    pub network: Network,
+    /// Resource limits of the step's processes.
+    pub limits: Limits,
+    /// The guest path of the home directory, a private and empty tmpfs.
+    pub home: PathBuf,
+    /// The size in bytes that `/tmp` and the home directory may each grow to.
+    pub tmp_size: u64,
+    /// The size in bytes that `/dev/shm` may grow to.
+    pub shm_size: u64,
+    /// Whether the rootfs can be written to. For building a rootfs, not for steps.
+    pub writable_root: bool,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        const GIBIBYTE: u64 = 1 << 30;
+        Policy {
+            rootfs: PathBuf::new(),
+            project: None,
+            binds: Vec::new(),
+            hostname: "envbox".to_owned(),
+            // What the kernel calls a system without one.
+            domainname: "(none)".to_owned(),
+            uid: 1000,
+            gid: 1000,
+            umask: 0o022,
+            network: Network::None,
+            limits: Limits::default(),
+            home: PathBuf::from("/home/envbox"),
+            tmp_size: 8 * GIBIBYTE,
+            shm_size: 8 * GIBIBYTE,
+            writable_root: false,
+        }
+    }
+}
+
+/// How the project is mounted at `/project`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Project {
+    /// The step sees `lower` and may write; what it changes lands in `upper`. What is mounted below
+    /// `lower` on the host is not seen.
+    Overlay {
+        /// The host directory of the project, never written to.
+        lower: PathBuf,
+        /// The host directory that takes what is written. Its filesystem must not be an overlay.
+        upper: PathBuf,
+        /// An empty host directory on the same filesystem as `upper`, for the kernel's own use.
+        work: PathBuf,
+    },
+    /// The step reads and writes the host directory itself.
+    Direct {
+        /// The host directory.
+        source: PathBuf,
+    },
+    /// The step reads the host directory.
+    ReadOnly {
+        /// The host directory.
+        source: PathBuf,
+    },
+}
+
+/// A host path that the step sees.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bind {
+    /// The host path: a directory or a file.
+    pub source: PathBuf,
+    /// The guest path. It must exist in the rootfs, or lie in `/tmp`, `/run` or the home directory,
+    /// where it is created.
+    pub target: PathBuf,
+    /// Whether the step may write to it.
+    pub writable: bool,
+}
+
+/// What of the network the step sees.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Network {
+    /// A network of its own without any connection to another. Its loopback interface is up,
+    /// because much of the field's software talks to itself over 127.0.0.1 (joblib, Jupyter, torch).
+    #[default]
+    None,
+    /// The same as [`Network::None`], for those who want to say that they rely on the loopback.
+    Loopback,
+    /// The host's network.
+    Host,
+}
+
+/// Resource limits, as soft and hard limit. A lower limit of the caller stays in force: nothing is
+/// ever raised.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Open descriptors of a process.
+    pub open_files: u64,
+    /// Processes and threads of the sandbox.
+    pub processes: u64,
+    /// The stack of a process in bytes. It also decides the layout of its address space.
+    pub stack: u64,
+    /// Core files in bytes.
+    pub core: u64,
+    /// Locked memory in bytes.
+    pub locked_memory: u64,
+    /// Queued signals.
+    pub pending_signals: u64,
+    /// POSIX message queues in bytes.
+    pub message_queues: u64,
+    /// The address space of a process in bytes; `None` for no limit.
+    pub address_space: Option<u64>,
+    /// Processor seconds of a process; `None` for no limit.
+    pub cpu_seconds: Option<u64>,
+    /// The size of a file in bytes; `None` for no limit.
+    pub file_size: Option<u64>,
+}
+
+impl Default for Limits {
+    /// Values that practically every host can hold, so that they are the same everywhere.
+    fn default() -> Self {
+        const MEBIBYTE: u64 = 1 << 20;
+        Limits {
+            open_files: 16_384,
+            processes: 16_384,
+            stack: 8 * MEBIBYTE,
+            core: 0,
+            locked_memory: 8 * MEBIBYTE,
+            pending_signals: 8_192,
+            message_queues: 819_200,
+            address_space: None,
+            cpu_seconds: None,
+            file_size: None,
+        }
+    }
+}
+
+/// One command.
+#[derive(Debug)]
+pub struct Step {
+    /// The command and its arguments. A command without a slash is searched in the `PATH` of
+    /// `env`, inside the rootfs.
+    pub argv: Vec<OsString>,
+    /// What the command sees as its own name, if not `argv[0]`.
+    pub argv0: Option<OsString>,
+    /// The whole environment, in this order.
+    pub env: Vec<(OsString, OsString)>,
+    /// The guest path of the working directory.
+    pub cwd: PathBuf,
+    /// Whether the step gets a terminal of its own.
+    pub terminal: Terminal,
+    /// What becomes of signals to this process while the step runs.
+    pub signals: Signals,
+    /// Standard input, if not the caller's.
+    pub stdin: Option<OwnedFd>,
+    /// Standard output, if not the caller's.
+    pub stdout: Option<OwnedFd>,
+    /// Standard error, if not the caller's.
+    pub stderr: Option<OwnedFd>,
+}
+
+impl Default for Step {
+    fn default() -> Self {
+        Step {
+            argv: Vec::new(),
+            argv0: None,
+            env: Vec::new(),
+            cwd: PathBuf::from("/"),
+            terminal: Terminal::None,
+            signals: Signals::Forward,
+            stdin: None,
+            stdout: None,
+            stderr: None,
+        }
+    }
+}
+
+/// Whether a step gets a terminal of its own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Terminal {
+    /// Standard input, output and error are passed through untouched. If they are a terminal, it is
+    /// not the step's controlling one.
+    #[default]
+    None,
+    /// All three are a terminal inside the sandbox, which the supervisor connects to its own.
+    Pty,
+}
+
+/// What becomes of signals to this process while a step runs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Signals {
+    /// HUP, INT, QUIT, TERM, USR1, USR2, ALRM, WINCH, TSTP and CONT go to the step, each once. One
+    /// that the terminal sent goes to the step's whole process group. One that this process
+    /// ignores stays ignored.
+    #[default]
+    Forward,
+    /// Signals are the caller's own business.
+    Leave,
+}

@@ -1,0 +1,282 @@
+//! A live sandbox: relaying signals and the terminal, and what became of the step.
+
+use std::ffi::OsString;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
+use rustix::process::{Signal, getpid, kill_process, pidfd_send_signal};
+
+use super::error::SandboxError;
+use super::terminal::Relay;
+use crate::host;
+use crate::init::{self, Launched, Message, Operation, Stage, Standard};
+use crate::sys::{SignalRelay, wait_child};
+
+/// A live sandbox. It is killed, with everything in it, when this is dropped or when the process
+/// that holds it dies, however it dies.
+#[derive(Debug)]
+pub struct Running {
+    launched: Launched,
+    /// Pid 1, once it exists.
+    child: Option<OwnedFd>,
+    relay: Option<SignalRelay>,
+    terminal: Option<Relay>,
+    /// The supervisor's side of a terminal to come.
+    own: Standard,
+    command: OsString,
+    operations: Vec<Operation>,
+    started: Instant,
+}
+
+/// What became of a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// How it ended.
+    pub exit: Exit,
+    /// What it used.
+    pub usage: Usage,
+}
+
+/// How a step ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// By itself, with this status.
+    Code(u8),
+    /// By this signal.
+    Signal(i32),
+}
+
+/// What a step and all its descendants used, init included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Usage {
+    /// Time from the start of init to its end.
+    pub wall: Duration,
+    /// Processor time in user mode.
+    pub user: Duration,
+    /// Processor time in the kernel.
+    pub system: Duration,
+    /// The largest resident set of a single process in bytes.
+    pub max_rss: u64,
+}
+
+/// What init said last.
+enum Report {
+    Exit(Exit),
+    Failed(SandboxError),
+}
+
+impl Running {
+    pub(super) fn start(
+        plan: &[u8],
+        standard: Standard,
+        own: Standard,
+        relay: Option<SignalRelay>,
+        command: OsString,
+        operations: Vec<Operation>,
+    ) -> io::Result<Running> {
+        let started = Instant::now();
+        let launched = init::launch(plan, standard)?;
+        let (child, terminal) = (None, None);
+        Ok(Running {
+            launched,
+            child,
+            relay,
+            terminal,
+            own,
+            command,
+            operations,
+            started,
+        })
+    }
+
+    /// Sends a signal to the step.
+    ///
+    /// # Errors
+    /// Fails if the sandbox is gone.
+    pub fn signal(&self, signal: i32) -> io::Result<()> {
+        self.launched.order(signal, false)
+    }
+
+    /// Waits for the step to end, forwarding signals and relaying the terminal meanwhile.
+    ///
+    /// # Errors
+    /// [`SandboxError::CommandNotFound`] and [`SandboxError::CommandNotExecutable`] if the step
+    /// could not be executed; otherwise what kept the sandbox from being set up or watched.
+    pub fn wait(mut self) -> Result<Outcome, SandboxError> {
+        let supervise = |source| SandboxError::Supervise { source };
+        let mut report = None;
+        while self.turn(&mut report).map_err(supervise)? {}
+        if let Some(terminal) = self.terminal.take() {
+            terminal.finish();
+        }
+        let exit = match report {
+            Some(Report::Exit(exit)) => exit,
+            Some(Report::Failed(error)) => return Err(error),
+            None => return Err(SandboxError::Killed),
+        };
+        let child = self.child.take().ok_or(SandboxError::Killed)?;
+        let usage = wait_child(child.as_fd()).map_err(supervise)?;
+        self.launched.starter.wait().map_err(supervise)?;
+        let wall = self.started.elapsed();
+        let (user, system, max_rss) = (usage.user, usage.system, usage.max_rss);
+        Ok(Outcome {
+            exit,
+            usage: Usage {
+                wall,
+                user,
+                system,
+                max_rss,
+            },
+        })
+    }
+
+    /// Waits for something to happen and handles it. Returns whether there is more to come.
+    fn turn(&mut self, report: &mut Option<Report>) -> io::Result<bool> {
+        let interests = self
+            .terminal
+            .as_ref()
+            .map(Relay::interests)
+            .unwrap_or_default();
+        let mut events = Vec::with_capacity(5);
+        events.push(PollFd::new(&self.launched.control, PollFlags::IN));
+        events.extend(self.terminal.iter().flat_map(|terminal| {
+            let event = |&(side, flags)| PollFd::from_borrowed_fd(terminal.descriptor(side), flags);
+            interests.iter().map(event)
+        }));
+        events.extend(
+            self.relay
+                .iter()
+                .map(|relay| PollFd::new(relay, PollFlags::IN)),
+        );
+        match poll(&mut events, None) {
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+        let happened: Vec<PollFlags> = events.iter().map(PollFd::revents).collect();
+        drop(events);
+        if let Some(terminal) = &mut self.terminal {
+            for ((side, _), flags) in interests.into_iter().zip(&happened[1..]) {
+                terminal.move_bytes(side, *flags)?;
+            }
+        }
+        self.forward_signals()?;
+        if happened[0].is_empty() {
+            return Ok(true);
+        }
+        match self.launched.receive()? {
+            None => return Ok(false),
+            Some(message) => self.handle(message, report)?,
+        }
+        Ok(!matches!(report, Some(Report::Failed(_))))
+    }
+
+    fn handle(&mut self, message: Message, report: &mut Option<Report>) -> io::Result<()> {
+        match message {
+            Message::Child(child) => self.child = Some(child),
+            Message::Terminal(master) => {
+                let own = std::mem::take(&mut self.own);
+                self.terminal = Some(Relay::new(master, own.input, own.output)?);
+            }
+            Message::Failed(stage, errno, index) => {
+                *report = Some(Report::Failed(self.setup_error(stage, errno, index)));
+            }
+            Message::ExecFailed { errno, exists } => {
+                let name = self.command.clone();
+                *report = Some(Report::Failed(match exists {
+                    true => SandboxError::CommandNotExecutable { name, errno },
+                    false => SandboxError::CommandNotFound { name },
+                }));
+            }
+            Message::Exited { code, status } => {
+                *report = Some(Report::Exit(match i32::try_from(code) {
+                    Ok(libc::CLD_EXITED) => Exit::Code(status as u8),
+                    _ => Exit::Signal(status),
+                }));
+            }
+            Message::Ready => {}
+        }
+        Ok(())
+    }
+
+    fn setup_error(&self, stage: Stage, errno: i32, index: usize) -> SandboxError {
+        let denied = errno == libc::EPERM || errno == libc::EACCES || errno == libc::ENOSPC;
+        let entering = matches!(
+            stage,
+            Stage::UserNamespace | Stage::IdentityMaps | Stage::Namespaces
+        );
+        if denied && entering {
+            return SandboxError::UserNamespace {
+                reason: host::diagnose_refusal(stage, errno),
+            };
+        }
+        let operation = self
+            .operations
+            .get(index)
+            .filter(|_| stage == Stage::Mounts);
+        if let (Some(Operation::Mount { kind: "proc", .. }), libc::EPERM) = (operation, errno) {
+            return SandboxError::ProcCovered;
+        }
+        let subject = operation.map(ToString::to_string);
+        let source = io::Error::from_raw_os_error(errno);
+        SandboxError::Setup {
+            stage,
+            subject,
+            source,
+        }
+    }
+
+    fn forward_signals(&mut self) -> io::Result<()> {
+        let Some(relay) = &self.relay else {
+            return Ok(());
+        };
+        while let Some(caught) = relay.take()? {
+            if caught.signal == libc::SIGWINCH
+                && let Some(terminal) = &self.terminal
+            {
+                // The kernel sends the signal inside when the size changes.
+                terminal.resize()?;
+                continue;
+            }
+            // An error says that the sandbox is gone, which the socket will tell.
+            let _ = self.launched.order(caught.signal, caught.from_terminal);
+            if caught.signal == libc::SIGTSTP {
+                self.stop_self()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Stops this process as the terminal wanted, and goes on when it is continued; the step hears
+    /// of that by the forwarded SIGCONT.
+    fn stop_self(&self) -> io::Result<()> {
+        if let Some(terminal) = &self.terminal {
+            terminal.suspend();
+        }
+        kill_process(getpid(), Signal::STOP)?;
+        self.terminal.as_ref().map_or(Ok(()), Relay::resume)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // After a `wait` that came to its end the child was taken and the socket is at its end, so
+        // nothing is left to do. Otherwise pid 1 sees the shutdown or is killed: it has to exist
+        // before we can reap it, and its pidfd is then the next message but one or two.
+        let _ = rustix::net::shutdown(&self.launched.control, rustix::net::Shutdown::Write);
+        while self.child.is_none() {
+            match self.launched.receive() {
+                Ok(Some(Message::Child(child))) => self.child = Some(child),
+                Ok(Some(_)) => {}
+                Ok(None) | Err(_) => break,
+            }
+        }
+        if let Some(child) = self.child.take() {
+            let _ = pidfd_send_signal(&child, Signal::KILL);
+            let _ = wait_child(child.as_fd());
+        }
+        let _ = self.launched.starter.wait();
+    }
+}

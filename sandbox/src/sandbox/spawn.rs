@@ -1,0 +1,335 @@
+//! Checking a policy and starting a step.
+
+use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Component, Path};
+
+use rustix::process::{getegid, geteuid};
+use rustix::time::{ClockId, clock_gettime};
+
+use super::error::SandboxError;
+use super::mounts::{self, CheckedBind};
+use super::policy::{Limits, Network, Policy, Project, Signals, Step, Terminal};
+use super::running::Running;
+use super::{seccomp, terminal};
+use crate::host::{HostFacts, OLDEST_KERNEL, UserNamespace};
+use crate::init::{self, FLAG_LOOPBACK, FLAG_TERMINAL, Limit, Operation, Plan, Standard};
+use crate::sys::SignalRelay;
+
+/// Every namespace but the user namespace, which init makes first, and the network's.
+const NAMESPACES: i32 = libc::CLONE_NEWNS
+    | libc::CLONE_NEWPID
+    | libc::CLONE_NEWUTS
+    | libc::CLONE_NEWIPC
+    | libc::CLONE_NEWCGROUP
+    | CLONE_NEWTIME;
+
+/// Missing from libc.
+const CLONE_NEWTIME: i32 = 0x80;
+
+/// Fixes the address space layout: no randomised addresses.
+const ADDR_NO_RANDOMIZE: u64 = 0x0004_0000;
+
+/// A policy that is well-formed and that this kernel can hold. Nothing is started.
+#[derive(Debug)]
+pub struct Sandbox {
+    policy: Policy,
+    operations: Vec<Operation>,
+}
+
+impl Sandbox {
+    /// Checks a policy against what the host can do.
+    ///
+    /// # Errors
+    /// [`SandboxError::Unsupported`] and [`SandboxError::UserNamespace`] say what the host lacks,
+    /// [`SandboxError::Path`] and [`SandboxError::Source`] what is wrong with the policy.
+    pub fn new(policy: Policy, facts: &HostFacts) -> Result<Sandbox, SandboxError> {
+        require_host(facts)?;
+        let host_paths = match &policy.project {
+            None => vec![],
+            Some(Project::Direct { source } | Project::ReadOnly { source }) => vec![source],
+            Some(Project::Overlay { lower, upper, work }) => vec![lower, upper, work],
+        };
+        for path in host_paths.into_iter().chain([&policy.rootfs]) {
+            require_absolute(path)?;
+            if !metadata(path)?.is_dir() {
+                let source = std::io::ErrorKind::NotADirectory.into();
+                return Err(SandboxError::Source {
+                    path: path.clone(),
+                    source,
+                });
+            }
+        }
+        require_absolute(&policy.home)?;
+        let mut binds = Vec::with_capacity(policy.binds.len());
+        for bind in &policy.binds {
+            require_absolute(&bind.source)?;
+            require_absolute(&bind.target)?;
+            binds.push(CheckedBind {
+                source: bind.source.clone(),
+                target: bind.target.clone(),
+                writable: bind.writable,
+                directory: metadata(&bind.source)?.is_dir(),
+            });
+        }
+        let operations = mounts::operations(&policy, &binds);
+        Ok(Sandbox { policy, operations })
+    }
+
+    /// Starts a step.
+    ///
+    /// # Errors
+    /// Fails if init cannot be started. What goes wrong after that is told by [`Running::wait`].
+    pub fn spawn(self, mut step: Step) -> Result<Running, SandboxError> {
+        let relay = match step.signals {
+            Signals::Forward => {
+                Some(SignalRelay::open().map_err(|source| SandboxError::Launch { source })?)
+            }
+            Signals::Leave => None,
+        };
+        let plan = init::encode(&self.plan(&step)?)?;
+        let mut standard = Standard::default();
+        let mut own = Standard::default();
+        match step.terminal {
+            Terminal::None => {
+                standard.input = step.stdin.take();
+                standard.output = step.stdout.take();
+                standard.error = step.stderr.take();
+            }
+            // Then these are the supervisor's side of the relay.
+            Terminal::Pty => {
+                own.input = step.stdin.take();
+                own.output = step.stdout.take();
+            }
+        }
+        let command = step.argv.first().cloned().unwrap_or_default();
+        Running::start(&plan, standard, own, relay, command, self.operations)
+            .map_err(|source| SandboxError::Launch { source })
+    }
+
+    fn plan(&self, step: &Step) -> Result<Plan, SandboxError> {
+        let policy = &self.policy;
+        let Some(command) = step.argv.first() else {
+            return Err(SandboxError::EmptyCommand);
+        };
+        let mut arguments: Vec<Vec<u8>> = step.argv.iter().map(bytes).collect();
+        if let Some(name) = &step.argv0 {
+            arguments[0] = bytes(name);
+        }
+        let mut flags = 0;
+        let mut namespaces = NAMESPACES;
+        if policy.network != Network::Host {
+            namespaces |= libc::CLONE_NEWNET;
+            flags |= FLAG_LOOPBACK;
+        }
+        let mut window = (0, 0);
+        if step.terminal == Terminal::Pty {
+            flags |= FLAG_TERMINAL;
+            window = terminal::window(step.stdin.as_ref());
+        }
+        Ok(Plan {
+            flags,
+            namespaces: u64::from(namespaces.unsigned_abs()),
+            uid_map: format!("{} {} 1\n", policy.uid, geteuid().as_raw()),
+            gid_map: format!("{} {} 1\n", policy.gid, getegid().as_raw()),
+            clock_offsets: clock_offsets(),
+            hostname: policy.hostname.clone(),
+            domainname: policy.domainname.clone(),
+            rootfs: policy.rootfs.clone(),
+            root_attributes: mounts::root_attributes(policy),
+            operations: self.operations.clone(),
+            limits: limits(&policy.limits),
+            umask: policy.umask,
+            personality: ADDR_NO_RANDOMIZE,
+            filter: seccomp::filter(),
+            directory: step.cwd.clone(),
+            candidates: candidates(command, &step.env),
+            arguments,
+            environment: step.env.iter().map(assignment).collect(),
+            window,
+        })
+    }
+}
+
+/// Checks what every sandbox needs of the host.
+fn require_host(facts: &HostFacts) -> Result<(), SandboxError> {
+    if let UserNamespace::Refused { reason } = facts.user_namespace {
+        return Err(SandboxError::UserNamespace { reason });
+    }
+    if (facts.kernel.major, facts.kernel.minor) < OLDEST_KERNEL {
+        let found = format!("Linux {}", facts.kernel.release);
+        return Err(SandboxError::Unsupported {
+            need: "Linux 5.12 or newer",
+            found,
+        });
+    }
+    if let Some(missing) = facts.missing_namespaces().first() {
+        let found = format!("no `{missing}` namespaces");
+        return Err(SandboxError::Unsupported {
+            need: "all kinds of namespaces",
+            found,
+        });
+    }
+    match facts.proc_mount {
+        Some(false) => Err(SandboxError::ProcCovered),
+        _ => Ok(()),
+    }
+}
+
+fn metadata(path: &Path) -> Result<fs::Metadata, SandboxError> {
+    fs::metadata(path).map_err(|source| SandboxError::Source {
+        path: path.to_owned(),
+        source,
+    })
+}
+
+fn require_absolute(path: &Path) -> Result<(), SandboxError> {
+    let climbs = path
+        .components()
+        .any(|component| component == Component::ParentDir);
+    if path.is_absolute() && !climbs {
+        Ok(())
+    } else {
+        Err(SandboxError::Path {
+            path: path.to_owned(),
+        })
+    }
+}
+
+fn bytes(text: &OsString) -> Vec<u8> {
+    text.as_bytes().to_vec()
+}
+
+fn assignment((name, value): &(OsString, OsString)) -> Vec<u8> {
+    [name.as_bytes(), b"=", value.as_bytes()].concat()
+}
+
+/// Lists the paths to try for a command, as `execvp` does. An empty element of the search path
+/// means the working directory.
+fn candidates(command: &OsStr, environment: &[(OsString, OsString)]) -> Vec<Vec<u8>> {
+    let name = command.as_bytes();
+    if name.contains(&b'/') {
+        return vec![name.to_vec()];
+    }
+    if name.is_empty() {
+        return Vec::new();
+    }
+    let path = environment.iter().find(|(name, _)| name == "PATH");
+    let path = path.map_or(&b"/usr/local/bin:/usr/bin:/bin"[..], |(_, value)| {
+        value.as_bytes()
+    });
+    let join = |directory: &[u8]| match directory {
+        b"" => [b"./", name].concat(),
+        directory => [directory, b"/", name].concat(),
+    };
+    path.split(|byte| *byte == b':').map(join).collect()
+}
+
+/// Returns the offsets that let both clocks of the time namespace start at zero.
+///
+/// The kernel wants them relative to the host's clocks, while we may be in a time namespace
+/// ourselves: then our own offsets are part of what we read.
+fn clock_offsets() -> String {
+    let own = fs::read_to_string("/proc/self/timens_offsets").unwrap_or_default();
+    let mut text = String::new();
+    for (clock, name) in [
+        (ClockId::Monotonic, "monotonic"),
+        (ClockId::Boottime, "boottime"),
+    ] {
+        let own = own_offset(&own, name);
+        let now = clock_gettime(clock);
+        let now = i128::from(now.tv_sec) * NANOSECONDS + i128::from(now.tv_nsec);
+        let offset = own - now;
+        let (seconds, nanoseconds) = (
+            offset.div_euclid(NANOSECONDS),
+            offset.rem_euclid(NANOSECONDS),
+        );
+        text.push_str(&format!("{name} {seconds} {nanoseconds}\n"));
+    }
+    text
+}
+
+const NANOSECONDS: i128 = 1_000_000_000;
+
+fn own_offset(text: &str, clock: &str) -> i128 {
+    let parse = |line: &str| {
+        let mut fields = line.split_whitespace();
+        if fields.next()? != clock {
+            return None;
+        }
+        let seconds: i128 = fields.next()?.parse().ok()?;
+        let nanoseconds: i128 = fields.next()?.parse().ok()?;
+        Some(seconds * NANOSECONDS + nanoseconds)
+    };
+    text.lines().find_map(parse).unwrap_or(0)
+}
+
+/// Pairs the limits with their numbers. Those that a policy does not name are fixed too: a step
+/// must not see what the host happens to allow.
+fn limits(limits: &Limits) -> Vec<Limit> {
+    const NONE: u64 = u64::MAX;
+    let both = |resource: libc::__rlimit_resource_t, value| Limit {
+        resource: resource.into(),
+        soft: value,
+        hard: value,
+    };
+    vec![
+        both(libc::RLIMIT_CPU, limits.cpu_seconds.unwrap_or(NONE)),
+        both(libc::RLIMIT_FSIZE, limits.file_size.unwrap_or(NONE)),
+        both(libc::RLIMIT_STACK, limits.stack),
+        both(libc::RLIMIT_CORE, limits.core),
+        both(libc::RLIMIT_NPROC, limits.processes),
+        both(libc::RLIMIT_NOFILE, limits.open_files),
+        both(libc::RLIMIT_MEMLOCK, limits.locked_memory),
+        both(libc::RLIMIT_AS, limits.address_space.unwrap_or(NONE)),
+        both(libc::RLIMIT_SIGPENDING, limits.pending_signals),
+        both(libc::RLIMIT_MSGQUEUE, limits.message_queues),
+        both(libc::RLIMIT_NICE, 0),
+        both(libc::RLIMIT_RTPRIO, 0),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::{OsStr, OsString};
+
+    use super::{candidates, own_offset, require_host};
+    use crate::host::{HostFacts, Kernel};
+
+    #[test]
+    fn an_old_kernel_is_refused() {
+        let facts = HostFacts {
+            kernel: Kernel::parse("5.10.0-30-amd64"),
+            ..HostFacts::minimal()
+        };
+        insta::assert_snapshot!(
+            require_host(&facts).unwrap_err(),
+            @"the sandbox needs Linux 5.12 or newer, but this host has Linux 5.10.0-30-amd64"
+        );
+    }
+
+    #[test]
+    fn a_command_is_searched_as_a_shell_does() {
+        let env = |path: &str| vec![(OsString::from("PATH"), OsString::from(path))];
+        let list = |command: &str, path: &str| {
+            let found = candidates(OsStr::new(command), &env(path));
+            found
+                .into_iter()
+                .map(|path| String::from_utf8(path).unwrap())
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(list("python", "/a:/b"), ["/a/python", "/b/python"]);
+        assert_eq!(list("python", ":/b"), ["./python", "/b/python"]);
+        assert_eq!(list("./x", "/a"), ["./x"]);
+        assert_eq!(list("", "/a"), Vec::<String>::new());
+    }
+
+    #[test]
+    fn own_offsets_are_read() {
+        let text = "monotonic         -12  500000000\nboottime            3         0\n";
+        assert_eq!(own_offset(text, "monotonic"), -11_500_000_000);
+        assert_eq!(own_offset(text, "boottime"), 3_000_000_000);
+        assert_eq!(own_offset("", "boottime"), 0);
+    }
+}

@@ -1,0 +1,55 @@
+//! The only `unsafe` of the library: what rustix does not wrap. No policy.
+//!
+//! Comes in: descriptors and numbers. Goes out: owned descriptors, plain values, `io::Error`.
+//! There is no `pre_exec` either: init takes what it needs from the socket it is started with.
+#![expect(unsafe_code, reason = "the one module of the library that may")]
+
+mod signals;
+mod wait;
+
+pub use signals::{SignalRelay, mirror_signal};
+pub use wait::wait_child;
+
+use std::io;
+
+/// Returns whether the kernel knows a seccomp return action.
+///
+/// # Errors
+/// Fails if the kernel has no seccomp filters at all.
+pub fn seccomp_action_available(action: u32) -> io::Result<bool> {
+    // SAFETY: SECCOMP_GET_ACTION_AVAIL takes no flags and reads one u32, which `action` is.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_seccomp,
+            libc::SECCOMP_GET_ACTION_AVAIL,
+            0,
+            &raw const action,
+        )
+    };
+    match result {
+        0 => Ok(true),
+        _ => match io::Error::last_os_error() {
+            error if error.raw_os_error() == Some(libc::EOPNOTSUPP) => Ok(false),
+            error => Err(error),
+        },
+    }
+}
+
+/// Returns the version of the Landlock interface.
+///
+/// # Errors
+/// Fails if the kernel lacks Landlock or it is off.
+pub fn landlock_version() -> io::Result<u32> {
+    const LANDLOCK_CREATE_RULESET_VERSION: usize = 1;
+    let none = std::ptr::null::<u8>();
+    // SAFETY: with this flag the call takes a null pointer and size zero, and only answers.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_landlock_create_ruleset,
+            none,
+            0_usize,
+            LANDLOCK_CREATE_RULESET_VERSION,
+        )
+    };
+    u32::try_from(result).map_err(|_| io::Error::last_os_error())
+}

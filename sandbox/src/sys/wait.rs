@@ -1,0 +1,59 @@
+//! Waiting for a child with its resource usage.
+
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd};
+use std::time::Duration;
+
+/// What a child and everything it waited for used.
+#[derive(Clone, Copy, Debug)]
+pub struct ChildUsage {
+    /// Time in user mode.
+    pub user: Duration,
+    /// Time in the kernel.
+    pub system: Duration,
+    /// The largest resident set of any process among them, in bytes.
+    pub max_rss: u64,
+}
+
+/// Waits for the child behind a pidfd to end and reaps it.
+///
+/// # Errors
+/// `ECHILD` if the caller ignores SIGCHLD or somebody else reaped the child.
+pub fn wait_child(pidfd: BorrowedFd<'_>) -> io::Result<ChildUsage> {
+    // SAFETY: all zero is a valid siginfo_t: integers and pointers that are only written here.
+    let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
+    // SAFETY: all zero is a valid rusage: it is made of integers.
+    let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
+    loop {
+        // The libc wrapper hides the fifth argument, the usage.
+        // SAFETY: the descriptor is open by its type; both pointers are writable and live.
+        let result = unsafe {
+            libc::syscall(
+                libc::SYS_waitid,
+                libc::P_PIDFD,
+                pidfd.as_raw_fd(),
+                &raw mut info,
+                libc::WEXITED,
+                &raw mut usage,
+            )
+        };
+        if result == 0 {
+            break;
+        }
+        let error = io::Error::last_os_error();
+        if error.kind() != io::ErrorKind::Interrupted {
+            return Err(error);
+        }
+    }
+    const KIBIBYTE: u64 = 1024;
+    Ok(ChildUsage {
+        user: duration(usage.ru_utime),
+        system: duration(usage.ru_stime),
+        max_rss: u64::try_from(usage.ru_maxrss).unwrap_or(0) * KIBIBYTE,
+    })
+}
+
+fn duration(time: libc::timeval) -> Duration {
+    let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
+    Duration::from_secs(seconds) + Duration::from_micros(u64::try_from(time.tv_usec).unwrap_or(0))
+}

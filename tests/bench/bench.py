@@ -1,0 +1,251 @@
+#!/usr/bin/env python3
+"""Times envbox beside its peers, on the same work, in turn (A B A B …), in one call.
+
+    cargo build --release
+    tests/bench/bench.py lock build start import          # or any of them; none means all
+
+Each figure is the median of the paired ratios envbox / peer, with the medians of both beside it.
+Quote the ratios: absolute times depend on the machine. Peers are looked up on PATH and a missing
+one is named, never left out silently. Needs CPython 3.9 or newer, nothing else.
+"""
+
+import argparse
+import json
+import os
+import resource
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+EXAMPLE = ROOT / "lockfiles" / "golden" / "sklearn"
+
+
+class Failed(Exception):
+    """A command that was to be timed did not end well."""
+
+
+def timed(command, env=None, cwd=None, prepare=None):
+    """Runs `command` once; returns wall seconds, CPU seconds, peak MiB of the largest process."""
+    if prepare:
+        prepare()
+    started = time.perf_counter()
+    process = subprocess.Popen(
+        command, env=env, cwd=cwd, stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+    )
+    error = process.stderr.read()
+    _, status, usage = os.wait4(process.pid, 0)
+    wall = time.perf_counter() - started
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode != 0:
+        raise Failed(f"{command}: exit {process.returncode}\n{error.decode(errors='replace')}")
+    return wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
+
+
+def pair(name, ours, theirs, runs):
+    """Runs two timers in turn and prints medians and the median of the paired ratios."""
+    rows = []
+    ours(), theirs()  # warm-up, not counted
+    for _ in range(runs):
+        rows.append((ours(), theirs()))
+    wall = [a[0] / b[0] for a, b in rows]
+    cpu = [a[1] / b[1] for a, b in rows if b[1] > 0]
+    median = statistics.median
+    print(
+        f"{name:44} wall {median(r[0][0] for r in rows) * 1000:9.1f} ms / {median(r[1][0] for r in rows) * 1000:9.1f} ms"
+        f" = {median(wall):5.2f}   cpu = {median(cpu) if cpu else float('nan'):5.2f}"
+        f"   peak {median(r[0][2] for r in rows):6.0f} / {median(r[1][2] for r in rows):6.0f} MiB"
+    )
+
+
+def need(program):
+    """Returns the program's path, or says what is missing."""
+    found = shutil.which(program)
+    if not found:
+        print(f"{program}: not on PATH, comparison left out", file=sys.stderr)
+    return found
+
+
+class Bench:
+    def __init__(self, envbox, runs, scratch):
+        self.envbox, self.runs, self.scratch = str(envbox), runs, Path(scratch)
+        self.store = self.scratch / "store"
+        self.env = dict(os.environ, ENVBOX_STORE=str(self.store))
+        self.project = self.copy_of(EXAMPLE, "project")
+
+    def copy_of(self, example, name):
+        target = self.scratch / name
+        shutil.copytree(example, target)
+        return target
+
+    def run(self, *arguments, **options):
+        return timed([self.envbox, *arguments], env=options.pop("env", self.env), **options)
+
+    def lock(self):
+        """Lock cold, and warm with nothing changed, against `uv pip compile`."""
+        uv = need("uv")
+        if not uv:
+            return
+        requirements = self.scratch / "requirements.in"
+        manifest = (self.project / "envbox.toml").read_text()
+        wanted = [line for line in _requirements(manifest)]
+        requirements.write_text("\n".join(wanted) + "\n")
+        cache = self.scratch / "uv-cache"
+        compile_ = [
+            uv, "pip", "compile", "-q", str(requirements), "--format", "pylock.toml", "-o",
+            str(self.scratch / "pylock.toml"), "--python-version", "3.11", "--python-platform",
+            "x86_64-manylinux_2_36", "--only-binary", ":all:", "--cache-dir", str(cache),
+        ]
+        lock = self.project / "envbox.lock"
+        kept = lock.read_bytes() if lock.exists() else None
+
+        def forget_python():
+            lock.unlink(missing_ok=True)
+            shutil.rmtree(self.store / "index" / "uv", ignore_errors=True)
+
+        def forget_all():
+            lock.unlink(missing_ok=True)
+            shutil.rmtree(self.store / "index", ignore_errors=True)
+
+        in_project = ["--project", str(self.project)]
+        self.run("lock", *in_project)
+        whole = [self.run("lock", *in_project, prepare=forget_all)[0] for _ in range(self.runs)]
+        print(f"lock, everything cold, Debian included: {statistics.median(whole) * 1000:.0f} ms")
+        forget_uv = lambda: shutil.rmtree(cache, ignore_errors=True)
+        pair("lock cold (Debian index warm) / uv pip compile",
+             lambda: self.run("lock", *in_project, prepare=forget_python),
+             lambda: timed(compile_, prepare=forget_uv), self.runs)
+        pair("lock warm, unchanged / uv pip compile warm",
+             lambda: self.run("lock", *in_project), lambda: timed(compile_), self.runs)
+        if kept:
+            lock.write_bytes(kept)
+
+    def build(self):
+        """Build the environment from a warm download cache against uv venv + uv pip sync."""
+        uv = need("uv")
+        if not uv:
+            return
+        in_project = ["--project", str(self.project)]
+        true = ["--", "/bin/true"]
+        self.run("run", *in_project, *true)
+        requirements = self.scratch / "locked.txt"
+        requirements.write_text(_pins(self.project / "envbox.lock"))
+        venv, cache = self.scratch / "venv", self.scratch / "uv-cache-build"
+        python = need("python3.11") or need("python3")
+
+        def forget_trees():
+            for folder in ("trees", "rootfs"):
+                _remove(self.store / folder)
+
+        def sync():
+            started = timed([uv, "venv", "-q", "--clear", "-p", python, "--cache-dir", str(cache), str(venv)])
+            rest = timed([uv, "pip", "sync", "-q", "--compile-bytecode", "--link-mode", "hardlink", "--cache-dir",
+                          str(cache), "-p", str(venv / "bin" / "python"), str(requirements)])
+            return started[0] + rest[0], started[1] + rest[1], max(started[2], rest[2])
+
+        pair("build, downloads warm / uv venv + pip sync",
+             lambda: self.run("run", *in_project, *true, prepare=forget_trees), sync, max(3, self.runs // 3))
+
+    def start(self):
+        """Start /bin/true in a built environment against bwrap, crun and runc on the same rootfs."""
+        in_project = ["--project", str(self.project)]
+        self.run("run", *in_project, "--", "/bin/true")
+        rootfs = next((self.store / "rootfs").iterdir())
+        if (rootfs / "tree").is_dir():
+            rootfs = rootfs / "tree"
+        ours = lambda: self.run("run", *in_project, "--", "/bin/true")
+        if bwrap := need("bwrap"):
+            command = [bwrap, "--unshare-all", "--ro-bind", str(rootfs), "/", "--proc", "/proc", "--dev", "/dev",
+                       "--tmpfs", "/tmp", "--clearenv", "/bin/true"]
+            pair("run -- /bin/true / bwrap --unshare-all", ours, lambda: timed(command), self.runs * 4)
+        for runtime in ("crun", "runc"):
+            if not need(runtime):
+                continue
+            bundle = self.bundle(runtime, rootfs)
+            command = [runtime, "run", "--bundle", str(bundle), f"envbox-bench-{runtime}-{os.getpid()}"]
+            try:
+                pair(f"run -- /bin/true / {runtime} run", ours, lambda: timed(command), self.runs)
+            except Failed as failure:
+                print(f"{runtime}: {str(failure).splitlines()[-1]}", file=sys.stderr)
+
+    def bundle(self, runtime, rootfs):
+        bundle = self.scratch / f"bundle-{runtime}"
+        bundle.mkdir()
+        subprocess.run([runtime, "spec"], cwd=bundle, check=True)
+        config = json.loads((bundle / "config.json").read_text())
+        config["process"].update(terminal=False, args=["/bin/true"])
+        config["process"].pop("rlimits", None)
+        config["root"] = {"path": str(rootfs), "readonly": True}
+        (bundle / "config.json").write_text(json.dumps(config))
+        return bundle
+
+    def import_(self):
+        """Import and train inside against the same interpreter and packages outside."""
+        in_project = ["--project", str(self.project)]
+        self.run("run", *in_project, "--", "/bin/true")
+        rootfs = next((self.store / "rootfs").iterdir())
+        if (rootfs / "tree").is_dir():
+            rootfs = rootfs / "tree"
+        # The same files, entered with nothing but chroot: what is left is the cost of the sandbox.
+        outside = ["chroot", str(rootfs), "/usr/bin/env", "-i", "PATH=/opt/env/bin:/usr/bin:/bin",
+                   "PYTHONDONTWRITEBYTECODE=1", "OMP_NUM_THREADS=1", "OPENBLAS_NUM_THREADS=1", "python"]
+        inside = ["run", *in_project, "--env", "OMP_NUM_THREADS=1", "--env", "OPENBLAS_NUM_THREADS=1", "--", "python"]
+        fit = ("from sklearn.datasets import load_digits as d\n"
+               "from sklearn.ensemble import RandomForestClassifier as R\n"
+               "x, y = d(return_X_y=True)\nR(300, random_state=0).fit(x, y)")
+        for name, code in (("import sklearn", "import sklearn.ensemble"), ("train a forest", fit)):
+            pair(f"{name}, inside / outside", lambda: self.run(*inside, "-c", code),
+                 lambda: timed([*outside, "-c", code]), self.runs)
+
+
+def _requirements(manifest):
+    inside = manifest.split("requirements = [", 1)[1].split("]", 1)[0]
+    return [part.strip().strip('",') for part in inside.splitlines() if part.strip().strip('",')] \
+        if "\n" in inside else [part.strip().strip('"') for part in inside.split(",") if part.strip()]
+
+
+def _pins(lock):
+    """The wheels of a lock as pinned requirements (one [[python]] table a wheel)."""
+    pins, table = [], None
+    for line in lock.read_text().splitlines():
+        if line.startswith("["):
+            table = line
+            name = None
+        elif table == "[[python]]" and line.startswith("name = "):
+            name = line.split('"')[1]
+        elif table == "[[python]]" and line.startswith("version = ") and name:
+            pins.append(f"{name}=={line.split(chr(34))[1]}")
+    return "\n".join(pins) + "\n"
+
+
+def _remove(path):
+    """Removes a tree whose directories may be read-only."""
+    for folder, _, _ in os.walk(path):
+        os.chmod(folder, 0o700)
+    shutil.rmtree(path, ignore_errors=True)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", choices=["lock", "build", "start", "import", []])
+    parser.add_argument("--envbox", default=ROOT / "target" / "release" / "envbox", type=Path)
+    parser.add_argument("--runs", type=int, default=9)
+    options = parser.parse_args()
+    scratch = tempfile.mkdtemp(prefix="envbox-bench-")
+    try:
+        bench = Bench(options.envbox, options.runs, scratch)
+        for name in options.names or ["lock", "build", "start", "import"]:
+            getattr(bench, "import_" if name == "import" else name)()
+    finally:
+        _remove(Path(scratch))
+    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+    print(f"largest process of all: {peak:.0f} MiB")
+
+
+if __name__ == "__main__":
+    main()
