@@ -150,7 +150,8 @@ fn is_blank(directory: &Path) -> Result<bool, StoreError> {
             let name = entry?.file_name();
             let name = name.to_string_lossy();
             let ours = name == "CACHEDIR.TAG" || name.starts_with(".envbox-");
-            if !ours && name != "lost+found" {
+            // A resolver may have been here before anybody needed a store.
+            if !ours && name != "index" && name != "lost+found" {
                 return Ok(false);
             }
         }

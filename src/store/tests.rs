@@ -104,8 +104,9 @@ fn a_new_store_is_marked_and_opened_again() {
     assert!(tag.starts_with("Signature: 8a477f597d28d172789f06886806bc55\n"));
     assert_eq!(fs::read(store.directory().join("version")).unwrap(), b"1\n");
     open(&directory);
-    // A creation that was interrupted goes on.
+    // A creation that was interrupted goes on, also when a resolver has cached there since.
     fs::remove_file(store.directory().join("version")).unwrap();
+    fs::create_dir(store.index()).unwrap();
     open(&directory);
 }
 
