@@ -3,7 +3,10 @@
 //! Comes in: a [`Manifest`](crate::manifest::Manifest), perhaps the lockfile it had before.
 //! Goes out: a [`Lockfile`](crate::lock::Lockfile) that answers the manifest.
 
+pub mod interpreter;
 pub mod python;
+#[cfg(test)]
+pub(crate) mod tests;
 mod upgrade;
 
 pub use upgrade::Upgrade;

@@ -169,9 +169,9 @@ fn the_python_version_decides() {
     ]);
     let mut case = Case::new(&url, &["app"]);
     assert_eq!(case.pins(), ["app==1.0"]);
-    case.version = "3.13.5";
+    case.version = "3.13.5".to_owned();
     assert_eq!(case.pins(), ["app==2.0"]);
-    case.version = "3.11.2";
+    case.version = "3.11.2".to_owned();
     case.python.requirements = vec!["app>=2".to_owned()];
     insta::assert_snapshot!(case.report(), @r"
     User error: no set of versions fulfils the Python requirements on linux/amd64
@@ -200,7 +200,7 @@ fn the_best_wheel_for_the_target_is_chosen() {
         file(&case),
         "fast-1.0-cp311-cp311-manylinux_2_38_x86_64.whl"
     );
-    case.version = "3.13.5";
+    case.version = "3.13.5".to_owned();
     assert_eq!(file(&case), "fast-1.0-cp39-abi3-manylinux_2_28_x86_64.whl");
     case.glibc = (2, 17);
     assert_eq!(file(&case), "fast-1.0-py3-none-any.whl");

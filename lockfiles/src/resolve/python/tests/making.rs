@@ -14,7 +14,7 @@ use crate::resolve::python::tests::http::{Answer, Server};
 pub(super) struct Release {
     project: String,
     version: String,
-    tag: Option<&'static str>,
+    tag: Option<String>,
     metadata: String,
     requires_python: Option<String>,
     yanked: Option<&'static str>,
@@ -27,7 +27,7 @@ impl Release {
         Self {
             project: project.to_owned(),
             version: version.to_owned(),
-            tag: Some("py3-none-any"),
+            tag: Some("py3-none-any".to_owned()),
             metadata: String::new(),
             requires_python: None,
             yanked: None,
@@ -50,11 +50,15 @@ impl Release {
 
     pub(super) fn extra(mut self, extra: &str, requirement: &str) -> Self {
         writeln!(self.metadata, "Provides-Extra: {extra}").unwrap();
-        self.requires(&format!("{requirement} ; extra == '{extra}'"))
+        let condition = format!("extra == '{extra}'");
+        self.requires(&match requirement.split_once(';') {
+            None => format!("{requirement} ; {condition}"),
+            Some((name, marker)) => format!("{name} ; ({marker}) and {condition}"),
+        })
     }
 
-    pub(super) fn tag(mut self, tag: &'static str) -> Self {
-        self.tag = Some(tag);
+    pub(super) fn tag(mut self, tag: &str) -> Self {
+        self.tag = Some(tag.to_owned());
         self
     }
 
@@ -76,7 +80,7 @@ impl Release {
 
     pub(super) fn file(&self) -> String {
         let project = self.project.replace('-', "_");
-        match self.tag {
+        match &self.tag {
             Some(tag) => format!("{project}-{}-{tag}.whl", self.version),
             None => format!("{project}-{}.tar.gz", self.version),
         }
@@ -90,7 +94,7 @@ impl Release {
     }
 
     pub(super) fn bytes(&self) -> Vec<u8> {
-        let Some(tag) = self.tag else {
+        let Some(tag) = &self.tag else {
             return b"not an archive".to_vec();
         };
         let info = format!(

@@ -6,6 +6,7 @@ mod indexes;
 mod locating;
 mod making;
 mod missing;
+mod packse;
 
 use std::time::Duration;
 
@@ -27,7 +28,7 @@ struct Case {
     _store: TempDir,
     context: Context,
     python: Python,
-    version: &'static str,
+    version: String,
     platform: Platform,
     glibc: (u16, u16),
     previous: Vec<LockedWheel>,
@@ -48,7 +49,7 @@ impl Case {
                 no_build: true,
                 ..Python::default()
             },
-            version: "3.11.2",
+            version: "3.11.2".to_owned(),
             platform: Platform::LinuxAmd64,
             glibc: (2, 36),
             previous: Vec::new(),
@@ -98,7 +99,7 @@ impl Case {
                 &self.context,
                 PythonRequest {
                     python: &self.python,
-                    python_version: self.version,
+                    python_version: &self.version,
                     platform: self.platform,
                     glibc: self.glibc,
                     previous: &self.previous,
