@@ -21,6 +21,20 @@ pub struct Change {
     pub entry: Entry,
 }
 
+impl Change {
+    /// Says whether it is about anything but a directory: for people, directories are where files
+    /// are.
+    pub fn is_leaf(&self) -> bool {
+        !matches!(
+            self.entry,
+            Entry::Directory { .. }
+                | Entry::Gone {
+                    r#type: EntryType::Directory
+                }
+        )
+    }
+}
+
 /// What became of a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]

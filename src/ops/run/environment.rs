@@ -1,0 +1,215 @@
+//! The variables a step gets, built from nothing.
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+
+use envbox_lockfiles::base::Digest;
+use envbox_lockfiles::manifest::SandboxPolicy;
+use envbox_sandbox::Terminal;
+
+use crate::ops::run::{RunError, RunOptions, Variable};
+
+/// The step's home directory.
+pub(super) const HOME: &str = "/home/envbox";
+
+/// The step's user.
+const USER: &str = "envbox";
+
+/// The environment's programs first, then the base's.
+const PATH: &str = "/opt/env/bin:/usr/bin:/bin";
+
+/// Variables by which numeric libraries choose a number of threads. The sums they compute depend
+/// on it.
+const THREADS: [&str; 5] = [
+    "MKL_NUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "RAYON_NUM_THREADS",
+];
+
+/// Variables that a step can rely on, which is why nobody else may set them.
+const OURS: [&str; 3] = ["ENVBOX", "ENVBOX_LOCK_DIGEST", "ENVBOX_SEED"];
+
+/// What programs take to be a terminal when the caller's kind is not known.
+const TERMINAL: &str = "xterm-256color";
+
+/// Returns the step's whole environment, sorted, so that the block of memory it is in is the same
+/// everywhere. What is set in several places is taken from the last of: the defaults, `env` of the
+/// manifest, `pass-env` of the manifest, the options.
+///
+/// # Errors
+/// Returns [`RunError::Reserved`] when somebody sets a variable that is envbox's.
+pub(super) fn environment(
+    policy: &SandboxPolicy,
+    options: &RunOptions,
+    lock: &Digest,
+) -> Result<Vec<(OsString, OsString)>, RunError> {
+    let mut all = defaults(policy, options);
+    let mut set = |name: &OsStr, value: OsString| {
+        if OURS.iter().any(|ours| name == *ours) {
+            let name = name.to_owned();
+            return Err(RunError::Reserved { name });
+        }
+        all.insert(name.to_owned(), value);
+        Ok(())
+    };
+    for (name, value) in &policy.env {
+        set(OsStr::new(name), value.into())?;
+    }
+    for name in &policy.pass_env {
+        if let Some(value) = options.host_env.get(OsStr::new(name)) {
+            set(OsStr::new(name), value.clone())?;
+        }
+    }
+    for variable in &options.env {
+        match variable {
+            Variable::Set(name, value) => set(name, value.clone())?,
+            Variable::Pass(name) => {
+                if let Some(value) = options.host_env.get(name) {
+                    set(name, value.clone())?;
+                }
+            }
+        }
+    }
+    let [envbox, digest, seed] = OURS;
+    all.insert(envbox.into(), "1".into());
+    all.insert(digest.into(), lock.to_string().into());
+    all.insert(seed.into(), policy.seed.to_string().into());
+    Ok(all.into_iter().collect())
+}
+
+fn defaults(policy: &SandboxPolicy, options: &RunOptions) -> BTreeMap<OsString, OsString> {
+    let epoch = policy.epoch.as_second().to_string();
+    // Python takes 32 bits.
+    let hash_seed = (policy.seed & u64::from(u32::MAX)).to_string();
+    let mut all: BTreeMap<OsString, OsString> = [
+        ("HOME", HOME),
+        ("LANG", "C.UTF-8"),
+        ("LC_ALL", "C.UTF-8"),
+        ("LOGNAME", USER),
+        ("PATH", PATH),
+        // The environment has its own; what a step compiled would hold the sources' real times.
+        ("PYTHONDONTWRITEBYTECODE", "1"),
+        ("PYTHONHASHSEED", &hash_seed),
+        ("SOURCE_DATE_EPOCH", &epoch),
+        ("TZ", "UTC"),
+        ("USER", USER),
+    ]
+    .into_iter()
+    .map(|(name, value)| (name.into(), value.into()))
+    .collect();
+    if let Some(cpus) = policy.cpus {
+        all.extend(THREADS.map(|name| (name.into(), cpus.to_string().into())));
+    }
+    if options.terminal == Terminal::Pty {
+        let own = options.host_env.get(OsStr::new("TERM")).cloned();
+        all.insert("TERM".into(), own.unwrap_or_else(|| TERMINAL.into()));
+    }
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ops::run::tests::policy;
+
+    fn show(policy: &SandboxPolicy, options: &RunOptions) -> String {
+        environment(policy, options, &Digest::of(b""))
+            .unwrap()
+            .into_iter()
+            .map(|(name, value)| format!("{}={}\n", name.display(), value.display()))
+            .collect()
+    }
+
+    #[test]
+    fn nothing_of_the_callers_is_in_it() {
+        let mut options = RunOptions::default();
+        for name in ["TERM", "LD_PRELOAD", "LANG", "OMP_NUM_THREADS"] {
+            options.host_env.insert(name.into(), "the caller's".into());
+        }
+        insta::assert_snapshot!(show(&policy(), &options), @r#"
+    ENVBOX=1
+    ENVBOX_LOCK_DIGEST=sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855
+    ENVBOX_SEED=0
+    HOME=/home/envbox
+    LANG=C.UTF-8
+    LC_ALL=C.UTF-8
+    LOGNAME=envbox
+    PATH=/opt/env/bin:/usr/bin:/bin
+    PYTHONDONTWRITEBYTECODE=1
+    PYTHONHASHSEED=0
+    SOURCE_DATE_EPOCH=1577836800
+    TZ=UTC
+    USER=envbox
+    "#);
+    }
+
+    #[test]
+    fn the_last_of_defaults_manifest_and_options_wins() {
+        let mut policy = policy();
+        policy.cpus = Some(2);
+        policy.seed = (1 << 32) + 7;
+        policy.env.insert("OMP_NUM_THREADS".into(), "4".into());
+        policy.env.insert("LANG".into(), "C".into());
+        policy.pass_env = vec!["LANG".into(), "TOKEN".into(), "ABSENT".into()];
+        let mut options = RunOptions {
+            terminal: Terminal::Pty,
+            env: vec![
+                Variable::Pass("TOKEN".into()),
+                Variable::Set("A".into(), "1=2".into()),
+                Variable::Set("A".into(), "3".into()),
+                Variable::Pass("ABSENT".into()),
+            ],
+            ..RunOptions::default()
+        };
+        for name in ["LANG", "TOKEN", "A"] {
+            options.host_env.insert(name.into(), "the caller's".into());
+        }
+        insta::assert_snapshot!(show(&policy, &options), @r#"
+    A=3
+    ENVBOX=1
+    ENVBOX_LOCK_DIGEST=sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855
+    ENVBOX_SEED=4294967303
+    HOME=/home/envbox
+    LANG=the caller's
+    LC_ALL=C.UTF-8
+    LOGNAME=envbox
+    MKL_NUM_THREADS=2
+    NUMEXPR_NUM_THREADS=2
+    OMP_NUM_THREADS=4
+    OPENBLAS_NUM_THREADS=2
+    PATH=/opt/env/bin:/usr/bin:/bin
+    PYTHONDONTWRITEBYTECODE=1
+    PYTHONHASHSEED=7
+    RAYON_NUM_THREADS=2
+    SOURCE_DATE_EPOCH=1577836800
+    TERM=xterm-256color
+    TOKEN=the caller's
+    TZ=UTC
+    USER=envbox
+    "#);
+    }
+
+    #[test]
+    fn envboxs_own_variables_cannot_be_set() {
+        for name in OURS {
+            let options = RunOptions {
+                env: vec![Variable::Set(name.into(), "x".into())],
+                ..RunOptions::default()
+            };
+            let error = environment(&policy(), &options, &Digest::of(b"")).unwrap_err();
+            assert!(matches!(error, RunError::Reserved { .. }), "{name}");
+        }
+    }
+
+    #[test]
+    fn variables_are_read_from_arguments() {
+        let read = |text: &str| Variable::try_from(OsString::from(text)).ok();
+        let set = |name: &str, value: &str| Some(Variable::Set(name.into(), value.into()));
+        assert_eq!(read("A=1=2"), set("A", "1=2"));
+        assert_eq!(read("A="), set("A", ""));
+        assert_eq!(read("A"), Some(Variable::Pass("A".into())));
+        assert_eq!((read(""), read("=x")), (None, None));
+    }
+}

@@ -1,0 +1,256 @@
+//! A prepared environment and a command to a report.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+
+use envbox_lockfiles::base::{Context, Digest, Event, FsError};
+use envbox_lockfiles::manifest::{Manifest, SandboxPolicy, StepNetwork};
+use envbox_sandbox::{
+    Bind, HostFacts, Network, Policy, Project, Sandbox, SandboxError, Stage, Step,
+};
+
+use crate::ops::run::environment::{HOME, environment};
+use crate::ops::run::guest_paths::Guest;
+use crate::ops::run::{Access, Isolation, Refused, RunError, RunOptions, RunReport};
+use crate::record::{Fate, HostState, RunDirectory, WrittenChange, scan, sweep, write_back};
+
+/// Where a step finds the name servers of the host, when it sees its network.
+const RESOLVER: &str = "/etc/resolv.conf";
+
+/// A manifest whose environment is there.
+#[derive(Debug, Clone, Copy)]
+pub struct Prepared<'a> {
+    /// The manifest.
+    pub manifest: &'a Manifest,
+    /// The digest of its lock.
+    pub lock: Digest,
+    /// The host path of the root file system, which the caller keeps in use.
+    pub rootfs: &'a Path,
+}
+
+/// Runs a command in a prepared environment and brings its outputs home.
+///
+/// # Errors
+/// Returns [`RunError`] when the step did not run. One that ran and failed is a report.
+pub fn execute(
+    context: &Context,
+    prepared: &Prepared<'_>,
+    project: &Path,
+    options: &RunOptions,
+) -> Result<RunReport, RunError> {
+    let project = fs::canonicalize(project).map_err(FsError::at("open", project))?;
+    refuse_store_in_project(&context.store, &project)?;
+    let step = step(prepared, &project, options)?;
+    let runs = context.store.join("runs");
+    announce_swept(context, &sweep(&runs)?);
+    let directory = RunDirectory::create(&runs, context.now)?;
+    let host = HostState::observe(&project, directory.path())?;
+    let facts = HostFacts::minimal();
+    let policy = sandbox_policy(prepared, &project, options.access, &directory);
+    let outcome = Sandbox::new(policy, &facts)
+        .and_then(|sandbox| sandbox.spawn(step)?.wait())
+        .map_err(|source| sandbox_error(source, context, &project))?;
+    let mut report = RunReport {
+        run: directory.id(),
+        started: context.now,
+        argv: options.argv.clone(),
+        exit: outcome.exit,
+        lock: prepared.lock,
+        isolation: isolation(&prepared.manifest.sandbox, options.access, &facts),
+        usage: outcome.usage,
+        changes: None,
+        refused: Vec::new(),
+        not_written: None,
+        kept: None,
+    };
+    if options.access == Access::Overlay {
+        bring_home(&mut report, directory, &project, host);
+    }
+    Ok(report)
+}
+
+fn step(prepared: &Prepared<'_>, project: &Path, options: &RunOptions) -> Result<Step, RunError> {
+    let guest = Guest {
+        rootfs: prepared.rootfs,
+        project,
+    };
+    guest.check_arguments(options.argv.iter().map(AsRef::<OsStr>::as_ref))?;
+    let asked = options.working_directory.as_deref();
+    Ok(Step {
+        argv: options.argv.clone(),
+        argv0: options.argv0.clone(),
+        env: environment(&prepared.manifest.sandbox, options, &prepared.lock)?,
+        cwd: guest.working_directory(&options.current_directory, asked)?,
+        terminal: options.terminal,
+        signals: options.signals,
+        stdin: duplicate(options.stdin.as_ref())?,
+        stdout: duplicate(options.stdout.as_ref())?,
+        stderr: duplicate(options.stderr.as_ref())?,
+    })
+}
+
+/// Brings the outputs home. The step has run: whatever goes wrong from here is told in the report.
+fn bring_home(report: &mut RunReport, directory: RunDirectory, project: &Path, host: HostState) {
+    let upper = directory.upper();
+    let written = scan(&upper, project).and_then(|mut changes| {
+        report.refused = std::mem::take(&mut changes.unusable)
+            .into_iter()
+            .map(|unusable| Refused {
+                path: unusable.path,
+                reason: unusable.reason.to_string(),
+            })
+            .collect();
+        write_back(changes, &upper, project, host, directory.id())
+    });
+    match written {
+        Ok(written) => report.changes = Some(written),
+        Err(error) => report.not_written = Some(with_causes(&error)),
+    }
+    if !report.is_written() {
+        let path = directory.path().join("upper");
+        match directory.keep() {
+            Ok(_) => report.kept = Some(path),
+            Err(error) => report.not_written = Some(with_causes(&error)),
+        }
+    }
+}
+
+fn with_causes(error: &dyn std::error::Error) -> String {
+    std::iter::successors(Some(error), |error| error.source())
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join(": ")
+}
+
+fn announce_swept(context: &Context, swept: &[String]) {
+    for run in swept {
+        context.report(Event::Warning {
+            message: format!("the run {run} was killed; what it wrote was discarded"),
+        });
+    }
+}
+
+/// The kernel makes no overlay of a directory and one in it, and a step that writes to the project
+/// itself must not reach the store.
+fn refuse_store_in_project(store: &Path, project: &Path) -> Result<(), RunError> {
+    let real = fs::canonicalize(store).map_err(FsError::at("open", store))?;
+    match real.starts_with(project) {
+        true => Err(RunError::StoreInProject { store: real }),
+        false => Ok(()),
+    }
+}
+
+fn isolation(policy: &SandboxPolicy, access: Access, facts: &HostFacts) -> Isolation {
+    let held = |name: &&String| policy.network != StepNetwork::Host || *name != "net";
+    Isolation {
+        namespaces: facts.namespaces.iter().filter(held).cloned().collect(),
+        network: policy.network,
+        project: access,
+        hostname: policy.hostname.clone(),
+        seed: policy.seed,
+        epoch: policy.epoch,
+        kernel: facts.kernel.release.clone(),
+        cpus: facts.cpu_count,
+    }
+}
+
+fn sandbox_policy(
+    prepared: &Prepared<'_>,
+    project: &Path,
+    access: Access,
+    directory: &RunDirectory,
+) -> Policy {
+    let policy = &prepared.manifest.sandbox;
+    Policy {
+        rootfs: prepared.rootfs.to_path_buf(),
+        project: Some(match access {
+            Access::Direct => Project::Direct {
+                source: project.to_path_buf(),
+            },
+            Access::Overlay => Project::Overlay {
+                lower: project.to_path_buf(),
+                upper: directory.upper(),
+                work: directory.work(),
+            },
+        }),
+        binds: name_servers(policy, prepared.rootfs).into_iter().collect(),
+        hostname: policy.hostname.clone(),
+        network: match policy.network {
+            StepNetwork::None => Network::None,
+            StepNetwork::Loopback => Network::Loopback,
+            StepNetwork::Host => Network::Host,
+        },
+        home: PathBuf::from(HOME),
+        ..Policy::default()
+    }
+}
+
+/// Returns the bind that lets a step with the host's network look up names as the host does.
+fn name_servers(policy: &SandboxPolicy, rootfs: &Path) -> Option<Bind> {
+    let target = rootfs.join(RESOLVER.trim_start_matches('/'));
+    if policy.network != StepNetwork::Host || !target.is_file() {
+        return None;
+    }
+    // Often a link to what a service keeps elsewhere.
+    let source = fs::canonicalize(RESOLVER).ok()?;
+    Some(Bind {
+        source,
+        target: PathBuf::from(RESOLVER),
+        writable: false,
+    })
+}
+
+fn sandbox_error(source: SandboxError, context: &Context, project: &Path) -> RunError {
+    let overlay = |subject: &String| subject.starts_with("mount overlay");
+    match &source {
+        SandboxError::Setup {
+            stage: Stage::Mounts,
+            subject,
+            ..
+        } if subject.as_ref().is_some_and(overlay) => RunError::Overlay {
+            project: project.to_path_buf(),
+            store: context.store.clone(),
+            source,
+        },
+        _ => RunError::Sandbox(source),
+    }
+}
+
+fn duplicate(descriptor: Option<&OwnedFd>) -> Result<Option<OwnedFd>, RunError> {
+    let clone = |descriptor: &OwnedFd| descriptor.try_clone();
+    let failed = |source: io::Error| RunError::Sandbox(SandboxError::Launch { source });
+    descriptor.map(clone).transpose().map_err(failed)
+}
+
+/// Returns what became of the outputs in one line, for people: `wrote 3 files: a, b, c`. Nothing
+/// when there is nothing to say.
+pub fn summary(changes: &[WrittenChange]) -> Option<String> {
+    const SHOWN: usize = 5;
+    let written: Vec<&WrittenChange> = changes
+        .iter()
+        .filter(|change| matches!(change.fate, Fate::Written) && change.change.is_leaf())
+        .collect();
+    if written.is_empty() {
+        return None;
+    }
+    let mut names: Vec<String> = written
+        .iter()
+        .take(SHOWN)
+        .map(|written| written.change.path.to_string())
+        .collect();
+    if written.len() > SHOWN {
+        names.push(format!("and {} more", written.len() - SHOWN));
+    }
+    let noun = match written.len() {
+        1 => "file",
+        _ => "files",
+    };
+    Some(format!(
+        "wrote {} {noun}: {}",
+        written.len(),
+        names.join(", ")
+    ))
+}

@@ -1,0 +1,22 @@
+//! `run`: a command in the project's environment, its outputs brought home.
+//!
+//! Comes in: a project directory and [`RunOptions`]. Goes out: a [`RunReport`], also for a step
+//! that failed; a [`RunError`] says that envbox did.
+//!
+//! **Invariant:** the step's environment and paths are the same on every host
+//! (`environment::tests`, `guest_paths::tests`).
+//! **Invariant:** outputs come home also when the step fails (`tests::outputs_come_home_after_a_failure`).
+
+mod environment;
+mod error;
+mod execute;
+mod guest_paths;
+mod options;
+mod report;
+#[cfg(test)]
+mod tests;
+
+pub use error::RunError;
+pub use execute::{Prepared, execute, summary};
+pub use options::{Access, InvalidVariable, Locking, RunOptions, Variable};
+pub use report::{FailedBy, Isolation, Refused, RunReport, failure_document, write_document};

@@ -1,0 +1,222 @@
+//! What became of a run, for people and programs.
+
+use std::error::Error;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use envbox_lockfiles::base::fs::write_atomic;
+use envbox_lockfiles::base::{Digest, Explain, FsError, Kind};
+use envbox_lockfiles::manifest::StepNetwork;
+use envbox_sandbox::{Exit, Usage};
+use jiff::Timestamp;
+use serde::{Serialize, Serializer};
+
+use crate::ops::run::{Access, RunError};
+use crate::record::{Fate, ProjectPath, RunId, WrittenChange};
+
+/// The schema of the document. A field never changes its meaning under the same number; readers
+/// pass fields by that they do not know.
+const SCHEMA: &str = "envbox.result/1";
+
+/// What became of a step that ran.
+#[derive(Debug, Serialize)]
+#[non_exhaustive]
+pub struct RunReport {
+    /// The run's name.
+    pub run: RunId,
+    /// When it began.
+    pub started: Timestamp,
+    /// The command.
+    #[serde(serialize_with = "lossy")]
+    pub argv: Vec<OsString>,
+    /// How the step ended.
+    #[serde(serialize_with = "exit")]
+    pub exit: Exit,
+    /// The digest of the lockfile.
+    pub lock: Digest,
+    /// What the sandbox held.
+    pub isolation: Isolation,
+    /// What the step used.
+    #[serde(serialize_with = "usage")]
+    pub usage: Usage,
+    /// What the step changed in the project, sorted by path; nothing is known with direct access.
+    pub changes: Option<Vec<WrittenChange>>,
+    /// What the step left in the project that is no output, sorted by path.
+    pub refused: Vec<Refused>,
+    /// Why the project could not be written to at all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub not_written: Option<String>,
+    /// The directory where outputs are that could not be written.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kept: Option<PathBuf>,
+}
+
+/// What a sandbox held.
+#[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
+pub struct Isolation {
+    /// The namespaces, by the kernel's names.
+    pub namespaces: Vec<String>,
+    /// What of the network the step saw.
+    pub network: StepNetwork,
+    /// How the step saw the project.
+    pub project: Access,
+    /// The host name inside.
+    pub hostname: String,
+    /// The seed.
+    pub seed: u64,
+    /// The epoch.
+    pub epoch: Timestamp,
+    /// The host's kernel.
+    pub kernel: String,
+    /// How many processors the step could use.
+    pub cpus: usize,
+}
+
+/// An entry that is no output.
+#[derive(Debug, Clone, Serialize)]
+pub struct Refused {
+    /// The path.
+    #[serde(flatten)]
+    pub path: ProjectPath,
+    /// Why not.
+    pub reason: String,
+}
+
+/// Who failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FailedBy {
+    /// The step's command.
+    Command,
+    /// envbox.
+    Envbox,
+}
+
+impl RunReport {
+    /// Returns who failed; nobody when the step succeeded and its outputs are where they belong. A
+    /// conflict is no failure: both versions are there.
+    pub fn failed_by(&self) -> Option<FailedBy> {
+        if self.exit != Exit::Code(0) {
+            return Some(FailedBy::Command);
+        }
+        (!self.is_written()).then_some(FailedBy::Envbox)
+    }
+
+    /// Says whether every output is in the project, under its own name or beside the host's.
+    pub fn is_written(&self) -> bool {
+        let failed = |change: &WrittenChange| matches!(change.fate, Fate::Failed { .. });
+        let some_failed = self.changes.iter().flatten().any(failed);
+        self.not_written.is_none() && !some_failed
+    }
+
+    /// Returns the status that the command should exit with: the step's, or, when that succeeded
+    /// and its outputs could not be written, 125.
+    pub fn exit_status(&self) -> Exit {
+        match self.failed_by() {
+            Some(FailedBy::Envbox) => Exit::Code(125),
+            _ => self.exit,
+        }
+    }
+
+    /// Returns the document that `--json` and `--result-file` give.
+    pub fn document(&self) -> impl Serialize + '_ {
+        Document {
+            schema: SCHEMA,
+            envbox: env!("CARGO_PKG_VERSION"),
+            failed_by: self.failed_by(),
+            error: None,
+            report: Some(self),
+        }
+    }
+}
+
+/// Returns the document for a run that envbox could not bring to its end.
+pub fn failure_document(error: &RunError) -> impl Serialize + use<> {
+    Document {
+        schema: SCHEMA,
+        envbox: env!("CARGO_PKG_VERSION"),
+        failed_by: Some(FailedBy::Envbox),
+        error: Some(Failure::of(error)),
+        report: None,
+    }
+}
+
+/// Writes a document to a result file as one step.
+///
+/// # Errors
+/// Returns [`FsError`] when the file cannot be written.
+pub fn write_document(document: &impl Serialize, file: &Path) -> Result<(), FsError> {
+    let mut bytes = serde_json::to_vec_pretty(document).expect("all keys are text");
+    bytes.push(b'\n');
+    write_atomic(file, &bytes)
+}
+
+#[derive(Serialize)]
+struct Document<'a> {
+    schema: &'static str,
+    envbox: &'static str,
+    failed_by: Option<FailedBy>,
+    error: Option<Failure>,
+    #[serde(flatten)]
+    report: Option<&'a RunReport>,
+}
+
+/// An error, its causes and its remedies.
+#[derive(Serialize)]
+struct Failure {
+    kind: Kind,
+    exit_status: u8,
+    message: String,
+    causes: Vec<String>,
+    hints: Vec<String>,
+}
+
+impl Failure {
+    fn of(error: &RunError) -> Self {
+        let causes = std::iter::successors(error.source(), |&cause| cause.source());
+        Self {
+            kind: error.kind(),
+            exit_status: error.exit_status(),
+            message: error.to_string(),
+            causes: causes.map(ToString::to_string).collect(),
+            hints: error.hints(),
+        }
+    }
+}
+
+fn lossy<S: Serializer>(argv: &[OsString], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(argv.iter().map(|argument| argument.to_string_lossy()))
+}
+
+// The signatures are serde's.
+fn exit<S: Serializer>(exit: &Exit, serializer: S) -> Result<S::Ok, S::Error> {
+    #[derive(Serialize)]
+    #[serde(rename_all = "kebab-case")]
+    enum Wire {
+        Code(u8),
+        Signal(i32),
+    }
+    match *exit {
+        Exit::Code(code) => Wire::Code(code),
+        Exit::Signal(signal) => Wire::Signal(signal),
+    }
+    .serialize(serializer)
+}
+
+fn usage<S: Serializer>(usage: &Usage, serializer: S) -> Result<S::Ok, S::Error> {
+    #[derive(Serialize)]
+    struct Wire {
+        wall_us: u128,
+        user_us: u128,
+        system_us: u128,
+        max_rss: u64,
+    }
+    Wire {
+        wall_us: usage.wall.as_micros(),
+        user_us: usage.user.as_micros(),
+        system_us: usage.system.as_micros(),
+        max_rss: usage.max_rss,
+    }
+    .serialize(serializer)
+}
