@@ -68,10 +68,11 @@ pub enum Operation {
 }
 
 impl Operation {
-    /// Returns the guest path that must exist for this operation, if it mounts something. The
-    /// sources of binds are known to exist.
+    /// Returns the guest path that the rootfs must have for this operation, if it mounts something.
+    /// The sources of binds are known to exist, but for devices; their targets are made.
     pub fn mount_point(&self) -> Option<&Path> {
         match self {
+            Operation::Bind { target, .. } if target.starts_with("/dev") => None,
             Operation::Bind { target, .. } | Operation::Mount { target, .. } => Some(target),
             _ => None,
         }

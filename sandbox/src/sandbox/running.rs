@@ -217,6 +217,13 @@ impl Running {
                 reason: host::diagnose_refusal(stage, errno),
             };
         }
+        if (stage, errno) == (Stage::Namespaces, libc::EINVAL) {
+            let found = "not all of them".to_owned();
+            return SandboxError::Unsupported {
+                need: "all kinds of namespaces",
+                found,
+            };
+        }
         let operation = self
             .subjects
             .operations
