@@ -30,6 +30,8 @@ fn main() {
             println!("cargo::rustc-link-arg-bin=envbox-init={argument}");
         }
     }
+    // The tests compile their guest with the same compiler.
+    println!("cargo::rustc-env=ENVBOX_RUSTC={}", variable("RUSTC"));
     let mut compiler = Command::new(variable("RUSTC"));
     compiler.args([
         "--edition=2024",

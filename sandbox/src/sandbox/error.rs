@@ -56,6 +56,14 @@ pub enum SandboxError {
     /// new one in a user namespace.
     #[error("this host does not allow a new `/proc`, because parts of its own are covered")]
     ProcCovered,
+    /// The rootfs lacks a directory (or file) to mount on.
+    #[error("the rootfs `{}` has no mount point `{}`", rootfs.display(), path.display())]
+    MountPoint {
+        /// The host path of the rootfs.
+        rootfs: PathBuf,
+        /// The guest path that is missing.
+        path: PathBuf,
+    },
     /// Setting the sandbox up failed.
     #[error("failed to set up the sandbox: {}", describe(*stage, subject.as_deref()))]
     Setup {
@@ -98,6 +106,12 @@ impl SandboxError {
             SandboxError::UserNamespace { reason } => Some(reason.remedy()),
             SandboxError::ProcCovered => Some(
                 "start the outer container with an unmasked `/proc` (docker: `--security-opt systempaths=unconfined`)",
+            ),
+            SandboxError::Setup {
+                subject: Some(subject),
+                ..
+            } if subject.starts_with("mount overlay") => Some(
+                "keep the directory for changes on ext4, xfs, btrfs or tmpfs, not on another overlay",
             ),
             _ => None,
         }

@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, poll};
@@ -26,9 +27,16 @@ pub struct Running {
     terminal: Option<Relay>,
     /// The supervisor's side of a terminal to come.
     own: Standard,
-    command: OsString,
-    operations: Vec<Operation>,
+    subjects: Subjects,
     started: Instant,
+}
+
+/// What a failure can be about: init reports numbers only.
+#[derive(Debug)]
+pub(super) struct Subjects {
+    pub command: OsString,
+    pub rootfs: PathBuf,
+    pub operations: Vec<Operation>,
 }
 
 /// What became of a step.
@@ -74,20 +82,17 @@ impl Running {
         standard: Standard,
         own: Standard,
         relay: Option<SignalRelay>,
-        command: OsString,
-        operations: Vec<Operation>,
+        subjects: Subjects,
     ) -> io::Result<Running> {
         let started = Instant::now();
         let launched = init::launch(plan, standard)?;
-        let (child, terminal) = (None, None);
         Ok(Running {
             launched,
-            child,
+            child: None,
             relay,
-            terminal,
+            terminal: None,
             own,
-            command,
-            operations,
+            subjects,
             started,
         })
     }
@@ -109,9 +114,6 @@ impl Running {
         let supervise = |source| SandboxError::Supervise { source };
         let mut report = None;
         while self.turn(&mut report).map_err(supervise)? {}
-        if let Some(terminal) = self.terminal.take() {
-            terminal.finish();
-        }
         let exit = match report {
             Some(Report::Exit(exit)) => exit,
             Some(Report::Failed(error)) => return Err(error),
@@ -119,7 +121,10 @@ impl Running {
         };
         let child = self.child.take().ok_or(SandboxError::Killed)?;
         let usage = wait_child(child.as_fd()).map_err(supervise)?;
-        self.launched.starter.wait().map_err(supervise)?;
+        // Whoever held the step's terminal is gone now, so this comes to an end.
+        if let Some(terminal) = self.terminal.take() {
+            terminal.finish();
+        }
         let wall = self.started.elapsed();
         let (user, system, max_rss) = (usage.user, usage.system, usage.max_rss);
         Ok(Outcome {
@@ -184,7 +189,7 @@ impl Running {
                 *report = Some(Report::Failed(self.setup_error(stage, errno, index)));
             }
             Message::ExecFailed { errno, exists } => {
-                let name = self.command.clone();
+                let name = self.subjects.command.clone();
                 *report = Some(Report::Failed(match exists {
                     true => SandboxError::CommandNotExecutable { name, errno },
                     false => SandboxError::CommandNotFound { name },
@@ -212,12 +217,24 @@ impl Running {
                 reason: host::diagnose_refusal(stage, errno),
             };
         }
+        if (stage, errno) == (Stage::Namespaces, libc::EINVAL) {
+            let found = "not all of them".to_owned();
+            return SandboxError::Unsupported {
+                need: "all kinds of namespaces",
+                found,
+            };
+        }
         let operation = self
+            .subjects
             .operations
             .get(index)
             .filter(|_| stage == Stage::Mounts);
         if let (Some(Operation::Mount { kind: "proc", .. }), libc::EPERM) = (operation, errno) {
             return SandboxError::ProcCovered;
+        }
+        if let (Some(path), libc::ENOENT) = (operation.and_then(Operation::mount_point), errno) {
+            let (rootfs, path) = (self.subjects.rootfs.clone(), path.to_owned());
+            return SandboxError::MountPoint { rootfs, path };
         }
         let subject = operation.map(ToString::to_string);
         let source = io::Error::from_raw_os_error(errno);

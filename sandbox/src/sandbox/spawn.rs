@@ -11,7 +11,7 @@ use rustix::time::{ClockId, clock_gettime};
 use super::error::SandboxError;
 use super::mounts::{self, CheckedBind};
 use super::policy::{Limits, Network, Policy, Project, Signals, Step, Terminal};
-use super::running::Running;
+use super::running::{Running, Subjects};
 use super::{seccomp, terminal};
 use crate::host::{HostFacts, OLDEST_KERNEL, UserNamespace};
 use crate::init::{self, FLAG_LOOPBACK, FLAG_TERMINAL, Limit, Operation, Plan, Standard};
@@ -104,8 +104,19 @@ impl Sandbox {
             }
         }
         let command = step.argv.first().cloned().unwrap_or_default();
-        Running::start(&plan, standard, own, relay, command, self.operations)
-            .map_err(|source| SandboxError::Launch { source })
+        let (rootfs, operations) = (self.policy.rootfs, self.operations);
+        Running::start(
+            &plan,
+            standard,
+            own,
+            relay,
+            Subjects {
+                command,
+                rootfs,
+                operations,
+            },
+        )
+        .map_err(|source| SandboxError::Launch { source })
     }
 
     fn plan(&self, step: &Step) -> Result<Plan, SandboxError> {

@@ -1,0 +1,157 @@
+//! Runs one command in a sandbox, without the rest of envbox: for auditors, tests and measurements.
+//!
+//! Every option stands for a field of `Policy` or `Step`; see their documentation.
+#![expect(clippy::print_stderr, clippy::print_stdout, reason = "a command")]
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use envbox_sandbox::{
+    Bind, Exit, HostFacts, Network, Outcome, Policy, Project, Sandbox, SandboxError, Step,
+    Terminal, mirror_signal,
+};
+
+const USAGE: &str = "\
+usage: envbox-sandbox [OPTION...] ROOTFS COMMAND [ARGUMENT...]
+       envbox-sandbox --facts
+  --project-overlay LOWER UPPER WORK | --project DIR | --project-read-only DIR
+  --bind SOURCE TARGET | --bind-read-only SOURCE TARGET
+  --network none|loopback|host   --hostname NAME
+  --env NAME=VALUE   --directory DIR   --name ARGV0   --terminal
+  --usage    print what the command used to standard error";
+
+/// What the command line asks for.
+#[derive(Default)]
+struct Request {
+    policy: Policy,
+    step: Step,
+    usage: bool,
+}
+
+fn main() -> ExitCode {
+    let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
+    if arguments == ["--facts"] {
+        for check in HostFacts::detect().checks() {
+            println!("{:?}\t{}: {}", check.status, check.name, check.found);
+            check
+                .remedy
+                .iter()
+                .for_each(|remedy| println!("\t\t{remedy}"));
+        }
+        return ExitCode::SUCCESS;
+    }
+    let Some(request) = parse(arguments) else {
+        eprintln!("{USAGE}");
+        return ExitCode::from(125);
+    };
+    let print_usage = request.usage;
+    match run(request) {
+        Ok(outcome) => {
+            if print_usage {
+                eprintln!("{:?}", outcome.usage);
+            }
+            mirror(outcome.exit)
+        }
+        Err(error) => report(&error),
+    }
+}
+
+fn run(request: Request) -> Result<Outcome, SandboxError> {
+    Sandbox::new(request.policy, &HostFacts::minimal())?
+        .spawn(request.step)?
+        .wait()
+}
+
+fn mirror(exit: Exit) -> ExitCode {
+    match exit {
+        Exit::Code(code) => ExitCode::from(code),
+        Exit::Signal(signal) => {
+            mirror_signal(signal);
+            ExitCode::from(128_u8.wrapping_add(signal as u8))
+        }
+    }
+}
+
+fn report(error: &SandboxError) -> ExitCode {
+    eprintln!("error: {error}");
+    let mut cause = std::error::Error::source(error);
+    while let Some(source) = cause {
+        eprintln!("caused by: {source}");
+        cause = source.source();
+    }
+    if let Some(hint) = error.hint() {
+        eprintln!("\nhint: {hint}");
+    }
+    ExitCode::from(match error {
+        SandboxError::CommandNotFound { .. } => 127,
+        SandboxError::CommandNotExecutable { .. } => 126,
+        _ => 125,
+    })
+}
+
+fn parse(arguments: Vec<OsString>) -> Option<Request> {
+    let mut rest = arguments.into_iter().peekable();
+    let mut request = Request::default();
+    while let Some(option) = rest.next_if(|argument| argument.as_bytes().starts_with(b"--")) {
+        option_into(&mut request, option.to_str()?, &mut rest)?;
+    }
+    request.policy.rootfs = rest.next()?.into();
+    request.step.argv = rest.collect();
+    Some(request)
+}
+
+fn option_into(
+    request: &mut Request,
+    option: &str,
+    rest: &mut impl Iterator<Item = OsString>,
+) -> Option<()> {
+    let Request {
+        policy,
+        step,
+        usage,
+    } = request;
+    let mut path = || rest.next().map(PathBuf::from);
+    match option {
+        "--project-overlay" => {
+            let (lower, upper, work) = (path()?, path()?, path()?);
+            policy.project = Some(Project::Overlay { lower, upper, work });
+        }
+        "--project" => policy.project = Some(Project::Direct { source: path()? }),
+        "--project-read-only" => policy.project = Some(Project::ReadOnly { source: path()? }),
+        "--bind" | "--bind-read-only" => {
+            let (source, target) = (path()?, path()?);
+            policy.binds.push(Bind {
+                source,
+                target,
+                writable: option == "--bind",
+            });
+        }
+        "--network" => policy.network = network(&rest.next()?)?,
+        "--hostname" => policy.hostname = rest.next()?.into_string().ok()?,
+        "--env" => step.env.push(assignment(&rest.next()?)?),
+        "--directory" => step.cwd = path()?,
+        "--name" => step.argv0 = Some(rest.next()?),
+        "--terminal" => step.terminal = Terminal::Pty,
+        "--usage" => *usage = true,
+        _ => return None,
+    }
+    Some(())
+}
+
+fn network(name: &OsStr) -> Option<Network> {
+    match name.to_str()? {
+        "none" => Some(Network::None),
+        "loopback" => Some(Network::Loopback),
+        "host" => Some(Network::Host),
+        _ => None,
+    }
+}
+
+fn assignment(text: &OsStr) -> Option<(OsString, OsString)> {
+    let bytes = text.as_bytes();
+    let middle = bytes.iter().position(|byte| *byte == b'=')?;
+    let part = |bytes| OsStr::from_bytes(bytes).to_owned();
+    Some((part(&bytes[..middle]), part(&bytes[middle + 1..])))
+}
