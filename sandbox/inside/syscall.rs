@@ -47,8 +47,8 @@ pub unsafe fn call<const N: usize>(number: usize, arguments: [usize; N]) -> Resu
 
 /// Numbers from `arch/x86/entry/syscalls/syscall_64.tbl`.
 pub mod number {
-    pub const WRITE: usize = 1;
     pub const READ: usize = 0;
+    pub const WRITE: usize = 1;
     pub const CLOSE: usize = 3;
     pub const POLL: usize = 7;
     pub const MMAP: usize = 9;
@@ -59,6 +59,7 @@ pub mod number {
     pub const SOCKET: usize = 41;
     pub const SENDMSG: usize = 46;
     pub const RECVMSG: usize = 47;
+    pub const SOCKETPAIR: usize = 53;
     pub const CLONE: usize = 56;
     pub const EXECVE: usize = 59;
     pub const KILL: usize = 62;
@@ -85,6 +86,7 @@ pub mod number {
     pub const UNSHARE: usize = 272;
     pub const SIGNALFD4: usize = 289;
     pub const DUP3: usize = 292;
+    pub const SETNS: usize = 308;
     pub const PRLIMIT64: usize = 302;
     pub const SECCOMP: usize = 317;
     pub const OPEN_TREE: usize = 428;

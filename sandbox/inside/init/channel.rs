@@ -47,6 +47,18 @@ impl Channel {
         kernel::duplicate_above(0, NUMBER).map(Channel)
     }
 
+    /// Makes a channel from one process of init to another.
+    pub fn pair() -> Result<(Channel, Channel)> {
+        const AF_UNIX: usize = 1;
+        const SOCK_SEQPACKET_CLOEXEC: usize = 5 | 0o2_000_000;
+        let mut ends = [0_i32; 2];
+        let out = core::ptr::from_mut(&mut ends) as usize;
+        let arguments = [AF_UNIX, SOCK_SEQPACKET_CLOEXEC, 0, out];
+        // SAFETY: `out` is writable and takes two descriptors.
+        unsafe { call(number::SOCKETPAIR, arguments) }?;
+        Ok((Channel(ends[0]), Channel(ends[1])))
+    }
+
     /// The descriptor, for `poll`.
     pub fn descriptor(self) -> i32 {
         self.0
@@ -87,20 +99,30 @@ impl Channel {
     /// Receives the first message: the descriptors of the plan, of standard input and of the
     /// supervisor's process.
     pub fn receive_start(self) -> Result<[i32; 3]> {
+        let [plan, stdin, supervisor, _] = self.receive_descriptors(3)?;
+        Ok([plan, stdin, supervisor])
+    }
+
+    /// Receives a message with one descriptor.
+    pub fn receive_descriptor(self) -> Result<i32> {
+        self.receive_descriptors(1)
+            .map(|[descriptor, ..]| descriptor)
+    }
+
+    fn receive_descriptors(self, count: usize) -> Result<[i32; 4]> {
+        const HEADER: usize = 16;
         let mut rights = Rights {
             size: 0,
             level: 0,
             kind: 0,
             descriptors: [-1; 4],
         };
-        let mut byte = [0_u8; 8];
-        let size = self.receive(&mut byte, Some(&mut rights), 0)?;
-        const WITH_THREE: usize = 16 + 3 * 4;
-        if size == 0 || rights.size != WITH_THREE || rights.kind != SCM_RIGHTS {
+        let mut bytes = [0_u8; 16];
+        let size = self.receive(&mut bytes, Some(&mut rights), 0)?;
+        if size == 0 || rights.size != HEADER + count * 4 || rights.kind != SCM_RIGHTS {
             return Err(EPIPE);
         }
-        let [plan, stdin, supervisor, _] = rights.descriptors;
-        Ok([plan, stdin, supervisor])
+        Ok(rights.descriptors)
     }
 
     /// Receives an order; `None` when the supervisor is gone.
@@ -119,13 +141,8 @@ impl Channel {
         }
     }
 
-    fn receive(
-        self,
-        bytes: &mut [u8; 8],
-        rights: Option<&mut Rights>,
-        flags: usize,
-    ) -> Result<usize> {
-        let part = [core::ptr::from_mut(bytes) as usize, bytes.len()];
+    fn receive(self, bytes: &mut [u8], rights: Option<&mut Rights>, flags: usize) -> Result<usize> {
+        let part = [bytes.as_mut_ptr() as usize, bytes.len()];
         let mut message = Message {
             name: 0,
             name_size: 0,

@@ -51,9 +51,10 @@ extern "C" fn main() -> ! {
     kernel::reset_signal_actions();
 
     namespaces::enter(channel, &plan);
-    become_pid_one(channel);
-    namespaces::configure(channel, &plan);
+    let network = become_pid_one(channel, &plan);
+    namespaces::set_names(channel, &plan);
     mounts::build(channel, &plan);
+    namespaces::join_network(channel, network);
     if plan.header().flags & plan::FLAG_PROBE != 0 {
         let _ = channel.send(
             Report {
@@ -73,9 +74,14 @@ extern "C" fn main() -> ! {
 
 /// Continues as pid 1 of the new pid namespace, as a child of the supervisor itself: a process in
 /// between would have to be waited for and watched.
-fn become_pid_one(channel: Channel) {
+///
+/// The process that it leaves makes the network namespace, which takes as long as all mounts
+/// together, on another processor meanwhile, and sends it through the returned channel.
+fn become_pid_one(channel: Channel, plan: &Plan) -> Option<Channel> {
     const CLONE_PIDFD: usize = 0x1000;
     const CLONE_PARENT: usize = 0x8000;
+    let wanted = plan.header().namespaces & namespaces::NETWORK != 0;
+    let pair = wanted.then(|| channel.check(Stage::Process, Channel::pair()));
     let (process, pidfd) = channel.check(Stage::Process, kernel::fork(CLONE_PIDFD | CLONE_PARENT));
     if process != 0 {
         let report = Report {
@@ -83,8 +89,16 @@ fn become_pid_one(channel: Channel) {
             ..Report::default()
         };
         channel.check(Stage::Process, channel.send(report, pidfd));
+        if let Some((near, _)) = pair {
+            namespaces::make_network(channel, plan, near);
+        }
         kernel::exit(0);
     }
+    pair.map(|(near, far)| {
+        // Else the end of the other process would not be seen.
+        kernel::close(near.descriptor());
+        far
+    })
 }
 
 #[cfg(not(test))]

@@ -82,17 +82,7 @@ fn enter(root: i32) -> Result<()> {
 
 fn perform(plan: &Plan, root: i32, operation: &Operation) -> Result<()> {
     match operation.kind {
-        OPERATION_BIND => {
-            let source = plan.text(operation.source);
-            let tree = clone_tree(AT_FDCWD, source, AT_RECURSIVE)?;
-            attach_with(plan, root, operation, tree)
-        }
-        OPERATION_REBIND => {
-            let source = kernel::open_inside(root, plan.text(operation.source))?;
-            let tree = clone_tree(source, Text::from(c""), AT_EMPTY_PATH | AT_RECURSIVE)?;
-            kernel::close(source);
-            attach_with(plan, root, operation, tree)
-        }
+        OPERATION_BIND | OPERATION_REBIND => bind(plan, root, operation),
         OPERATION_MOUNT => mount(plan, root, operation),
         OPERATION_HOLD => hold(plan, root, operation),
         OPERATION_DIRECTORY | OPERATION_FILE | OPERATION_LINK => create(plan, root, operation),
@@ -107,15 +97,24 @@ fn perform(plan: &Plan, root: i32, operation: &Operation) -> Result<()> {
     }
 }
 
-fn attach_with(plan: &Plan, root: i32, operation: &Operation, tree: i32) -> Result<()> {
-    let result = set_attributes(tree, operation.value, MS_PRIVATE, AT_RECURSIVE).and_then(|()| {
-        let target = kernel::open_inside(root, plan.text(operation.target))?;
-        let result = attach(tree, target);
-        kernel::close(target);
-        result
-    });
+/// Mounts a clone of a tree of the host's or of the sandbox's own.
+fn bind(plan: &Plan, root: i32, operation: &Operation) -> Result<()> {
+    // The target first: a clone that is made in vain costs the kernel a grace period to take apart.
+    let target = kernel::open_inside(root, plan.text(operation.target))?;
+    let source = plan.text(operation.source);
+    let tree = if operation.kind == OPERATION_BIND {
+        clone_tree(AT_FDCWD, source, AT_RECURSIVE)?
+    } else {
+        let source = kernel::open_inside(root, source)?;
+        let tree = clone_tree(source, Text::from(c""), AT_EMPTY_PATH | AT_RECURSIVE)?;
+        kernel::close(source);
+        tree
+    };
+    set_attributes(tree, operation.value, MS_PRIVATE, AT_RECURSIVE)?;
+    attach(tree, target)?;
     kernel::close(tree);
-    result
+    kernel::close(target);
+    Ok(())
 }
 
 /// Makes a new filesystem and mounts it.
@@ -124,7 +123,7 @@ fn mount(plan: &Plan, root: i32, operation: &Operation) -> Result<()> {
     const STRING: usize = 1;
     const CREATE: usize = 6;
     const CLOEXEC: usize = 1;
-    // A mask need not be mounted where there is nothing to mask: look before making it.
+    // As in `bind`: there may be nothing to mask.
     let target = kernel::open_inside(root, plan.text(operation.target))?;
     let kind = plan.text(operation.source).address();
     // SAFETY: the type is terminated.

@@ -2,14 +2,17 @@
 
 use crate::channel::Channel;
 use crate::kernel::{self, address};
-use crate::plan::{FLAG_LOOPBACK, Stage};
+use crate::plan::{FLAG_LOOPBACK, Report, Stage};
 use crate::reader::Plan;
 use crate::syscall::{Errno, Result, call, number};
 
 const CLONE_NEWUSER: u64 = 0x1000_0000;
 const EPERM: Errno = 1;
 
-/// Enters all namespaces. The pid and time namespaces take effect for the next child.
+/// The network namespace: made apart from the others, see [`make_network`].
+pub const NETWORK: u64 = 0x4000_0000;
+
+/// Enters all namespaces but the network's. The pid and time namespaces take effect for the next child.
 pub fn enter(channel: Channel, plan: &Plan) {
     let header = plan.header();
     // Groups of a privileged caller would show inside as unmapped ones; others may not drop them.
@@ -33,7 +36,10 @@ pub fn enter(channel: Channel, plan: &Plan) {
         Stage::IdentityMaps,
         kernel::write_file(c"/proc/self/gid_map", gid_map),
     );
-    channel.check(Stage::Namespaces, kernel::unshare(header.namespaces));
+    channel.check(
+        Stage::Namespaces,
+        kernel::unshare(header.namespaces & !NETWORK),
+    );
     // Only while the time namespace is still empty can its offsets be set.
     let offsets = plan.bytes(header.clock_offsets);
     if !offsets.is_empty() {
@@ -46,8 +52,8 @@ pub fn enter(channel: Channel, plan: &Plan) {
     channel.check(Stage::Namespaces, kernel::prctl(PR_SET_DUMPABLE, 0, 0));
 }
 
-/// Sets the host name and the network up, as pid 1.
-pub fn configure(channel: Channel, plan: &Plan) {
+/// Sets the host name.
+pub fn set_names(channel: Channel, plan: &Plan) {
     let header = plan.header();
     // Modes given in the plan are meant exactly.
     set_umask(0);
@@ -59,9 +65,39 @@ pub fn configure(channel: Channel, plan: &Plan) {
     // SAFETY: as above.
     let result = unsafe { call(number::SETDOMAINNAME, [address(name), name.len()]) };
     channel.check(Stage::Hostname, result);
-    if header.flags & FLAG_LOOPBACK != 0 {
-        channel.check(Stage::Loopback, bring_loopback_up());
+}
+
+/// Makes the network namespace and sends it to pid 1.
+pub fn make_network(channel: Channel, plan: &Plan, to: Channel) {
+    const AF_INET: usize = 2;
+    const SOCK_DGRAM_CLOEXEC: usize = 2 | 0o2_000_000;
+    const SIOCGSKNS: usize = 0x894c;
+    channel.check(Stage::Namespaces, kernel::unshare(NETWORK));
+    // SAFETY: no pointers.
+    let socket = unsafe { call(number::SOCKET, [AF_INET, SOCK_DGRAM_CLOEXEC, 0]) };
+    let socket = channel.check(Stage::Namespaces, socket);
+    if plan.header().flags & FLAG_LOOPBACK != 0 {
+        channel.check(Stage::Loopback, bring_loopback_up(socket));
     }
+    // Not by /proc/self: pid 1 may have changed the root of us both by now.
+    // SAFETY: this ioctl takes no argument.
+    let namespace = unsafe { call(number::IOCTL, [socket, SIOCGSKNS, 0]) };
+    let namespace = channel.check(Stage::Namespaces, namespace) as i32;
+    channel.check(Stage::Namespaces, to.send(Report::default(), namespace));
+}
+
+/// Enters the network namespace that comes through a channel.
+pub fn join_network(channel: Channel, from: Option<Channel>) {
+    let Some(from) = from else { return };
+    // The other process has told the supervisor why, if there is none.
+    let Ok(namespace) = from.receive_descriptor() else {
+        kernel::exit(1)
+    };
+    // SAFETY: no pointers.
+    let result = unsafe { call(number::SETNS, [namespace as usize, NETWORK as usize]) };
+    channel.check(Stage::Namespaces, result);
+    kernel::close(namespace);
+    kernel::close(from.descriptor());
 }
 
 /// Sets the file mode creation mask.
@@ -71,19 +107,13 @@ pub fn set_umask(mask: u64) {
 }
 
 /// The kernel gives the interface 127.0.0.1 and ::1 when it comes up.
-fn bring_loopback_up() -> Result<()> {
-    const AF_INET: usize = 2;
-    const SOCK_DGRAM_CLOEXEC: usize = 2 | 0o2_000_000;
+fn bring_loopback_up(socket: usize) -> Result<()> {
     const SIOCSIFFLAGS: usize = 0x8914;
     const IFF_UP: u8 = 1;
     // struct ifreq: 16 bytes of name, then a union whose first short is the flags.
     let mut request = [0_u8; 40];
     request[..2].copy_from_slice(b"lo");
     request[16] = IFF_UP;
-    // SAFETY: no pointers.
-    let socket = unsafe { call(number::SOCKET, [AF_INET, SOCK_DGRAM_CLOEXEC, 0]) }?;
     // SAFETY: `request` is a complete struct ifreq.
-    let result = unsafe { call(number::IOCTL, [socket, SIOCSIFFLAGS, address(&request)]) };
-    kernel::close(socket as i32);
-    result.map(drop)
+    unsafe { call(number::IOCTL, [socket, SIOCSIFFLAGS, address(&request)]) }.map(drop)
 }

@@ -15,8 +15,9 @@ use crate::sys;
 pub struct HostFacts {
     /// The kernel.
     pub kernel: Kernel,
-    /// The namespaces that the kernel has, by their names in `/proc/self/ns`.
-    pub namespaces: Vec<String>,
+    /// The namespaces that the kernel has, by their names in `/proc/self/ns`; `None` if nobody
+    /// looked.
+    pub namespaces: Option<Vec<String>>,
     /// Whether user namespaces work.
     pub user_namespace: UserNamespace,
     /// Whether a fresh `/proc` can be mounted in one; `None` if nobody tried.
@@ -33,8 +34,8 @@ pub struct HostFacts {
     pub security_modules: Vec<String>,
     /// The model name of the first processor.
     pub cpu_model: Option<String>,
-    /// The number of processors that this process may use.
-    pub cpu_count: usize,
+    /// The number of processors that this process may use; `None` if nobody asked.
+    pub cpu_count: Option<usize>,
 }
 
 /// The kernel's release.
@@ -76,6 +77,8 @@ impl HostFacts {
     /// Detects everything. Starts a sandbox to see what is allowed, which takes milliseconds.
     pub fn detect() -> HostFacts {
         let mut facts = HostFacts::minimal();
+        facts.namespaces = Some(present_namespaces());
+        facts.cpu_count = std::thread::available_parallelism().map(usize::from).ok();
         let found = probe::probe();
         facts.user_namespace = found.user_namespace;
         (facts.proc_mount, facts.overlay) = (found.proc_mount, found.overlay);
@@ -91,14 +94,9 @@ impl HostFacts {
     /// Detects only what costs next to nothing and decides whether a start makes sense at all; the
     /// rest is as if absent or untried. A start that fails then is explained by its error.
     pub fn minimal() -> HostFacts {
-        let exists = |name: &&str| Path::new("/proc/self/ns").join(name).exists();
         HostFacts {
             kernel: Kernel::running(),
-            namespaces: NAMESPACES
-                .iter()
-                .filter(|name| exists(name))
-                .map(|name| (*name).into())
-                .collect(),
+            namespaces: None,
             user_namespace: UserNamespace::Unknown,
             proc_mount: None,
             overlay: None,
@@ -107,15 +105,27 @@ impl HostFacts {
             cgroups: Cgroups::None,
             security_modules: Vec::new(),
             cpu_model: None,
-            cpu_count: std::thread::available_parallelism().map_or(1, usize::from),
+            cpu_count: None,
         }
     }
 
-    /// Returns the namespaces that the kernel lacks.
+    /// Returns the namespaces that the kernel is known to lack.
     pub(crate) fn missing_namespaces(&self) -> Vec<&'static str> {
-        let has = |name: &str| self.namespaces.iter().any(|present| present == name);
-        NAMESPACES.into_iter().filter(|name| !has(name)).collect()
+        let Some(present) = &self.namespaces else {
+            return Vec::new();
+        };
+        let lacks = |name: &&str| !present.iter().any(|present| present == name);
+        NAMESPACES.into_iter().filter(lacks).collect()
     }
+}
+
+fn present_namespaces() -> Vec<String> {
+    let exists = |name: &&str| Path::new("/proc/self/ns").join(name).exists();
+    NAMESPACES
+        .into_iter()
+        .filter(exists)
+        .map(str::to_owned)
+        .collect()
 }
 
 impl Kernel {

@@ -1,14 +1,13 @@
 //! Trying out, in a child, what no file tells: user namespaces and mounts in them.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
 
 use rustix::process::{getegid, geteuid};
 
 use super::user_namespace::{UserNamespace, UserNamespaceRefusal, diagnose_refusal};
-use crate::init::{
-    self, Attribute, FLAG_PROBE, HELD, Held, Message, Operation, Plan, Stage, Standard,
-};
+use crate::init::{self, Attribute, FLAG_PROBE, Held, Message, Operation, Plan, Stage, Standard};
 use crate::sys::wait_child;
 
 /// What a probe found.
@@ -18,19 +17,9 @@ pub struct Findings {
     pub overlay: Option<bool>,
 }
 
-/// Where the probe mounts. Every Linux system has the directory, and only the probe sees it.
-const PLACE: &str = "/proc";
-
 /// Runs the probes. Each is an init that stops before it would start a step.
 pub fn probe() -> Findings {
-    let proc = Operation::Mount {
-        kind: "proc",
-        target: PathBuf::from(PLACE),
-        parameters: Vec::new(),
-        attributes: Attribute::NO_SET_UID,
-        optional: false,
-    };
-    let (user_namespace, proc_mount) = match run(vec![proc]) {
+    let (user_namespace, proc_mount) = match run(vec![mount("proc", Path::new("/proc"))]) {
         Ok(()) => (UserNamespace::Available, Some(true)),
         Err(Failure::Stage(Stage::Mounts | Stage::Rootfs, _)) => {
             (UserNamespace::Available, Some(false))
@@ -43,7 +32,7 @@ pub fn probe() -> Findings {
     Findings {
         user_namespace,
         proc_mount,
-        overlay: Some(run(overlay()).is_ok()),
+        overlay: Some(run(overlay_on_tmpfs()).is_ok()),
     }
 }
 
@@ -57,41 +46,29 @@ impl Findings {
     }
 }
 
-/// An overlay of three directories on a tmpfs, which is covered only for the probe. The tmpfs
-/// cannot lie on `/proc`: the overlay's directories are named through it.
-fn overlay() -> Vec<Operation> {
+/// An overlay of three directories on a tmpfs, which covers `/dev` for the probe alone.
+fn overlay_on_tmpfs() -> Vec<Operation> {
     let place = PathBuf::from("/dev");
-    let mut list = vec![Operation::Mount {
-        kind: "tmpfs",
-        target: place.clone(),
+    let mut list = vec![mount("tmpfs", &place)];
+    let names = ["lower", "upper", "work"];
+    list.extend(names.map(|name| Operation::Directory {
+        parent: place.clone(),
+        name: OsString::from(name),
+        mode: 0o755,
+    }));
+    let sources = names.map(|name| Held::Guest(place.join(name)));
+    list.extend(init::overlay(sources, &place.join("lower")));
+    list
+}
+
+fn mount(kind: &'static str, target: &Path) -> Operation {
+    Operation::Mount {
+        kind,
+        target: target.to_owned(),
         parameters: Vec::new(),
         attributes: Attribute::NO_SET_UID,
         optional: false,
-    }];
-    for ((descriptor, _), name) in HELD.into_iter().zip(["lower", "upper", "work"]) {
-        let parent = place.clone();
-        list.push(Operation::Directory {
-            parent,
-            name: OsString::from(name),
-            mode: 0o755,
-        });
-        let source = Held::Guest(place.join(name));
-        list.push(Operation::Hold { source, descriptor });
     }
-    let [(_, lower), (_, upper), (_, work)] = HELD.map(|(number, path)| (number, path.to_owned()));
-    list.push(Operation::Mount {
-        kind: "overlay",
-        target: place.join("lower"),
-        parameters: vec![
-            ("lowerdir", Some(lower)),
-            ("upperdir", Some(upper)),
-            ("workdir", Some(work)),
-            ("userxattr", None),
-        ],
-        attributes: Attribute::NO_SET_UID,
-        optional: false,
-    });
-    list
 }
 
 enum Failure {
@@ -101,7 +78,8 @@ enum Failure {
 
 fn run(operations: Vec<Operation>) -> Result<(), Failure> {
     let start = |error: std::io::Error| Failure::Start(error.raw_os_error().unwrap_or(libc::EIO));
-    let namespaces = libc::CLONE_NEWNS | libc::CLONE_NEWPID | libc::CLONE_NEWNET;
+    // The host name can be set only in an uts namespace of one's own.
+    let namespaces = libc::CLONE_NEWNS | libc::CLONE_NEWPID | libc::CLONE_NEWUTS;
     let plan = Plan {
         flags: FLAG_PROBE,
         namespaces: u64::from(namespaces.unsigned_abs()),
@@ -111,11 +89,6 @@ fn run(operations: Vec<Operation>) -> Result<(), Failure> {
         rootfs: PathBuf::from("/"),
         operations,
         ..Plan::default()
-    };
-    // Without an uts namespace of its own the probe may not set the host name.
-    let plan = Plan {
-        namespaces: plan.namespaces | u64::from(libc::CLONE_NEWUTS.unsigned_abs()),
-        ..plan
     };
     let bytes = init::encode(&plan).expect("the plan has no foreign strings");
     let mut launched = init::launch(&bytes, Standard::default()).map_err(start)?;
@@ -130,7 +103,7 @@ fn run(operations: Vec<Operation>) -> Result<(), Failure> {
         }
     }
     if let Some(child) = child {
-        wait_child(std::os::fd::AsFd::as_fd(&child)).map_err(start)?;
+        wait_child(child.as_fd()).map_err(start)?;
     }
     launched.starter.wait().map_err(start)?;
     result

@@ -62,16 +62,14 @@ impl HostFacts {
     }
 
     fn check_namespaces(&self) -> Check {
-        let missing = self.missing_namespaces();
         let remedy = "use a kernel with all CONFIG_*_NS options, CONFIG_TIME_NS included";
-        match missing.is_empty() {
-            true => check(
-                "namespaces",
-                CheckStatus::Ok,
-                self.namespaces.join(", "),
-                remedy,
-            ),
-            false => {
+        let missing = self.missing_namespaces();
+        match &self.namespaces {
+            None => check("namespaces", CheckStatus::Degraded, "not looked at", ""),
+            Some(present) if missing.is_empty() => {
+                check("namespaces", CheckStatus::Ok, present.join(", "), remedy)
+            }
+            Some(_) => {
                 let found = format!("lacks {}", missing.join(", "));
                 check("namespaces", CheckStatus::Missing, found, remedy)
             }
@@ -165,12 +163,11 @@ impl HostFacts {
 
     fn check_cpu(&self) -> Check {
         let model = self.cpu_model.as_deref().unwrap_or("unknown");
-        check(
-            "processor",
-            CheckStatus::Ok,
-            format!("{} x {model}", self.cpu_count),
-            "",
-        )
+        let found = match self.cpu_count {
+            Some(count) => format!("{count} x {model}"),
+            None => model.to_owned(),
+        };
+        check("processor", CheckStatus::Ok, found, "")
     }
 }
 

@@ -14,5 +14,5 @@ mod wire;
 
 pub use encode::{EncodeError, Plan, encode};
 pub use launch::{Launched, Message, Standard, launch};
-pub use operation::{Attribute, HELD, Held, Operation};
+pub use operation::{Attribute, Held, Operation, overlay};
 pub use wire::{FLAG_LOOPBACK, FLAG_PROBE, FLAG_TERMINAL, Limit, Stage};

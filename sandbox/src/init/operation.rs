@@ -68,10 +68,11 @@ pub enum Operation {
 }
 
 impl Operation {
-    /// Returns the guest path that must exist for this operation, if it mounts something. The
-    /// sources of binds are known to exist.
+    /// Returns the guest path that the rootfs must have for this operation, if it mounts something.
+    /// The sources of binds are known to exist, but for devices; their targets are made.
     pub fn mount_point(&self) -> Option<&Path> {
         match self {
+            Operation::Bind { target, .. } if target.starts_with("/dev") => None,
             Operation::Bind { target, .. } | Operation::Mount { target, .. } => Some(target),
             _ => None,
         }
@@ -89,11 +90,34 @@ pub enum Held {
 
 /// The descriptors for the lower, upper and work directory of an overlay, as numbers and as paths.
 /// High enough to be free: init itself opens a handful, its socket is number 64.
-pub const HELD: [(i32, &str); 3] = [
+const HELD: [(i32, &str); 3] = [
     (100, "/proc/self/fd/100"),
     (101, "/proc/self/fd/101"),
     (102, "/proc/self/fd/102"),
 ];
+
+/// Returns the operations that mount an overlay of a lower, an upper and a work directory.
+///
+/// The directories are named by descriptor. So no character in a path can be special, on any
+/// kernel, and `/proc/self/mountinfo` inside does not tell where on the host they lie.
+pub fn overlay(sources: [Held; 3], target: &Path) -> impl Iterator<Item = Operation> + use<> {
+    let [(_, lower), (_, upper), (_, work)] = HELD;
+    let mount = Operation::Mount {
+        kind: "overlay",
+        target: target.to_owned(),
+        parameters: vec![
+            ("lowerdir", Some(lower.to_owned())),
+            ("upperdir", Some(upper.to_owned())),
+            ("workdir", Some(work.to_owned())),
+            // Without privileges on the host only `user.*` attributes can be written.
+            ("userxattr", None),
+        ],
+        attributes: Attribute::NO_SET_UID | Attribute::NO_DEVICES,
+        optional: false,
+    };
+    let hold = |(source, (descriptor, _))| Operation::Hold { source, descriptor };
+    sources.into_iter().zip(HELD).map(hold).chain([mount])
+}
 
 impl fmt::Display for Operation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -107,6 +107,12 @@ impl SandboxError {
             SandboxError::ProcCovered => Some(
                 "start the outer container with an unmasked `/proc` (docker: `--security-opt systempaths=unconfined`)",
             ),
+            SandboxError::Setup {
+                subject: Some(subject),
+                ..
+            } if subject.starts_with("mount overlay") => Some(
+                "keep the directory for changes on ext4, xfs, btrfs or tmpfs, not on another overlay",
+            ),
             _ => None,
         }
     }

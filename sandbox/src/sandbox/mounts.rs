@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::{Component, Path, PathBuf};
 
 use super::policy::{Policy, Project};
-use crate::init::{Attribute, HELD, Held, Operation};
+use crate::init::{Attribute, Held, Operation, overlay};
 
 /// Where the project is mounted.
 const PROJECT: &str = "/project";
@@ -118,32 +118,9 @@ fn project(list: &mut Vec<Operation>, project: Option<&Project>) {
         }
         Some(Project::Overlay { lower, upper, work }) => {
             let sources = [lower, upper, work].map(|path| Held::Host(path.clone()));
-            list.extend(overlay(sources, PROJECT));
+            list.extend(overlay(sources, Path::new(PROJECT)));
         }
     }
-}
-
-/// Returns the operations that mount an overlay of a lower, an upper and a work directory.
-///
-/// The directories are named by descriptor. So no character in a path can be special, on any
-/// kernel, and `/proc/self/mountinfo` inside does not tell where on the host the project lies.
-pub fn overlay(sources: [Held; 3], target: &str) -> impl Iterator<Item = Operation> + use<> {
-    let [(_, lower), (_, upper), (_, work)] = HELD;
-    let mount = Operation::Mount {
-        kind: "overlay",
-        target: PathBuf::from(target),
-        parameters: vec![
-            ("lowerdir", Some(lower.to_owned())),
-            ("upperdir", Some(upper.to_owned())),
-            ("workdir", Some(work.to_owned())),
-            // Without privileges on the host only `user.*` attributes can be written.
-            ("userxattr", None),
-        ],
-        attributes: COMMON,
-        optional: false,
-    };
-    let hold = |(source, (descriptor, _))| Operation::Hold { source, descriptor };
-    sources.into_iter().zip(HELD).map(hold).chain([mount])
 }
 
 fn proc(list: &mut Vec<Operation>) {

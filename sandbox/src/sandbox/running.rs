@@ -114,9 +114,6 @@ impl Running {
         let supervise = |source| SandboxError::Supervise { source };
         let mut report = None;
         while self.turn(&mut report).map_err(supervise)? {}
-        if let Some(terminal) = self.terminal.take() {
-            terminal.finish();
-        }
         let exit = match report {
             Some(Report::Exit(exit)) => exit,
             Some(Report::Failed(error)) => return Err(error),
@@ -124,7 +121,10 @@ impl Running {
         };
         let child = self.child.take().ok_or(SandboxError::Killed)?;
         let usage = wait_child(child.as_fd()).map_err(supervise)?;
-        self.launched.starter.wait().map_err(supervise)?;
+        // Whoever held the step's terminal is gone now, so this comes to an end.
+        if let Some(terminal) = self.terminal.take() {
+            terminal.finish();
+        }
         let wall = self.started.elapsed();
         let (user, system, max_rss) = (usage.user, usage.system, usage.max_rss);
         Ok(Outcome {
@@ -215,6 +215,13 @@ impl Running {
         if denied && entering {
             return SandboxError::UserNamespace {
                 reason: host::diagnose_refusal(stage, errno),
+            };
+        }
+        if (stage, errno) == (Stage::Namespaces, libc::EINVAL) {
+            let found = "not all of them".to_owned();
+            return SandboxError::Unsupported {
+                need: "all kinds of namespaces",
+                found,
             };
         }
         let operation = self

@@ -152,13 +152,10 @@ impl Drop for SignalRelay {
 }
 
 fn install_handlers() -> Vec<(libc::c_int, libc::sigaction)> {
-    let mut previous = Vec::with_capacity(FORWARDED.len());
+    let mut previous = Vec::with_capacity(FORWARDED.len() + 1);
+    previous.extend(notice_children());
     for signal in FORWARDED {
-        let mut old = MaybeUninit::<libc::sigaction>::zeroed();
-        // SAFETY: a null new action only asks; `old` is writable.
-        unsafe { libc::sigaction(signal, std::ptr::null(), old.as_mut_ptr()) };
-        // SAFETY: all zero is a valid sigaction, and the kernel wrote over it.
-        let old = unsafe { old.assume_init() };
+        let old = current_action(signal);
         if old.sa_sigaction == libc::SIG_IGN && signal != libc::SIGWINCH {
             continue;
         }
@@ -173,6 +170,26 @@ fn install_handlers() -> Vec<(libc::c_int, libc::sigaction)> {
         previous.push((signal, old));
     }
     previous
+}
+
+/// Makes the kernel keep ended children for us. A caller that ignores SIGCHLD hands that down to
+/// every program it starts, and then nobody could tell what a step used.
+fn notice_children() -> Option<(libc::c_int, libc::sigaction)> {
+    let old = current_action(libc::SIGCHLD);
+    if old.sa_sigaction != libc::SIG_IGN {
+        return None;
+    }
+    // SAFETY: SIG_DFL is a valid disposition.
+    unsafe { libc::signal(libc::SIGCHLD, libc::SIG_DFL) };
+    Some((libc::SIGCHLD, old))
+}
+
+fn current_action(signal: libc::c_int) -> libc::sigaction {
+    let mut action = MaybeUninit::<libc::sigaction>::zeroed();
+    // SAFETY: a null new action only asks; `action` is writable.
+    unsafe { libc::sigaction(signal, std::ptr::null(), action.as_mut_ptr()) };
+    // SAFETY: all zero is a valid sigaction, and the kernel wrote over it.
+    unsafe { action.assume_init() }
 }
 
 /// Queues the signal in every relay. Only loads of atomics and `write`, and errno is kept.

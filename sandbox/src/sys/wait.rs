@@ -15,10 +15,11 @@ pub struct ChildUsage {
     pub max_rss: u64,
 }
 
-/// Waits for the child behind a pidfd to end and reaps it.
+/// Waits for the child behind a pidfd to end and reaps it. What it used is zero if nobody can tell:
+/// the caller ignores SIGCHLD, or somebody else in this process reaps every child.
 ///
 /// # Errors
-/// `ECHILD` if the caller ignores SIGCHLD or somebody else reaped the child.
+/// Passes on what the kernel says.
 pub fn wait_child(pidfd: BorrowedFd<'_>) -> io::Result<ChildUsage> {
     // SAFETY: all zero is a valid siginfo_t: integers and pointers that are only written here.
     let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
@@ -41,8 +42,10 @@ pub fn wait_child(pidfd: BorrowedFd<'_>) -> io::Result<ChildUsage> {
             break;
         }
         let error = io::Error::last_os_error();
-        if error.kind() != io::ErrorKind::Interrupted {
-            return Err(error);
+        match error.raw_os_error() {
+            Some(libc::EINTR) => {}
+            Some(libc::ECHILD) => break,
+            _ => return Err(error),
         }
     }
     const KIBIBYTE: u64 = 1024;

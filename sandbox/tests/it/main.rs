@@ -1,6 +1,7 @@
 //! Tests that run real sandboxes; see `harness`.
 #![expect(clippy::unwrap_used, reason = "the harness is part of the tests")]
 
+mod architecture;
 mod harness;
 mod inside;
 mod library;

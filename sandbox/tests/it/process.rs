@@ -82,6 +82,21 @@ fn a_command_is_found_on_the_steps_path() {
 }
 
 #[test]
+fn a_caller_that_ignores_its_children_is_served_too() {
+    as_everyone(|world| {
+        let run = world.command(&["--usage"], &["/bin/guest", "exit", "3"]);
+        let mut shell = std::process::Command::new("sh");
+        shell.args(["-c", "trap '' CHLD; exec \"$0\" \"$@\""]);
+        shell.arg(run.get_program()).args(run.get_args());
+        world.lower(&mut shell);
+        let output = shell.output().unwrap();
+        assert_eq!(output.status.code(), Some(3));
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert!(!text.contains("max_rss: 0 "), "{text}");
+    });
+}
+
+#[test]
 fn output_and_error_are_not_mixed() {
     as_everyone(|world| {
         let output = world.output::<&str, _>(&[], &["/bin/guest", "to-both"]);

@@ -129,9 +129,7 @@ fn a_missing_mount_point_is_named() {
         insta::allow_duplicates! {
             let rootfs = world.path("rootfs").to_str().unwrap().to_owned();
             let text = String::from_utf8(output.stderr).unwrap().replace(&rootfs, "[ROOTFS]");
-            insta::assert_snapshot!(text, @r"
-            error: the rootfs `[ROOTFS]` has no mount point `/run`
-            ");
+            insta::assert_snapshot!(text.trim_end(), @"error: the rootfs `[ROOTFS]` has no mount point `/run`");
         }
     });
 }

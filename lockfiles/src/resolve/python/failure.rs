@@ -7,7 +7,7 @@ use uv_resolver::{NoSolutionError, ResolveError};
 
 use crate::base::Platform;
 use crate::resolve::python::indexes::Indexes;
-use crate::resolve::python::{Explanation, PythonError, RegistryFailure, text};
+use crate::resolve::python::{Explanation, PythonError, RegistryFailure, Unsupported, text};
 
 /// How uv's hint begins when something would have needed the network.
 const OFFLINE_HINT: &str = "Packages were unavailable because the network was disabled";
@@ -26,6 +26,13 @@ pub(super) fn resolution(
         ResolveError::Distribution(error) => distribution(&error, indexes, platform),
         ResolveError::Dist(_, _, _, error) => distribution(&error, indexes, platform),
         ResolveError::Dependencies(error, ..) => resolution(*error, indexes, platform),
+        ResolveError::ConflictingUrls { .. } | ResolveError::DisallowedUrl { .. } => {
+            PythonError::NoSolution {
+                platform,
+                explanation: Explanation::of(&error),
+                hints: Vec::new(),
+            }
+        }
         error => {
             let hints = uv_errors::Hint::hints(&error);
             PythonError::Resolver {
@@ -57,6 +64,11 @@ fn distribution(
 ) -> PythonError {
     match error {
         uv_distribution::Error::Client(error) => client(error, indexes),
+        uv_distribution::Error::NoBuildPackage(name) => PythonError::Unsupported {
+            list: "requirements",
+            text: name.to_string(),
+            reason: Unsupported::SourceArchive,
+        },
         error => other(error, platform),
     }
 }

@@ -1,7 +1,10 @@
 //! A locked wheel to the URL it lies at today.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 
+use tokio::sync::Mutex;
 use url::Url;
 use uv_client::{MetadataFormat, VersionFiles};
 use uv_distribution_filename::{DistFilename, WheelFilename};
@@ -14,62 +17,108 @@ use crate::resolve::python::session::{Patience, Session};
 use crate::resolve::python::solve::package_name;
 use crate::resolve::python::{PythonError, failure};
 
-/// Returns where `registry` offers the wheel `file` of `project`.
-///
-/// Looks first at what the last lock or search on this host found, which needs no query. The URL
-/// is a hint: its bytes are the wheel only if their digest is the lock's. When they cannot be
-/// fetched, ask [`locate_wheel_afresh`].
+/// Finds locked wheels, with one client and cache for each registry.
+pub struct WheelLocator {
+    context: Context,
+    sessions: Mutex<BTreeMap<RegistryName, Arc<Session>>>,
+}
+
+impl WheelLocator {
+    /// Returns a locator that asks the registries of `context`.
+    pub fn new(context: &Context) -> Self {
+        Self {
+            context: context.clone(),
+            sessions: Mutex::default(),
+        }
+    }
+
+    /// Returns where `registry` offers the wheel `file` of `project`.
+    ///
+    /// Looks first at what the last lock or search on this host found, which needs no query. The
+    /// URL is a hint: its bytes are the wheel only if their digest is the lock's. When they cannot
+    /// be fetched, ask [`WheelLocator::locate_afresh`].
+    ///
+    /// # Errors
+    /// Returns [`PythonError::WheelGone`] when the registry does not list the file,
+    /// [`PythonError::Unconfigured`] when it has no location, and as
+    /// [`resolve_python`](crate::resolve::python::resolve_python) does when it cannot be asked.
+    pub async fn locate(
+        &self,
+        registry: &RegistryName,
+        project: &PythonName,
+        file: &str,
+    ) -> Result<Url, PythonError> {
+        let indexes = Indexes::only(&self.context, registry)?;
+        match recall(&self.context, &indexes, registry, file) {
+            Some(url) => Ok(url),
+            None => self.locate_afresh(registry, project, file).await,
+        }
+    }
+
+    /// Does as [`WheelLocator::locate`] does, but always asks the registry.
+    ///
+    /// # Errors
+    /// As [`WheelLocator::locate`].
+    pub async fn locate_afresh(
+        &self,
+        registry: &RegistryName,
+        project: &PythonName,
+        file: &str,
+    ) -> Result<Url, PythonError> {
+        let session = self.session(registry).await?;
+        let files = files(&session, &package_name(project.as_str())).await?;
+        let found = files
+            .into_iter()
+            .find(|(_, found)| *found.filename == *file);
+        let url = found.and_then(|(_, file)| file.url.to_url().ok());
+        let url = url.map(Url::from).ok_or_else(|| PythonError::WheelGone {
+            registry: registry.clone(),
+            project: project.clone(),
+            file: file.to_owned(),
+        })?;
+        remember(&self.context, &session, registry, file, &url);
+        Ok(url)
+    }
+
+    async fn session(&self, registry: &RegistryName) -> Result<Arc<Session>, PythonError> {
+        let mut sessions = self.sessions.lock().await;
+        if let Some(session) = sessions.get(registry) {
+            return Ok(Arc::clone(session));
+        }
+        let indexes = Indexes::only(&self.context, registry)?;
+        let session = Session::open(&self.context, indexes, Patience::default()).await?;
+        let session = Arc::new(session);
+        sessions.insert(registry.clone(), Arc::clone(&session));
+        Ok(session)
+    }
+}
+
+/// Finds one wheel, as [`WheelLocator::locate`] does.
 ///
 /// # Errors
-/// Returns [`PythonError::WheelGone`] when the registry does not list the file, and as
-/// [`resolve_python`](crate::resolve::python::resolve_python) does when it cannot be asked.
+/// As [`WheelLocator::locate`].
 pub async fn locate_wheel(
     context: &Context,
     registry: &RegistryName,
     project: &PythonName,
     file: &str,
 ) -> Result<Url, PythonError> {
-    let indexes = Indexes::only(context, registry)?;
-    match recall(context, &indexes, registry, file) {
-        Some(url) => Ok(url),
-        None => search(context, indexes, registry, project, file).await,
-    }
+    let locator = WheelLocator::new(context);
+    locator.locate(registry, project, file).await
 }
 
-/// Does as [`locate_wheel`] does, but always asks the registry.
+/// Finds one wheel, as [`WheelLocator::locate_afresh`] does.
 ///
 /// # Errors
-/// As [`locate_wheel`].
+/// As [`WheelLocator::locate`].
 pub async fn locate_wheel_afresh(
     context: &Context,
     registry: &RegistryName,
     project: &PythonName,
     file: &str,
 ) -> Result<Url, PythonError> {
-    let indexes = Indexes::only(context, registry)?;
-    search(context, indexes, registry, project, file).await
-}
-
-async fn search(
-    context: &Context,
-    indexes: Indexes,
-    registry: &RegistryName,
-    project: &PythonName,
-    file: &str,
-) -> Result<Url, PythonError> {
-    let session = Session::open(context, indexes, Patience::default()).await?;
-    let files = files(&session, &package_name(project.as_str())).await?;
-    let found = files
-        .into_iter()
-        .find(|(_, found)| *found.filename == *file);
-    let url = found.and_then(|(_, file)| file.url.to_url().ok());
-    let url = url.map(Url::from).ok_or_else(|| PythonError::WheelGone {
-        registry: registry.clone(),
-        project: project.clone(),
-        file: file.to_owned(),
-    })?;
-    remember(context, &session, registry, file, &url);
-    Ok(url)
+    let locator = WheelLocator::new(context);
+    locator.locate_afresh(registry, project, file).await
 }
 
 /// Returns the wheels of `project` in all indexes of `session`.

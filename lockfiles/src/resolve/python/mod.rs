@@ -28,8 +28,8 @@ mod text;
 mod wheels;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use error::{Explanation, MissingWheel, PythonError, RegistryFailure, Unsupported};
-pub use locate::{locate_wheel, locate_wheel_afresh};
+pub use locate::{WheelLocator, locate_wheel, locate_wheel_afresh};
 pub use solve::{PythonRequest, resolve_python};

@@ -1,5 +1,6 @@
 //! Texts of the manifest to uv's requirements.
 
+use std::collections::BTreeSet;
 use std::str::FromStr as _;
 
 use uv_distribution_filename::DistExtension;
@@ -31,8 +32,11 @@ impl Asked {
     }
 }
 
+/// Sorts, because uv looks at earlier requirements first and may find another solution for
+/// another order, which a lock's request does not hold.
 fn all(list: &'static str, texts: &[String]) -> Result<Vec<Requirement>, PythonError> {
-    texts.iter().map(|text| one(list, text)).collect()
+    let texts: BTreeSet<_> = texts.iter().collect();
+    texts.into_iter().map(|text| one(list, text)).collect()
 }
 
 fn one(list: &'static str, text: &str) -> Result<Requirement, PythonError> {

@@ -37,6 +37,9 @@ pub struct PythonRequest<'a> {
     pub platform: Platform,
     /// The version of the base's C library.
     pub glibc: (u16, u16),
+    /// The wheels found for other platforms: versions are kept in line with them, which makes one
+    /// environment of the platforms' environments.
+    pub siblings: &'a [LockedWheel],
     /// The wheels of the old lock.
     pub previous: &'a [LockedWheel],
     /// Which of them may move although they still fit.
@@ -228,11 +231,13 @@ fn prerelease(policy: Prerelease) -> uv_resolver::Prerelease {
 /// Returns the versions of the old lock that are to be kept, in the form of a pinned
 /// requirements file: the only one uv takes from outside.
 fn preferences(request: PythonRequest<'_>, target: &Target) -> Result<Preferences, PythonError> {
+    let previous = request.previous.iter();
+    let previous = previous.filter(|wheel| !request.upgrade.includes(wheel.name.as_str()));
+    let (own, others): (Vec<_>, Vec<_>) =
+        previous.partition(|wheel| wheel.platforms.contains(&request.platform));
     let mut kept = Vec::new();
-    for wheel in request.previous {
-        if request.upgrade.includes(wheel.name.as_str()) {
-            continue;
-        }
+    // uv takes the first that fits.
+    for wheel in own.into_iter().chain(request.siblings).chain(others) {
         let pin = format!("{}=={}", wheel.name, wheel.version);
         let requirement = pin.parse().map_err(|source| PythonError::Requirement {
             list: "the lock",

@@ -14,7 +14,7 @@ use crate::base::{Context, Digest, Hasher, PythonName};
 use crate::lock::{Artifact, LockedWheel, Origin};
 use crate::resolve::python::session::Session;
 use crate::resolve::python::solve::PythonRequest;
-use crate::resolve::python::{PythonError, failure, locate};
+use crate::resolve::python::{PythonError, Unsupported, failure, locate};
 
 /// Who asked for a wheel when no other wheel did.
 const MANIFEST: &str = "manifest";
@@ -32,7 +32,7 @@ pub(super) async fn locked(
 ) -> Result<Vec<LockedWheel>, PythonError> {
     let mut wheels = Vec::new();
     for (dist, required_by) in distributions(resolution) {
-        let found = found(session, request, dist)?;
+        let found = found(session, dist)?;
         wheels.push(async move {
             let artifact = found.complete(context, session, request.previous).await?;
             Ok(LockedWheel {
@@ -97,11 +97,7 @@ struct Found {
     digest: Option<Digest>,
 }
 
-fn found(
-    session: &Session,
-    request: PythonRequest<'_>,
-    dist: &ResolvedDist,
-) -> Result<Found, PythonError> {
+fn found(session: &Session, dist: &ResolvedDist) -> Result<Found, PythonError> {
     if let ResolvedDist::Installable { dist, .. } = dist {
         match dist.as_ref() {
             Dist::Built(BuiltDist::Registry(built)) => {
@@ -125,15 +121,11 @@ fn found(
             _ => {}
         }
     }
-    Err(PythonError::NoWheels {
-        platform: request.platform,
-        python: request.python_version.to_owned(),
-        packages: vec![super::MissingWheel {
-            name: python_name(dist.name()),
-            version: dist.version().map(ToString::to_string).unwrap_or_default(),
-            with_wheel: Vec::new(),
-            required_by: Vec::new(),
-        }],
+    // Anything else was asked for by a wheel that came from a direct URL.
+    Err(PythonError::Unsupported {
+        list: "requirements",
+        text: dist.to_string(),
+        reason: Unsupported::Path,
     })
 }
 

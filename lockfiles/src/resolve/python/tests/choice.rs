@@ -207,6 +207,38 @@ fn the_best_wheel_for_the_target_is_chosen() {
 }
 
 #[test]
+fn platforms_are_kept_in_line() {
+    let (_index, url) = index(&[
+        wheel("app", "1.0"),
+        wheel("app", "2.0").tag("py3-none-manylinux_2_17_x86_64"),
+        wheel("app", "2.0").tag("py3-none-manylinux_2_17_aarch64"),
+        wheel("app", "3.0").tag("py3-none-manylinux_2_17_aarch64"),
+        wheel("only", "1.0"),
+        wheel("only", "2.0").tag("py3-none-manylinux_2_17_x86_64"),
+    ]);
+    let mut case = Case::new(&url, &["app", "only"]);
+    assert_eq!(case.pins(), ["app==2.0", "only==2.0"]);
+    case.siblings = case.resolve().unwrap();
+    case.platform = Platform::LinuxArm64;
+    assert_eq!(case.pins(), ["app==2.0", "only==1.0"]);
+    case.siblings.clear();
+    assert_eq!(case.pins(), ["app==3.0", "only==1.0"]);
+}
+
+#[test]
+fn the_order_of_requirements_does_not_matter() {
+    // With two solutions, uv prefers the newest of what it looks at first.
+    let (_index, url) = index(&[
+        wheel("a", "1"),
+        wheel("a", "2").requires("b<2"),
+        wheel("b", "1"),
+        wheel("b", "2").requires("a<2"),
+    ]);
+    let pins = Case::new(&url, &["a", "b"]).pins();
+    assert_eq!(Case::new(&url, &["b", "a"]).pins(), pins);
+}
+
+#[test]
 fn locked_versions_stay_until_they_may_move() {
     let (directory, url) = index(&[wheel("app", "1.0").requires("base"), wheel("base", "1.0")]);
     let mut case = Case::new(&url, &["app"]);

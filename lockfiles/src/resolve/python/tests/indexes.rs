@@ -157,6 +157,54 @@ fn wheels_are_taken_from_direct_urls() {
 }
 
 #[test]
+fn direct_urls_that_contradict_are_the_users_affair() {
+    let main = tempfile::tempdir().unwrap();
+    let url = write_index(
+        main.path(),
+        &[Release::wheel("lib", "1").requires("app @ https://host.test/app-2-py3-none-any.whl")],
+    );
+    let server = Server::start();
+    server.file("/app-1-py3-none-any.whl", &wheel("app", "1").bytes());
+    server.file("/b/app-1-py3-none-any.whl", &wheel("app", "1").bytes());
+    let requirements =
+        ["", "/b"].map(|folder| format!("app @ {}{folder}/app-1-py3-none-any.whl", server.url()));
+    let report = Case::new(&url, &[&requirements[0], &requirements[1]]).report();
+    assert!(
+        report.starts_with("User error: no set of versions"),
+        "{report}"
+    );
+    assert!(report.contains("conflicting URLs"), "{report}");
+    let report = Case::new(&url, &["lib"]).report();
+    assert!(
+        report.starts_with("User error: no set of versions"),
+        "{report}"
+    );
+    assert!(
+        report.contains("was included as a URL dependency"),
+        "{report}"
+    );
+}
+
+#[test]
+fn what_a_direct_url_asks_for_must_not_be_a_path() {
+    let (main, local) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let url = write_index(main.path(), &[]);
+    let lib = wheel("lib", "1");
+    let path = format!(
+        "{}{}",
+        write_links(local.path(), std::slice::from_ref(&lib)),
+        lib.file()
+    );
+    let server = Server::start();
+    let release = wheel("app", "1").requires(&format!("lib @ {path}"));
+    server.file("/app-1-py3-none-any.whl", &release.bytes());
+    let requirement = format!("app @ {}/app-1-py3-none-any.whl", server.url());
+    let report = Case::new(&url, &[&requirement]).report();
+    assert!(report.starts_with("User error: `lib @ file:"), "{report}");
+    assert!(report.contains("is a path of this machine"), "{report}");
+}
+
+#[test]
 fn offline_resolves_from_the_cache() {
     let releases = [wheel("app", "1.0").requires("base"), wheel("base", "1.0")];
     let server = Server::start();

@@ -11,7 +11,7 @@ use crate::resolve::python::tests::http::{Answer, Server};
 
 /// A file that an index lists.
 #[derive(Debug, Clone)]
-pub(super) struct Release {
+pub(crate) struct Release {
     project: String,
     version: String,
     tag: Option<String>,
@@ -23,7 +23,7 @@ pub(super) struct Release {
 
 impl Release {
     /// A wheel for every platform that requires nothing.
-    pub(super) fn wheel(project: &str, version: &str) -> Self {
+    pub(crate) fn wheel(project: &str, version: &str) -> Self {
         Self {
             project: project.to_owned(),
             version: version.to_owned(),
@@ -36,19 +36,19 @@ impl Release {
     }
 
     /// A source distribution. Its contents are not one: nothing may look into it.
-    pub(super) fn sdist(project: &str, version: &str) -> Self {
+    pub(crate) fn sdist(project: &str, version: &str) -> Self {
         Self {
             tag: None,
             ..Self::wheel(project, version)
         }
     }
 
-    pub(super) fn requires(mut self, requirement: &str) -> Self {
+    pub(crate) fn requires(mut self, requirement: &str) -> Self {
         writeln!(self.metadata, "Requires-Dist: {requirement}").unwrap();
         self
     }
 
-    pub(super) fn extra(mut self, extra: &str, requirement: &str) -> Self {
+    pub(crate) fn extra(mut self, extra: &str, requirement: &str) -> Self {
         writeln!(self.metadata, "Provides-Extra: {extra}").unwrap();
         let condition = format!("extra == '{extra}'");
         self.requires(&match requirement.split_once(';') {
@@ -57,28 +57,28 @@ impl Release {
         })
     }
 
-    pub(super) fn tag(mut self, tag: &str) -> Self {
+    pub(crate) fn tag(mut self, tag: &str) -> Self {
         self.tag = Some(tag.to_owned());
         self
     }
 
-    pub(super) fn python(mut self, specifier: &str) -> Self {
+    pub(crate) fn python(mut self, specifier: &str) -> Self {
         writeln!(self.metadata, "Requires-Python: {specifier}").unwrap();
         self.requires_python = Some(specifier.to_owned());
         self
     }
 
-    pub(super) fn yanked(mut self, reason: &'static str) -> Self {
+    pub(crate) fn yanked(mut self, reason: &'static str) -> Self {
         self.yanked = Some(reason);
         self
     }
 
-    pub(super) fn uploaded(mut self, time: &'static str) -> Self {
+    pub(crate) fn uploaded(mut self, time: &'static str) -> Self {
         self.uploaded = Some(time);
         self
     }
 
-    pub(super) fn file(&self) -> String {
+    pub(crate) fn file(&self) -> String {
         let project = self.project.replace('-', "_");
         match &self.tag {
             Some(tag) => format!("{project}-{}-{tag}.whl", self.version),
@@ -93,7 +93,7 @@ impl Release {
         )
     }
 
-    pub(super) fn bytes(&self) -> Vec<u8> {
+    pub(crate) fn bytes(&self) -> Vec<u8> {
         let Some(tag) = &self.tag else {
             return b"not an archive".to_vec();
         };
@@ -110,14 +110,14 @@ impl Release {
         ])
     }
 
-    pub(super) fn digest(&self) -> Digest {
+    pub(crate) fn digest(&self) -> Digest {
         Digest::of(&self.bytes())
     }
 }
 
 /// How an index describes its files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Style {
+pub(crate) enum Style {
     /// PEP 503 with digests in the links, and the sizes that uv understands.
     Html,
     /// PEP 503 at its barest.
@@ -129,12 +129,12 @@ pub(super) enum Style {
 }
 
 /// Returns a directory as a `file:` URL.
-pub(super) fn file_url(directory: &Path) -> String {
+pub(crate) fn file_url(directory: &Path) -> String {
     Url::from_directory_path(directory).unwrap().to_string()
 }
 
 /// Writes a PEP 503 index of `releases` into `directory` and returns its URL.
-pub(super) fn write_index(directory: &Path, releases: &[Release]) -> String {
+pub(crate) fn write_index(directory: &Path, releases: &[Release]) -> String {
     for (project, releases) in by_project(releases) {
         let folder = directory.join(&project);
         std::fs::create_dir_all(&folder).unwrap();
@@ -148,7 +148,7 @@ pub(super) fn write_index(directory: &Path, releases: &[Release]) -> String {
 }
 
 /// Writes the files of `releases` into `directory` and returns its URL.
-pub(super) fn write_links(directory: &Path, releases: &[Release]) -> String {
+pub(crate) fn write_links(directory: &Path, releases: &[Release]) -> String {
     for release in releases {
         std::fs::write(directory.join(release.file()), release.bytes()).unwrap();
     }
@@ -156,7 +156,7 @@ pub(super) fn write_links(directory: &Path, releases: &[Release]) -> String {
 }
 
 /// Serves an index of `releases` below `/simple/`, their files below `files`, and returns its URL.
-pub(super) fn serve_index(
+pub(crate) fn serve_index(
     server: &Server,
     files: &str,
     releases: &[Release],

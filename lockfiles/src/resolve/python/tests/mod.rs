@@ -4,7 +4,7 @@ mod choice;
 mod failures;
 mod indexes;
 mod locating;
-mod making;
+pub(crate) mod making;
 mod missing;
 mod packse;
 
@@ -31,6 +31,7 @@ struct Case {
     version: String,
     platform: Platform,
     glibc: (u16, u16),
+    siblings: Vec<LockedWheel>,
     previous: Vec<LockedWheel>,
     upgrade: Upgrade,
     patience: Patience,
@@ -52,6 +53,7 @@ impl Case {
             version: "3.11.2".to_owned(),
             platform: Platform::LinuxAmd64,
             glibc: (2, 36),
+            siblings: Vec::new(),
             previous: Vec::new(),
             upgrade: Upgrade::None,
             patience: Patience {
@@ -102,6 +104,7 @@ impl Case {
                     python_version: &self.version,
                     platform: self.platform,
                     glibc: self.glibc,
+                    siblings: &self.siblings,
                     previous: &self.previous,
                     upgrade: &self.upgrade,
                 },
