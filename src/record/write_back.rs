@@ -141,12 +141,32 @@ pub fn write_back(
     let fates = fates
         .into_iter()
         .map(|fate| fate.expect("each change got one"));
-    Ok(changes
-        .list
-        .into_iter()
-        .zip(fates)
+    let changes = changes.list.into_iter().zip(fates);
+    let mut written = changes
         .map(|(change, fate)| WrittenChange { change, fate })
-        .collect())
+        .collect();
+    drop_apparent_deletions(&mut written);
+    Ok(written)
+}
+
+/// Where the step has a file and the host made a directory meanwhile, what is in that looks as if
+/// the step had removed it.
+fn drop_apparent_deletions(written: &mut Vec<WrittenChange>) {
+    let in_the_way = |written: &&WrittenChange| {
+        written.change.kind != ChangeKind::Deleted && !matches!(written.fate, Fate::Written)
+    };
+    let kept: Vec<ProjectPath> = written
+        .iter()
+        .filter(in_the_way)
+        .map(|written| written.change.path.clone())
+        .collect();
+    written.retain(|written| {
+        let Change { path, kind, .. } = &written.change;
+        let below = |kept: &ProjectPath| path.as_path().starts_with(kept.as_path());
+        *kind != ChangeKind::Deleted
+            || matches!(written.fate, Fate::Written)
+            || !kept.iter().any(below)
+    });
 }
 
 impl Fate {

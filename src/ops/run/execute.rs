@@ -11,14 +11,18 @@ use envbox_lockfiles::manifest::{Manifest, SandboxPolicy, StepNetwork};
 use envbox_sandbox::{
     Bind, HostFacts, Network, Policy, Project, Sandbox, SandboxError, Stage, Step,
 };
+use rustix::thread::sched_getaffinity;
 
 use crate::ops::run::environment::{HOME, environment};
 use crate::ops::run::guest_paths::Guest;
 use crate::ops::run::{Access, Isolation, Refused, RunError, RunOptions, RunReport};
-use crate::record::{Fate, HostState, RunDirectory, WrittenChange, scan, sweep, write_back};
+use crate::record::{HostState, RunDirectory, scan, sweep, write_back};
 
 /// Where a step finds the name servers of the host, when it sees its network.
 const RESOLVER: &str = "/etc/resolv.conf";
+
+/// The namespaces that a sandbox has: all of them, or it does not start.
+const NAMESPACES: [&str; 8] = ["cgroup", "ipc", "mnt", "net", "pid", "time", "user", "uts"];
 
 /// A manifest whose environment is there.
 #[derive(Debug, Clone, Copy)]
@@ -63,12 +67,16 @@ pub fn execute(
         usage: outcome.usage,
         changes: None,
         refused: Vec::new(),
+        missing: Vec::new(),
         not_written: None,
         kept: None,
     };
     if options.access == Access::Overlay {
         bring_home(&mut report, directory, &project, host);
     }
+    let outputs = prepared.manifest.sandbox.outputs.iter();
+    let absent = |path: &&PathBuf| fs::symlink_metadata(project.join(path)).is_err();
+    report.missing = outputs.filter(absent).cloned().collect();
     Ok(report)
 }
 
@@ -144,16 +152,16 @@ fn refuse_store_in_project(store: &Path, project: &Path) -> Result<(), RunError>
 }
 
 fn isolation(policy: &SandboxPolicy, access: Access, facts: &HostFacts) -> Isolation {
-    let held = |name: &&String| policy.network != StepNetwork::Host || *name != "net";
+    let held = |name: &&&str| policy.network != StepNetwork::Host || **name != "net";
     Isolation {
-        namespaces: facts.namespaces.iter().filter(held).cloned().collect(),
+        namespaces: NAMESPACES.iter().filter(held).copied().collect(),
         network: policy.network,
         project: access,
         hostname: policy.hostname.clone(),
         seed: policy.seed,
         epoch: policy.epoch,
         kernel: facts.kernel.release.clone(),
-        cpus: facts.cpu_count,
+        cpus: sched_getaffinity(None).map_or(0, |set| set.count()),
     }
 }
 
@@ -223,34 +231,4 @@ fn duplicate(descriptor: Option<&OwnedFd>) -> Result<Option<OwnedFd>, RunError> 
     let clone = |descriptor: &OwnedFd| descriptor.try_clone();
     let failed = |source: io::Error| RunError::Sandbox(SandboxError::Launch { source });
     descriptor.map(clone).transpose().map_err(failed)
-}
-
-/// Returns what became of the outputs in one line, for people: `wrote 3 files: a, b, c`. Nothing
-/// when there is nothing to say.
-pub fn summary(changes: &[WrittenChange]) -> Option<String> {
-    const SHOWN: usize = 5;
-    let written: Vec<&WrittenChange> = changes
-        .iter()
-        .filter(|change| matches!(change.fate, Fate::Written) && change.change.is_leaf())
-        .collect();
-    if written.is_empty() {
-        return None;
-    }
-    let mut names: Vec<String> = written
-        .iter()
-        .take(SHOWN)
-        .map(|written| written.change.path.to_string())
-        .collect();
-    if written.len() > SHOWN {
-        names.push(format!("and {} more", written.len() - SHOWN));
-    }
-    let noun = match written.len() {
-        1 => "file",
-        _ => "files",
-    };
-    Some(format!(
-        "wrote {} {noun}: {}",
-        written.len(),
-        names.join(", ")
-    ))
 }

@@ -17,6 +17,6 @@ mod report;
 mod tests;
 
 pub use error::RunError;
-pub use execute::{Prepared, execute, summary};
+pub use execute::{Prepared, execute};
 pub use options::{Access, InvalidVariable, Locking, RunOptions, Variable};
 pub use report::{FailedBy, Isolation, Refused, RunReport, failure_document, write_document};

@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 
 use crate::ops::run::{Access, RunError};
-use crate::record::{Fate, ProjectPath, RunId, WrittenChange};
+use crate::record::{ChangeKind, Fate, ProjectPath, RunId, WrittenChange};
 
 /// The schema of the document. A field never changes its meaning under the same number; readers
 /// pass fields by that they do not know.
@@ -43,6 +43,8 @@ pub struct RunReport {
     pub changes: Option<Vec<WrittenChange>>,
     /// What the step left in the project that is no output, sorted by path.
     pub refused: Vec<Refused>,
+    /// `outputs` of the manifest that are not in the project after the run.
+    pub missing: Vec<PathBuf>,
     /// Why the project could not be written to at all.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub not_written: Option<String>,
@@ -56,7 +58,7 @@ pub struct RunReport {
 #[non_exhaustive]
 pub struct Isolation {
     /// The namespaces, by the kernel's names.
-    pub namespaces: Vec<String>,
+    pub namespaces: Vec<&'static str>,
     /// What of the network the step saw.
     pub network: StepNetwork,
     /// How the step saw the project.
@@ -69,8 +71,8 @@ pub struct Isolation {
     pub epoch: Timestamp,
     /// The host's kernel.
     pub kernel: String,
-    /// How many processors the step could use.
-    pub cpus: usize,
+    /// How many processors the step could use; 0 when the kernel did not say.
+    pub cpus: u32,
 }
 
 /// An entry that is no output.
@@ -117,6 +119,72 @@ impl RunReport {
             Some(FailedBy::Envbox) => Exit::Code(125),
             _ => self.exit,
         }
+    }
+
+    /// Returns what became of the outputs in one line, for people: `wrote 2 files: a, b`. Nothing
+    /// when there is nothing to say.
+    pub fn summary(&self) -> Option<String> {
+        const SHOWN: usize = 5;
+        let leaf = |written: &&WrittenChange| written.change.is_leaf();
+        let reached = |written: &&WrittenChange| matches!(written.fate, Fate::Written);
+        let all = self.changes.iter().flatten().filter(leaf).filter(reached);
+        let (deleted, written): (Vec<_>, Vec<_>) =
+            all.partition(|written| written.change.kind == ChangeKind::Deleted);
+        let part = |verb: &str, changes: &[&WrittenChange]| {
+            let names = changes.iter().take(SHOWN);
+            let mut names: Vec<String> = names.map(|one| one.change.path.to_string()).collect();
+            if changes.len() > SHOWN {
+                names.push(format!("and {} more", changes.len() - SHOWN));
+            }
+            let noun = if changes.len() == 1 { "file" } else { "files" };
+            let count = changes.len();
+            (count > 0).then(|| format!("{verb} {count} {noun}: {}", names.join(", ")))
+        };
+        let parts = [part("wrote", &written), part("deleted", &deleted)];
+        let parts: Vec<String> = parts.into_iter().flatten().collect();
+        (!parts.is_empty()).then(|| parts.join("; "))
+    }
+
+    /// Returns what people should know although the step ran, one sentence each.
+    pub fn warnings(&self) -> Vec<String> {
+        let mut warnings = Vec::new();
+        for WrittenChange { change, fate } in self.changes.iter().flatten() {
+            let path = &change.path;
+            match fate {
+                Fate::Written => {}
+                Fate::Conflict { beside: Some(name) } => warnings.push(format!(
+                    "`{path}` was changed on the host while the step ran; the step's is beside it \
+                     as `{}`",
+                    name.display()
+                )),
+                Fate::Conflict { beside: None } => warnings.push(format!(
+                    "`{path}` was deleted by the step, but changed on the host while it ran; it \
+                     was kept"
+                )),
+                Fate::Failed { error } => {
+                    warnings.push(format!("`{path}` could not be written: {error}"));
+                }
+            }
+        }
+        let refused = self.refused.iter();
+        warnings.extend(
+            refused
+                .map(|refused| format!("`{}` was not written: {}", refused.path, refused.reason)),
+        );
+        let missing = self.missing.iter();
+        warnings.extend(missing.map(|path| {
+            format!(
+                "the output `{}` of the manifest is not there",
+                path.display()
+            )
+        }));
+        let reason = self.not_written.iter();
+        warnings.extend(reason.map(|reason| format!("the outputs were not written: {reason}")));
+        let kept = self.kept.iter();
+        warnings.extend(
+            kept.map(|path| format!("what could not be written was kept in `{}`", path.display())),
+        );
+        warnings
     }
 
     /// Returns the document that `--json` and `--result-file` give.

@@ -13,9 +13,7 @@ use envbox_sandbox::{Exit, Signals};
 use jiff::Timestamp;
 
 use crate::ops::run::execute::{Prepared, execute};
-use crate::ops::run::{
-    Access, FailedBy, RunError, RunOptions, RunReport, failure_document, summary,
-};
+use crate::ops::run::{Access, FailedBy, RunError, RunOptions, RunReport, failure_document};
 
 /// Where the guest is compiled, once for this process.
 static GUEST: LazyLock<tempfile::TempDir> = LazyLock::new(|| {
@@ -127,10 +125,6 @@ impl World {
     }
 }
 
-fn said(report: &RunReport) -> Option<String> {
-    summary(report.changes.as_deref().unwrap())
-}
-
 #[test]
 fn what_a_step_writes_comes_home() {
     let world = World::new();
@@ -143,7 +137,7 @@ fn what_a_step_writes_comes_home() {
                  remove-all sub create sub write sub/again x exit 0";
     let (report, _) = world.run(&words.split_whitespace().collect::<Vec<_>>().join(" "));
     assert_eq!((report.exit, report.failed_by()), (Exit::Code(0), None));
-    insta::assert_snapshot!(said(&report).unwrap(), @"wrote 7 files: link, moved, new/deep/out, old, renamed, and 2 more");
+    insta::assert_snapshot!(report.summary().unwrap(), @"wrote 5 files: link, moved, new/deep/out, old, sub/again; deleted 2 files: renamed, sub/kept");
     let names = ["new/deep/out", "old", "moved", "sub/again", "link"];
     let bytes = names.map(|name| world.read(name));
     assert_eq!(bytes, ["made", "after", "before", "x", "made"]);
@@ -210,8 +204,10 @@ fn what_the_host_changes_while_a_step_runs_is_kept() {
         drop(wait);
         step.join().unwrap()
     });
-    assert_eq!((report.failed_by(), said(&report)), (None, None));
-    let beside = format!("out.envbox-{}", report.run.short());
+    assert_eq!((report.failed_by(), report.summary()), (None, None));
+    let short = report.run.short();
+    insta::assert_snapshot!(report.warnings().join("\n").replace(&short, "ID"), @"`out` was changed on the host while the step ran; the step's is beside it as `out.envbox-ID`");
+    let beside = format!("out.envbox-{short}");
     assert_eq!(
         (world.read("out"), world.read(&beside)),
         ("host".into(), "step".into())
@@ -239,7 +235,12 @@ fn outputs_that_cannot_be_written_are_kept() {
     let failed = (report.exit_status(), report.failed_by());
     assert_eq!(failed, (Exit::Code(125), Some(FailedBy::Envbox)));
     assert_eq!(world.read("z"), "step");
+    let warnings = report.warnings().join("\n").replace(&name, "NAME");
     let kept = report.kept.unwrap();
+    insta::assert_snapshot!(warnings.replace(kept.to_str().unwrap(), "KEPT"), @r#"
+    `NAME` could not be written: File name too long (os error 36)
+    what could not be written was kept in `KEPT`
+    "#);
     assert_eq!(fs::read_to_string(kept.join(&name)).unwrap(), "step");
     // The next run leaves it alone.
     world.run("exit 0");
@@ -345,7 +346,8 @@ fn a_store_in_the_project_is_refused() {
 #[test]
 fn the_report_is_a_document() {
     let mut world = World::new();
-    world.manifest = manifest("[sandbox]\nhostname = \"box\"\nseed = 7\n");
+    let table = "[sandbox]\nhostname = \"box\"\nseed = 7\noutputs = [\"out\", \"model.pkl\"]\n";
+    world.manifest = manifest(table);
     let (report, _) = world.run("write out x exit 3");
     let mut document = serde_json::to_value(report.document()).unwrap();
     for (field, stand_in) in [("run", "RUN"), ("usage", "USAGE")] {
@@ -402,6 +404,9 @@ fn the_report_is_a_document() {
         "seed": 7
       },
       "lock": "sha256:0c030586945fe504b604ecc2e875c38ede400cd5cd73da9730302162e6b02c6f",
+      "missing": [
+        "model.pkl"
+      ],
       "refused": [],
       "run": "RUN",
       "schema": "envbox.result/1",
