@@ -272,14 +272,17 @@ fn send(
     body: &[u8],
 ) -> std::io::Result<()> {
     let mut head = format!("HTTP/1.1 {status} Status\r\nConnection: close\r\n");
-    // Index clients want to know; the only pages here are lists of links.
-    let page = body.starts_with(b"<");
-    let kind = if page {
-        "text/html"
-    } else {
-        "application/octet-stream"
-    };
-    head += &format!("Content-Type: {kind}\r\n");
+    // Index clients want to know; the only untyped pages here are lists of links.
+    let typed = headers.iter().any(|(name, _)| *name == "Content-Type");
+    if !typed {
+        let page = body.starts_with(b"<");
+        let kind = if page {
+            "text/html"
+        } else {
+            "application/octet-stream"
+        };
+        head += &format!("Content-Type: {kind}\r\n");
+    }
     if let Some(length) = length {
         head += &format!("Content-Length: {length}\r\n");
     }
