@@ -322,6 +322,9 @@ impl Explain for PythonError {
             | Self::Unconfigured { registry } => {
                 vec![format!("say where the registry `{registry}` lies")]
             }
+            Self::Cache { .. } => {
+                vec!["make it writable, or choose another store with `ENVBOX_STORE`".to_owned()]
+            }
             Self::WheelGone { .. } => vec![
                 "use a registry that keeps old files".to_owned(),
                 "lock again with `envbox lock --upgrade`".to_owned(),

@@ -38,6 +38,16 @@ fn a_failing_index_is_named_with_the_project() {
         first_line(&case),
         "Network error: the registry `pypi` could not be reached for `app`"
     );
+    for answer in [
+        Answer::Truncated(b"<html></html>".to_vec(), 6),
+        Answer::Lying(b"<html></html>".to_vec(), 100),
+    ] {
+        let (_server, case) = failing(vec![answer]);
+        assert_eq!(
+            first_line(&case),
+            "Network error: the registry `pypi` broke off its answer for `app`"
+        );
+    }
     let case = Case::new(&nobody(), &["app"]);
     assert_eq!(
         first_line(&case),
@@ -102,6 +112,23 @@ fn a_forbidden_index_asks_for_credentials() {
     caused by: Because app was not found in the package registry and you require app, we can conclude that your requirements are unsatisfiable.
     hint: put a user name and password into the registry's URL
     ");
+}
+
+#[test]
+fn a_store_that_cannot_be_written_is_the_hosts_affair() {
+    let directory = tempfile::tempdir().unwrap();
+    let url = write_index(directory.path(), &[]);
+    let mut case = Case::new(&url, &["a"]);
+    // A file where a directory should be: permissions would not stop root.
+    let file = directory.path().join("file");
+    std::fs::write(&file, "").unwrap();
+    case.context.store = file;
+    let report = case.report();
+    assert!(
+        report.starts_with("Host error: failed to open the index cache `"),
+        "{report}"
+    );
+    assert!(report.contains("ENVBOX_STORE"), "{report}");
 }
 
 #[test]
