@@ -1,6 +1,38 @@
-//! envbox.
+//! A hermetic environment builder and sandbox for machine learning.
+//!
+//! One line of stages, each a type that can only be made from the one before it:
+//!
+//! ```text
+//! envbox.toml ─► resolve ─► envbox.lock ─► fetch ─► layers ─► rootfs ─► sandbox ─► record
+//!   Manifest                  Lockfile    Closure    trees    Rootfs   Running   RunReport
+//! ```
+//!
+//! | looking for | start at |
+//! |---|---|
+//! | the manifest's keys, their errors | [`manifest`], `lockfiles/src/manifest/parse.rs` |
+//! | the lock's format, staleness, diff | [`lock`], `lockfiles/README.md` |
+//! | Python, Debian and interpreter resolution | [`resolve`] |
+//! | HTTP, retries, where registries lie | [`net`] |
+//! | downloads | [`mod@fetch`] |
+//! | the store: blobs, trees, locks, gc | [`store`] |
+//! | unpacking `.deb`, wheels, interpreters | [`layers`] |
+//! | the merged tree a step sees | [`rootfs`] |
+//! | namespaces, init, signals, host facts | the crate `envbox_sandbox`, `sandbox/README.md` |
+//! | outputs written back | [`record`] |
+//! | a command, end to end | [`ops`], one file each; `src/bin/envbox/commands/` |
+//! | exit codes | `src/bin/envbox/exit.rs` |
+//!
+//! Embedding: make a [`base::Context`], open an [`ops::Project`], call `ops::<verb>::<verb>`. The
+//! library reads no environment, no clock and no home directory, and prints nothing.
+//!
+//! **Invariant:** modules import only from their left in the order of the line above
+//! (`tests/it/architecture.rs`).
+
+pub use envbox_lockfiles::{base, lock, manifest, net, resolve};
 
 pub mod fetch;
+pub mod layers;
 pub mod ops;
 pub mod record;
+pub mod rootfs;
 pub mod store;

@@ -1,3 +1,14 @@
-//! One file per verb: what each command does, without its arguments and its rendering.
+//! The verbs: one file each, `verb(&Context, …, &VerbOptions) -> Result<VerbReport, Error>`.
+//!
+//! A report is what `--json` prints. Nothing here prints, reads the environment, or exits.
 
+pub mod doctor;
+mod error;
+pub mod fetch;
+pub mod init;
+pub mod lock;
+mod project;
 pub mod run;
+
+pub use error::Error;
+pub use project::{LOCKFILE, Project};

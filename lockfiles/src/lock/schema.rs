@@ -20,6 +20,17 @@ pub struct Lockfile {
     pub debian: LockedDebian,
 }
 
+impl Lockfile {
+    /// Returns every artifact of every platform.
+    pub fn artifacts(&self) -> impl Iterator<Item = &Artifact> {
+        let interpreter = self.interpreter.iter().flat_map(|interpreter| &interpreter.archives);
+        interpreter
+            .map(|archive| &archive.artifact)
+            .chain(self.python.iter().map(|wheel| &wheel.artifact))
+            .chain(self.debian.packages.iter().map(|package| &package.artifact))
+    }
+}
+
 /// The part of a manifest that a resolution depends on, without any host or path in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Request {

@@ -5,13 +5,13 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use envbox_lockfiles::base::fs::write_atomic;
-use envbox_lockfiles::base::{Digest, Explain, FsError, Kind};
+use envbox_lockfiles::base::{Digest, FsError, Kind};
 use envbox_lockfiles::manifest::StepNetwork;
 use envbox_sandbox::{Exit, Usage};
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 
-use crate::ops::run::{Access, RunError};
+use crate::ops::run::Access;
 use crate::record::{ChangeKind, Fate, ProjectPath, RunId, WrittenChange};
 
 /// The schema of the document. A field never changes its meaning under the same number; readers
@@ -200,12 +200,24 @@ impl RunReport {
 }
 
 /// Returns the document for a run that envbox could not bring to its end.
-pub fn failure_document(error: &RunError) -> impl Serialize + use<> {
+pub fn failure_document(
+    error: &dyn Error,
+    kind: Kind,
+    exit_status: u8,
+    hints: Vec<String>,
+) -> impl Serialize + use<> {
+    let causes = std::iter::successors(error.source(), |&cause| cause.source());
     Document {
         schema: SCHEMA,
         envbox: env!("CARGO_PKG_VERSION"),
         failed_by: Some(FailedBy::Envbox),
-        error: Some(Failure::of(error)),
+        error: Some(Failure {
+            kind,
+            exit_status,
+            message: error.to_string(),
+            causes: causes.map(ToString::to_string).collect(),
+            hints,
+        }),
         report: None,
     }
 }
@@ -238,19 +250,6 @@ struct Failure {
     message: String,
     causes: Vec<String>,
     hints: Vec<String>,
-}
-
-impl Failure {
-    fn of(error: &RunError) -> Self {
-        let causes = std::iter::successors(error.source(), |&cause| cause.source());
-        Self {
-            kind: error.kind(),
-            exit_status: error.exit_status(),
-            message: error.to_string(),
-            causes: causes.map(ToString::to_string).collect(),
-            hints: error.hints(),
-        }
-    }
 }
 
 fn lossy<S: Serializer>(argv: &[OsString], serializer: S) -> Result<S::Ok, S::Error> {

@@ -1,0 +1,157 @@
+//! Everything taken from the surroundings: environment, clock, current directory, terminal.
+//!
+//! The library takes none of it itself; it all goes into [`Context`] here.
+
+#![expect(clippy::disallowed_methods, reason = "this is where ambient input comes in")]
+
+use std::collections::BTreeMap;
+use std::env;
+use std::ffi::OsString;
+use std::io::{self, IsTerminal as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use envbox::base::{Context, InvalidName, Network, RegistryName, Reporter};
+use envbox::manifest::{MANIFEST, PYPROJECT};
+use envbox::ops::run::InvalidVariable;
+use jiff::Timestamp;
+
+use crate::args::Global;
+
+/// The surroundings cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum AmbientError {
+    /// There is no place for the store.
+    #[error("there is no directory for the store: neither `ENVBOX_STORE`, `XDG_CACHE_HOME` nor `HOME` is set to an absolute path")]
+    NoStore,
+    /// The current directory is gone.
+    #[error("failed to find the current directory")]
+    NoCurrentDirectory(#[source] io::Error),
+    /// `--registry` is malformed.
+    #[error("`--registry {found}` is not NAME=URL")]
+    Registry {
+        /// What was typed.
+        found: String,
+        /// Why, when the name is wrong.
+        #[source]
+        source: Option<InvalidName>,
+    },
+    /// `--env` is malformed.
+    #[error("`--env` needs NAME or NAME=VALUE")]
+    Variable(#[source] InvalidVariable),
+    /// The configuration file is malformed.
+    #[error("failed to parse `{}`", file.display())]
+    Config {
+        /// The file.
+        file: PathBuf,
+        /// Where and why.
+        #[source]
+        source: Box<toml::de::Error>,
+    },
+    /// The configuration file cannot be read.
+    #[error(transparent)]
+    Fs(#[from] envbox::base::FsError),
+}
+
+/// Returns the context that the environment and the options make.
+pub(crate) fn context(global: &Global, reporter: Arc<dyn Reporter>) -> Result<Context, AmbientError> {
+    let store = match &global.store {
+        Some(store) => absolute(store)?,
+        None => default_store()?,
+    };
+    let mut context = Context::new(store, Timestamp::now());
+    context.network = if global.offline { Network::Offline } else { Network::Online };
+    context.registries = configured_registries()?;
+    for text in &global.registry {
+        let (name, url) = registry(text)?;
+        context.registries.insert(name, url);
+    }
+    context.certificates = absolute_variable("SSL_CERT_FILE");
+    context.jobs = std::thread::available_parallelism().map_or(4, |cpus| cpus.get().max(4));
+    context.reporter = reporter;
+    Ok(context)
+}
+
+/// Returns the project's directory: the one given, or the nearest above that has a manifest.
+pub(crate) fn project(global: &Global) -> Result<PathBuf, AmbientError> {
+    let current = current_directory()?;
+    if let Some(project) = &global.project {
+        return Ok(current.join(project));
+    }
+    let has_manifest = |directory: &&Path| {
+        directory.join(MANIFEST).is_file()
+            || std::fs::read_to_string(directory.join(PYPROJECT))
+                .is_ok_and(|text| text.contains("[tool.envbox"))
+    };
+    Ok(current.ancestors().find(has_manifest).unwrap_or(&current).to_path_buf())
+}
+
+/// Returns the current directory.
+pub(crate) fn current_directory() -> Result<PathBuf, AmbientError> {
+    env::current_dir().map_err(AmbientError::NoCurrentDirectory)
+}
+
+/// Returns the caller's whole environment.
+pub(crate) fn variables() -> BTreeMap<OsString, OsString> {
+    env::vars_os().collect()
+}
+
+/// Says whether a person sees the progress.
+pub(crate) fn stderr_is_terminal() -> bool {
+    io::stderr().is_terminal()
+}
+
+/// Says whether a person sits at both ends of a step.
+pub(crate) fn is_interactive() -> bool {
+    io::stdin().is_terminal() && io::stdout().is_terminal()
+}
+
+/// Returns a path that the user typed, from the current directory.
+pub(crate) fn absolute(path: &Path) -> Result<PathBuf, AmbientError> {
+    Ok(current_directory()?.join(path))
+}
+
+fn absolute_variable(name: &str) -> Option<PathBuf> {
+    // The XDG base directory specification has relative paths ignored.
+    env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute())
+}
+
+fn default_store() -> Result<PathBuf, AmbientError> {
+    if let Some(store) = env::var_os("ENVBOX_STORE").filter(|store| !store.is_empty()) {
+        return absolute(Path::new(&store));
+    }
+    absolute_variable("XDG_CACHE_HOME")
+        .or_else(|| Some(absolute_variable("HOME")?.join(".cache")))
+        .map(|cache| cache.join("envbox"))
+        .ok_or(AmbientError::NoStore)
+}
+
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Config {
+    #[serde(default)]
+    registries: BTreeMap<RegistryName, String>,
+}
+
+/// Reads `[registries]` of the user's `envbox/config.toml`.
+fn configured_registries() -> Result<BTreeMap<RegistryName, String>, AmbientError> {
+    let directory = absolute_variable("XDG_CONFIG_HOME")
+        .or_else(|| Some(absolute_variable("HOME")?.join(".config")));
+    let Some(file) = directory.map(|directory| directory.join("envbox/config.toml")) else {
+        return Ok(BTreeMap::new());
+    };
+    let text = match std::fs::read_to_string(&file) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(BTreeMap::new()),
+        Err(error) => return Err(envbox::base::FsError::at("read", &file)(error).into()),
+    };
+    let config: Config = toml::from_str(&text)
+        .map_err(|source| AmbientError::Config { file, source: Box::new(source) })?;
+    Ok(config.registries)
+}
+
+fn registry(text: &str) -> Result<(RegistryName, String), AmbientError> {
+    let invalid = |source| AmbientError::Registry { found: text.to_owned(), source };
+    let (name, url) = text.split_once('=').ok_or_else(|| invalid(None))?;
+    Ok((name.parse().map_err(|error| invalid(Some(error)))?, url.to_owned()))
+}

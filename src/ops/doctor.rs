@@ -1,0 +1,60 @@
+//! `envbox doctor`: what this host can do, and what to do where it cannot.
+
+use std::path::{Path, PathBuf};
+
+use envbox_lockfiles::base::Context;
+use envbox_sandbox::{Check, CheckStatus, HostFacts};
+use serde::Serialize;
+
+use crate::store::Store;
+
+/// What `doctor` found.
+#[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
+pub struct DoctorReport {
+    /// The worst status among the checks.
+    pub status: CheckStatus,
+    /// The checks, in a fixed order.
+    pub checks: Vec<Check>,
+}
+
+/// An environment of a few large packages, unpacked, with its downloads.
+const WANTED_BYTES: u64 = 5 << 30;
+
+/// Looks at the host and the store.
+pub fn doctor(context: &Context) -> DoctorReport {
+    let mut checks = HostFacts::detect().checks();
+    checks.push(store(&context.store));
+    checks.push(space(&context.store));
+    let status = checks.iter().map(|check| check.status).max().unwrap_or(CheckStatus::Ok);
+    DoctorReport { status, checks }
+}
+
+fn store(directory: &Path) -> Check {
+    let (status, found, remedy) = match Store::open(directory) {
+        Ok(_) => (CheckStatus::Ok, directory.display().to_string(), None),
+        Err(error) => {
+            let remedy = "choose another directory with `ENVBOX_STORE`".to_owned();
+            (CheckStatus::Missing, error.to_string(), Some(remedy))
+        }
+    };
+    Check { name: "store", status, found, remedy }
+}
+
+fn space(directory: &Path) -> Check {
+    let name = "disk space";
+    let existing: Option<PathBuf> =
+        directory.ancestors().find(|path| path.is_dir()).map(Path::to_path_buf);
+    let free = existing.and_then(|path| rustix::fs::statvfs(&path).ok());
+    let Some(free) = free.map(|stat| stat.f_bavail.saturating_mul(stat.f_frsize)) else {
+        let (found, remedy) = ("unknown".to_owned(), None);
+        return Check { name, status: CheckStatus::Degraded, found, remedy };
+    };
+    let enough = free >= WANTED_BYTES;
+    Check {
+        name,
+        status: if enough { CheckStatus::Ok } else { CheckStatus::Degraded },
+        found: format!("{} MiB free for the store", free >> 20),
+        remedy: (!enough).then(|| "free some space, or run `envbox store gc`".to_owned()),
+    }
+}

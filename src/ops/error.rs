@@ -1,0 +1,114 @@
+//! The error of every verb: which stage failed, whose turn it is, what to do.
+
+use std::path::PathBuf;
+
+use envbox_lockfiles::base::{Explain, FsError, Kind};
+use envbox_lockfiles::lock::{LockError, Stale};
+use envbox_lockfiles::manifest::ManifestError;
+use envbox_lockfiles::resolve::ResolveError;
+
+use crate::fetch::FetchError;
+use crate::ops::run::RunError;
+use crate::rootfs::RootfsError;
+use crate::store::StoreError;
+
+/// A verb could not do its work.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The manifest is not usable.
+    #[error(transparent)]
+    Manifest(#[from] ManifestError),
+    /// `init` found a manifest.
+    #[error("`{}` exists already", file.display())]
+    ManifestExists {
+        /// The manifest.
+        file: PathBuf,
+    },
+    /// The lockfile is not usable.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// The lockfile does not answer the manifest.
+    #[error(transparent)]
+    Stale(#[from] Stale),
+    /// Resolving failed.
+    #[error(transparent)]
+    Resolve(#[from] Box<ResolveError>),
+    /// Downloading failed.
+    #[error(transparent)]
+    Fetch(#[from] Box<FetchError>),
+    /// Unpacking or merging failed.
+    #[error(transparent)]
+    Rootfs(#[from] Box<RootfsError>),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A file operation failed.
+    #[error(transparent)]
+    Fs(#[from] FsError),
+    /// The step did not run.
+    #[error(transparent)]
+    Run(#[from] Box<RunError>),
+}
+
+macro_rules! boxed {
+    ($($variant:ident($error:ty)),*) => {
+        $(impl From<$error> for Error {
+            fn from(error: $error) -> Self {
+                Self::$variant(Box::new(error))
+            }
+        })*
+    };
+}
+
+boxed!(Resolve(ResolveError), Fetch(FetchError), Rootfs(RootfsError), Run(RunError));
+
+impl Error {
+    /// Returns the exit status that says so where a step's own status is passed through.
+    pub fn run_exit_status(&self) -> u8 {
+        match self {
+            Self::Run(error) => error.exit_status(),
+            _ => 125,
+        }
+    }
+
+    /// Returns the lines of the file in question, for an error that has a place in one.
+    pub fn excerpt(&self) -> Option<String> {
+        match self {
+            Self::Manifest(error) => error.excerpt(),
+            _ => None,
+        }
+    }
+}
+
+impl Explain for Error {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::Manifest(error) => error.kind(),
+            Self::ManifestExists { .. } => Kind::User,
+            Self::Lock(error) => error.kind(),
+            Self::Stale(error) => error.kind(),
+            Self::Resolve(error) => error.kind(),
+            Self::Fetch(error) => error.kind(),
+            Self::Rootfs(error) => error.kind(),
+            Self::Store(error) => error.kind(),
+            Self::Fs(error) => error.kind(),
+            Self::Run(error) => error.kind(),
+        }
+    }
+
+    fn hints(&self) -> Vec<String> {
+        match self {
+            Self::Manifest(error) => error.hints(),
+            Self::ManifestExists { .. } => vec!["edit it, or remove it first".to_owned()],
+            Self::Lock(error) => error.hints(),
+            Self::Stale(error) => error.hints(),
+            Self::Resolve(error) => error.hints(),
+            Self::Fetch(error) => error.hints(),
+            Self::Rootfs(error) => error.hints(),
+            Self::Store(error) => error.hints(),
+            Self::Fs(error) => error.hints(),
+            Self::Run(error) => error.hints(),
+        }
+    }
+}

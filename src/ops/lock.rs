@@ -1,0 +1,123 @@
+//! `envbox lock`: resolve what changed, write `envbox.lock`.
+
+use std::path::PathBuf;
+
+use envbox_lockfiles::base::{Context, Digest, Event};
+use envbox_lockfiles::lock::{Change, LockError, Lockfile, Request, StaleReason, diff, satisfies};
+use envbox_lockfiles::resolve::{ResolveOptions, Upgrade, resolve};
+use serde::Serialize;
+
+use crate::ops::{Error, Project};
+
+/// What to do with the lockfile.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum LockMode {
+    /// Brings it up to date.
+    #[default]
+    Write,
+    /// Only says whether it is.
+    Check,
+}
+
+/// How `lock` works.
+#[derive(Debug, Clone, Default)]
+pub struct LockOptions {
+    /// What to do.
+    pub mode: LockMode,
+    /// Which packages may move although their locked version still fits.
+    pub upgrade: Upgrade,
+}
+
+/// What became of the lockfile.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LockOutcome {
+    /// There was none.
+    Created,
+    /// It was brought up to date.
+    Updated,
+    /// It already answered the manifest; it was not touched.
+    Unchanged,
+}
+
+/// What `lock` did.
+#[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
+pub struct LockReport {
+    /// The lockfile.
+    pub lockfile: PathBuf,
+    /// Its digest.
+    pub digest: Digest,
+    /// What became of it.
+    pub outcome: LockOutcome,
+    /// Why it was resolved again.
+    pub reasons: Vec<StaleReason>,
+    /// What changed in it.
+    pub changes: Vec<Change>,
+    /// How many Python distributions it has.
+    pub python: usize,
+    /// How many Debian packages it has.
+    pub debian: usize,
+}
+
+/// Brings the project's lockfile up to date, or checks that it is.
+///
+/// # Errors
+/// Returns [`Error::Stale`] or [`Error::Lock`] in [`LockMode::Check`] when it is not up to date,
+/// and otherwise what resolving or writing returns; the old lockfile is then unchanged.
+pub fn lock(context: &Context, project: &Project, options: &LockOptions) -> Result<LockReport, Error> {
+    let context = &project.context(context);
+    let file = project.lockfile();
+    let request = Request::of(project.manifest());
+    let previous = match (Lockfile::read(&file), options.mode) {
+        (Ok(lock), _) => Some(lock),
+        (Err(error), LockMode::Check) => return Err(error.into()),
+        (Err(LockError::Missing { .. }), _) => None,
+        (Err(error @ LockError::Fs(_)), _) => return Err(error.into()),
+        (Err(error), _) => {
+            let message = format!("{error}; it is resolved from scratch");
+            context.report(Event::Warning { message });
+            None
+        }
+    };
+    let stale = previous.as_ref().map(|lock| satisfies(lock, &request));
+    let reasons = match stale {
+        Some(Ok(())) if options.upgrade == Upgrade::None => {
+            let lock = previous.expect("a lock that answers the request is there");
+            return Ok(report(file, &lock, LockOutcome::Unchanged, Vec::new(), Vec::new()));
+        }
+        Some(Err(stale)) if options.mode == LockMode::Check => return Err(stale.into()),
+        Some(Err(stale)) => stale.reasons,
+        _ => Vec::new(),
+    };
+    let resolving = ResolveOptions { upgrade: options.upgrade.clone() };
+    let lock = resolve(context, project.manifest(), previous.as_ref(), &resolving)?;
+    let changes = previous.as_ref().map(|old| diff(old, &lock)).unwrap_or_default();
+    let outcome = match &previous {
+        None => LockOutcome::Created,
+        Some(old) if *old == lock => LockOutcome::Unchanged,
+        Some(_) => LockOutcome::Updated,
+    };
+    if outcome != LockOutcome::Unchanged {
+        lock.write(&file)?;
+    }
+    Ok(report(file, &lock, outcome, reasons, changes))
+}
+
+fn report(
+    lockfile: PathBuf,
+    lock: &Lockfile,
+    outcome: LockOutcome,
+    reasons: Vec<StaleReason>,
+    changes: Vec<Change>,
+) -> LockReport {
+    LockReport {
+        lockfile,
+        digest: lock.digest(),
+        outcome,
+        reasons,
+        changes,
+        python: lock.python.len(),
+        debian: lock.debian.packages.len(),
+    }
+}

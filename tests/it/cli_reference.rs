@@ -1,0 +1,28 @@
+//! The help texts, all of them, as the reference of the command line.
+
+use crate::support::{User, World};
+
+#[test]
+fn help_of_every_command() {
+    let world = World::new(User::Current);
+    let mut reference = String::new();
+    let commands: [&[&str]; 11] = [
+        &[],
+        &["init"],
+        &["lock"],
+        &["fetch"],
+        &["run"],
+        &["shell"],
+        &["doctor"],
+        &["store"],
+        &["store", "du"],
+        &["store", "verify"],
+        &["store", "gc"],
+    ];
+    for command in commands {
+        let run = world.run(&[command, &["--help"]].concat());
+        assert_eq!(run.code(), Some(0));
+        reference.push_str(&format!("# envbox {}\n\n{}\n", command.join(" "), run.stdout()));
+    }
+    insta::assert_snapshot!(reference);
+}

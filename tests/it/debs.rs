@@ -1,0 +1,118 @@
+//! A base small enough to be made by a test: one `.deb` of the host's own shell and tools.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use envbox::base::{Digest, Platform};
+use envbox::lock::{
+    Artifact, LockedDebian, LockedPackage, LockedSuite, Lockfile, Origin, Request,
+};
+use envbox::manifest::Manifest;
+
+use crate::support::World;
+
+const TOOLS: [&str; 16] = [
+    "/bin/dash", "/bin/bash", "/usr/bin/env", "/bin/cat", "/bin/ls", "/bin/true", "/bin/false", "/bin/rm", "/bin/mkdir",
+    "/usr/bin/id", "/bin/mv", "/bin/ln", "/usr/bin/stat", "/bin/sleep", "/usr/bin/printf", "/bin/readlink",
+];
+
+/// Writes a manifest and a lock that answers it into the world's project, and the `.deb` that the
+/// lock names into a directory; returns the option that makes it the registry `debian`.
+pub fn install(world: &World, manifest: &str) -> String {
+    world.write("envbox.toml", manifest);
+    let registry = world.path().join("registry");
+    let deb = deb();
+    let file = "pool/main/t/tools/tools_1_amd64.deb";
+    fs::create_dir_all(registry.join("pool/main/t/tools")).unwrap();
+    fs::write(registry.join(file), &deb).unwrap();
+    let lock = lock(manifest, file, &deb);
+    world.write("envbox.lock", std::str::from_utf8(&lock.to_bytes()).unwrap());
+    format!("debian={}", registry.display())
+}
+
+fn lock(manifest: &str, file: &str, deb: &[u8]) -> Lockfile {
+    let manifest = Manifest::parse(manifest, Path::new("envbox.toml")).unwrap();
+    let platforms = vec![Platform::LinuxAmd64];
+    Lockfile {
+        request: Request::of(&manifest),
+        interpreter: None,
+        python: Vec::new(),
+        debian: LockedDebian {
+            suites: vec![LockedSuite {
+                name: "bookworm".to_owned(),
+                registry: "debian".parse().unwrap(),
+                date: "2026-01-01T00:00:00Z".parse().unwrap(),
+            }],
+            packages: vec![LockedPackage {
+                name: "tools".parse().unwrap(),
+                version: "1".to_owned(),
+                architecture: "amd64".to_owned(),
+                platforms,
+                artifact: Artifact {
+                    origin: Origin::Registry("debian".parse().unwrap()),
+                    file: file.to_owned(),
+                    size: deb.len() as u64,
+                    digest: Digest::of(deb),
+                },
+                required_by: vec!["base".to_owned()],
+            }],
+        },
+    }
+}
+
+/// Returns a `.deb` (deb(5)) with the tools and the libraries they load.
+fn deb() -> Vec<u8> {
+    let control = b"Package: tools\nVersion: 1\nArchitecture: amd64\nMaintainer: nobody\nDescription: tools\n";
+    let mut control_tar = tar::Builder::new(Vec::new());
+    append(&mut control_tar, "control", control, 0o644);
+    let mut data = tar::Builder::new(Vec::new());
+    let mut files: BTreeSet<PathBuf> = TOOLS.iter().map(PathBuf::from).collect();
+    for tool in TOOLS {
+        files.extend(libraries(tool));
+    }
+    for file in files {
+        let name = file.strip_prefix("/").unwrap().display().to_string();
+        let name = if name.starts_with("usr/") { name } else { format!("usr/{name}") };
+        append(&mut data, &name, &fs::read(&file).unwrap(), 0o755);
+    }
+    let mut header = tar::Header::new_gnu();
+    header.set_entry_type(tar::EntryType::Symlink);
+    header.set_size(0);
+    header.set_mode(0o777);
+    data.append_link(&mut header, "usr/bin/sh", "dash").unwrap();
+    archive(&[
+        ("debian-binary", b"2.0\n".to_vec()),
+        ("control.tar", control_tar.into_inner().unwrap()),
+        ("data.tar", data.into_inner().unwrap()),
+    ])
+}
+
+fn append(tar: &mut tar::Builder<Vec<u8>>, name: &str, bytes: &[u8], mode: u32) {
+    let mut header = tar::Header::new_gnu();
+    header.set_size(bytes.len() as u64);
+    header.set_mode(mode);
+    tar.append_data(&mut header, name, bytes).unwrap();
+}
+
+/// Returns what the dynamic loader would load for a program, and the loader.
+fn libraries(program: &str) -> Vec<PathBuf> {
+    let output = Command::new("ldd").arg(program).output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    text.split_whitespace().filter(|word| word.starts_with('/')).map(PathBuf::from).collect()
+}
+
+/// Returns an archive in the common format of ar(5).
+fn archive(members: &[(&str, Vec<u8>)]) -> Vec<u8> {
+    let mut archive = b"!<arch>\n".to_vec();
+    for (name, bytes) in members {
+        let size = bytes.len();
+        archive.extend(format!("{name:<16}{:<12}{:<6}{:<6}{:<8}{size:<10}`\n", 0, 0, 0, 100644).bytes());
+        archive.extend(bytes);
+        if size % 2 == 1 {
+            archive.push(b'\n');
+        }
+    }
+    archive
+}

@@ -1,0 +1,11 @@
+//! The hermetic tests of the command: no network but loopback.
+
+#![expect(missing_docs, clippy::unwrap_used, reason = "tests")]
+
+mod architecture;
+mod cli_reference;
+mod debs;
+mod errors;
+mod readme;
+mod run;
+mod support;

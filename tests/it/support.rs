@@ -1,0 +1,128 @@
+//! Runs the command in a home of its own.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use tempfile::TempDir;
+
+/// A user that no system has, for the tests that must hold without privileges.
+const UNPRIVILEGED: u32 = 54_321;
+
+/// Who runs the command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum User {
+    /// Whoever runs the tests.
+    Current,
+    /// An unprivileged user; the same as [`User::Current`] when that one has no privileges.
+    Unprivileged,
+}
+
+impl User {
+    pub const ALL: [Self; 2] = [Self::Current, Self::Unprivileged];
+}
+
+/// A home, a store and a project, gone when dropped.
+pub struct World {
+    directory: TempDir,
+    user: User,
+}
+
+impl World {
+    pub fn new(user: User) -> Self {
+        let directory = tempfile::Builder::new().prefix("envbox-it-").tempdir_in("/tmp").unwrap();
+        let world = Self { directory, user };
+        for folder in ["", "home", "project"] {
+            let path = world.directory.path().join(folder);
+            std::fs::create_dir_all(&path).unwrap();
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+            world.give(&path);
+        }
+        // The build directory may lie where only its owner can look.
+        std::fs::copy(env!("CARGO_BIN_EXE_envbox"), world.program()).unwrap();
+        world
+    }
+
+    pub fn path(&self) -> &Path {
+        self.directory.path()
+    }
+
+    pub fn project(&self) -> PathBuf {
+        self.path().join("project")
+    }
+
+    pub fn write(&self, name: &str, text: &str) {
+        let path = self.project().join(name);
+        std::fs::write(&path, text).unwrap();
+        self.give(&path);
+    }
+
+    fn program(&self) -> PathBuf {
+        self.path().join("envbox")
+    }
+
+    /// Makes the user own `path`.
+    fn give(&self, path: &Path) {
+        if self.changes_user() {
+            std::os::unix::fs::chown(path, Some(UNPRIVILEGED), Some(UNPRIVILEGED)).unwrap();
+        }
+    }
+
+    fn changes_user(&self) -> bool {
+        self.user == User::Unprivileged && rustix::process::geteuid().is_root()
+    }
+
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        self.command_in(&self.project(), arguments)
+    }
+
+    pub fn command_in(&self, directory: &Path, arguments: &[&str]) -> Command {
+        let mut command = Command::new(self.program());
+        command
+            .args(arguments)
+            .env_clear()
+            .env("HOME", self.path().join("home"))
+            .env("PATH", "/usr/bin:/bin")
+            .current_dir(directory);
+        if self.changes_user() {
+            command.uid(UNPRIVILEGED).gid(UNPRIVILEGED);
+        }
+        command
+    }
+
+    pub fn run(&self, arguments: &[&str]) -> Run {
+        Run { output: self.command(arguments).output().unwrap(), root: self.path().to_path_buf() }
+    }
+}
+
+/// What a command did.
+#[must_use = "look at what the command did"]
+pub struct Run {
+    output: Output,
+    root: PathBuf,
+}
+
+impl Run {
+    pub fn code(&self) -> Option<i32> {
+        self.output.status.code()
+    }
+
+    pub fn stdout(&self) -> String {
+        self.filtered(&self.output.stdout)
+    }
+
+    pub fn stderr(&self) -> String {
+        self.filtered(&self.output.stderr)
+    }
+
+    /// Exit code, standard output and standard error, for snapshots.
+    pub fn whole(&self) -> String {
+        let code = self.code().map_or("none".to_owned(), |code| code.to_string());
+        format!("exit: {code}\n-- stdout\n{}-- stderr\n{}", self.stdout(), self.stderr())
+    }
+
+    fn filtered(&self, bytes: &[u8]) -> String {
+        String::from_utf8_lossy(bytes).replace(&self.root.display().to_string(), "[ROOT]")
+    }
+}

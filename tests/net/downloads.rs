@@ -1,0 +1,64 @@
+//! Downloads kept between checks in the store that `ENVBOX_STORE` names, so that a registry is
+//! asked once for each file. Copies: the worlds belong to different users.
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt as _, chown};
+use std::path::{Path, PathBuf};
+
+use crate::support::World;
+
+/// Puts the kept downloads into a world's store.
+pub fn share(world: &World) {
+    if let Some(kept) = kept() {
+        copy(&kept, &blobs_of(world));
+    }
+}
+
+/// Keeps a world's downloads.
+pub fn keep(world: &World) {
+    if let Some(kept) = kept() {
+        copy(&blobs_of(world), &kept);
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the caller says where downloads are kept")]
+fn kept() -> Option<PathBuf> {
+    Some(PathBuf::from(std::env::var_os("ENVBOX_STORE")?).join("blobs/sha256"))
+}
+
+fn blobs_of(world: &World) -> PathBuf {
+    world.path().join("home/.cache/envbox/blobs/sha256")
+}
+
+/// Copies what is not there yet; what is made belongs to the owner of what it is made in.
+fn copy(from: &Path, to: &Path) {
+    if !from.is_dir() {
+        return;
+    }
+    create(to);
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy(&entry.path(), &target);
+        } else if !target.exists() {
+            let part = to.join(format!(".part-{}", entry.file_name().display()));
+            fs::copy(entry.path(), &part).unwrap();
+            inherit(&part);
+            fs::rename(&part, &target).unwrap();
+        }
+    }
+}
+
+fn create(directory: &Path) {
+    if !directory.is_dir() {
+        create(directory.parent().unwrap());
+        fs::create_dir(directory).unwrap();
+        inherit(directory);
+    }
+}
+
+fn inherit(path: &Path) {
+    let owner = fs::metadata(path.parent().unwrap()).unwrap();
+    chown(path, Some(owner.uid()), Some(owner.gid())).unwrap();
+}
