@@ -225,7 +225,9 @@ fn outputs_that_cannot_be_written_are_kept() {
     options.stdin = Some(input.into());
     options.stdout = Some(output.into());
     let report = std::thread::scope(|scope| {
-        let step = scope.spawn(|| world.execute(&options).unwrap());
+        let world = &world;
+        // Moved, so that our reading ends when the step does not start.
+        let step = scope.spawn(move || world.execute(&options).unwrap());
         BufReader::new(ready).read_line(&mut String::new()).unwrap();
         fs::create_dir(world.project(&name)).unwrap();
         fs::write(world.project(&name).join("host"), "").unwrap();
