@@ -3,6 +3,7 @@
 //! Comes in: a [`Manifest`](crate::manifest::Manifest), perhaps the lockfile it had before.
 //! Goes out: a [`Lockfile`](crate::lock::Lockfile) that answers the manifest.
 
+pub mod debian;
 pub mod interpreter;
 pub mod python;
 #[cfg(test)]
