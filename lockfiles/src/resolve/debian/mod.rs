@@ -37,7 +37,7 @@ mod resolve;
 mod signature;
 mod solve;
 #[cfg(test)]
-mod tests;
+pub(in crate::resolve) mod tests;
 mod universe;
 
 pub use error::DebianError;

@@ -58,7 +58,7 @@ impl Default for Spec {
 }
 
 /// A key with its secret.
-pub(super) struct Key {
+pub(in crate::resolve) struct Key {
     secret: SecretKey,
     subkey: Option<pgp::packet::SecretSubkey>,
     public: SignedPublicKey,
@@ -157,7 +157,7 @@ pub(super) fn sign_by(keys: &[&Key], text: &str) -> Vec<u8> {
 }
 
 /// Returns a keyring of `keys`.
-pub(super) fn keyring(keys: &[&Key]) -> Keyring {
+pub(in crate::resolve) fn keyring(keys: &[&Key]) -> Keyring {
     let armored: Vec<String> = keys
         .iter()
         .map(|key| {
