@@ -1,13 +1,23 @@
-//! Manifests for the tests of this module.
+//! The whole resolution: over archives and an index made here, or a base that is locked already.
 
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use crate::base::Platform;
-use crate::manifest::{
-    Debian, Environment, Interpreter, Manifest, Python, SandboxPolicy, StepNetwork,
+use crate::base::{Context, Digest, Explain as _, Kind, Network, Platform};
+use crate::lock::{
+    Artifact, LockedDebian, LockedInterpreter, LockedPackage, Lockfile, Origin, Request,
 };
+use crate::manifest::{
+    Debian, Environment, Interpreter, InterpreterSource, Manifest, Python, PythonVersion,
+    SandboxPolicy, StepNetwork,
+};
+use crate::net::tests::http::Server;
+use crate::resolve::debian::tests::fixture::{Suite, World, package as paragraph};
+use crate::resolve::debian::tests::keys::keyring;
+use crate::resolve::interpreter::InterpreterError;
+use crate::resolve::python::tests::making::{Release, write_index};
+use crate::resolve::{BASE, ResolveError, ResolveOptions, Upgrade, resolve, resolve_with};
 
 /// Returns a manifest that asks for nothing but what is given.
 pub(crate) fn manifest(
@@ -37,4 +47,292 @@ pub(crate) fn manifest(
             pass_env: Vec::new(),
         },
     }
+}
+
+const BOTH: [Platform; 2] = [Platform::LinuxAmd64, Platform::LinuxArm64];
+
+/// An index, and a manifest whose base is locked.
+struct Project {
+    index: tempfile::TempDir,
+    _store: tempfile::TempDir,
+    context: Context,
+    manifest: Manifest,
+    locked: Lockfile,
+}
+
+impl Project {
+    fn new(releases: &[Release]) -> Self {
+        let index = tempfile::tempdir().unwrap();
+        let store = tempfile::tempdir().unwrap();
+        let version = PythonVersion {
+            major: 3,
+            minor: 11,
+            patch: None,
+        };
+        let python = Interpreter {
+            version,
+            from: None,
+        };
+        let mut manifest = manifest(Some(python), None, &BOTH);
+        manifest.python.index_url = Some(write_index(index.path(), releases));
+        manifest.python.no_build = true;
+        let locked = Lockfile {
+            request: Request::of(&manifest),
+            interpreter: Some(LockedInterpreter {
+                from: InterpreterSource::Debian,
+                version: "3.11.2".to_owned(),
+                path: "/usr/bin/python3.11".to_owned(),
+                archives: Vec::new(),
+            }),
+            python: Vec::new(),
+            debian: LockedDebian {
+                suites: Vec::new(),
+                packages: vec![package("libc6", "2.36-9+deb12u13")],
+            },
+        };
+        Self {
+            context: Context::new(store.path().to_owned(), Timestamp::UNIX_EPOCH),
+            index,
+            _store: store,
+            manifest,
+            locked,
+        }
+    }
+
+    fn require(&mut self, requirements: &[&str]) {
+        self.manifest.python.requirements =
+            requirements.iter().map(|&text| text.to_owned()).collect();
+    }
+
+    fn resolve(&mut self, upgrade: Upgrade) -> Result<(), ResolveError> {
+        let options = ResolveOptions { upgrade };
+        self.locked = resolve(&self.context, &self.manifest, Some(&self.locked), &options)?;
+        Ok(())
+    }
+
+    fn wheels(&self) -> Vec<String> {
+        let wheels = self.locked.python.iter().map(|wheel| {
+            let platforms: Vec<_> = wheel.platforms.iter().map(|p| p.debian()).collect();
+            format!("{}=={} {}", wheel.name, wheel.version, platforms.join(" "))
+        });
+        wheels.collect()
+    }
+}
+
+fn package(name: &str, version: &str) -> LockedPackage {
+    LockedPackage {
+        name: name.parse().unwrap(),
+        version: version.to_owned(),
+        architecture: "amd64".to_owned(),
+        platforms: BOTH.to_vec(),
+        artifact: Artifact {
+            origin: Origin::Registry("debian".parse().unwrap()),
+            file: format!("pool/{name}.deb"),
+            size: 1,
+            digest: Digest::of(name.as_bytes()),
+        },
+        required_by: vec!["base".to_owned()],
+    }
+}
+
+#[test]
+fn wheels_of_all_platforms_are_one_list() {
+    let mut project = Project::new(&[
+        Release::wheel("app", "1").requires("fast"),
+        Release::wheel("fast", "1").tag("cp311-cp311-manylinux_2_28_x86_64"),
+        Release::wheel("fast", "1").tag("cp311-cp311-manylinux_2_28_aarch64"),
+        Release::wheel("fast", "2").tag("cp311-cp311-manylinux_2_38_aarch64"),
+    ]);
+    project.require(&["app"]);
+    project.resolve(Upgrade::None).unwrap();
+    assert_eq!(
+        project.wheels(),
+        ["app==1 amd64 arm64", "fast==1 arm64", "fast==1 amd64"]
+    );
+    assert_eq!(project.locked.python[0].required_by, ["manifest"]);
+}
+
+#[test]
+fn what_did_not_change_asks_no_registry() {
+    let mut project = Project::new(&[Release::wheel("app", "1")]);
+    project.require(&["app"]);
+    project.resolve(Upgrade::None).unwrap();
+    let locked = project.locked.clone();
+    // Neither the index nor the cache is there any more.
+    std::fs::remove_dir_all(project.index.path()).unwrap();
+    project.context.store = "/nowhere".into();
+    project.context.network = Network::Offline;
+    project.resolve(Upgrade::None).unwrap();
+    assert_eq!(project.locked, locked);
+}
+
+#[test]
+fn one_requirement_changes_only_its_part() {
+    let mut project = Project::new(&[
+        Release::wheel("a", "1"),
+        Release::wheel("b", "1").requires("c"),
+        Release::wheel("c", "1"),
+    ]);
+    project.require(&["a", "b"]);
+    project.resolve(Upgrade::None).unwrap();
+    let before = project.locked.clone();
+    write_index(
+        project.index.path(),
+        &[
+            Release::wheel("a", "1"),
+            Release::wheel("a", "2"),
+            Release::wheel("b", "1").requires("c"),
+            Release::wheel("b", "2").requires("c"),
+            Release::wheel("c", "1"),
+            Release::wheel("c", "2"),
+        ],
+    );
+    project.require(&["a>1", "b"]);
+    project.resolve(Upgrade::None).unwrap();
+    assert_eq!(
+        project.wheels(),
+        ["a==2 amd64 arm64", "b==1 amd64 arm64", "c==1 amd64 arm64"]
+    );
+    assert_eq!(project.locked.debian, before.debian);
+    assert_eq!(project.locked.python[1..], before.python[1..]);
+    let upgrade = Upgrade::Packages(["c".to_owned()].into());
+    project.resolve(upgrade).unwrap();
+    assert_eq!(
+        project.wheels(),
+        ["a==2 amd64 arm64", "b==1 amd64 arm64", "c==2 amd64 arm64"]
+    );
+}
+
+#[test]
+fn requirements_need_a_python() {
+    let mut project = Project::new(&[]);
+    project.manifest.environment.python = None;
+    project.locked.interpreter = None;
+    project.locked.request = Request::of(&project.manifest);
+    project.require(&["app"]);
+    let error = project.resolve(Upgrade::None).unwrap_err();
+    assert_eq!(error.kind(), Kind::User);
+    assert!(matches!(error, ResolveError::NoInterpreter));
+}
+
+#[test]
+fn a_base_without_a_c_library_is_an_error() {
+    let mut project = Project::new(&[]);
+    project.require(&["app"]);
+    project.locked.debian.packages = vec![package("libc6", "unknown")];
+    let error = project.resolve(Upgrade::None).unwrap_err();
+    assert!(matches!(error, ResolveError::NoLibrary { found } if found == "unknown"));
+}
+
+/// Returns a suite with the base and a Python.
+fn suite(name: &str, python: &str, version: &str, libc: &str) -> Suite {
+    let base = BASE.iter().map(|name| match *name {
+        "libc6" => paragraph(name, libc, ""),
+        name => paragraph(name, "1", ""),
+    });
+    let python = paragraph(python, version, "Depends: libc6, libpython3\n");
+    let library = paragraph("libpython3", version, "");
+    Suite::new(name, &base.chain([python, library]).collect::<Vec<_>>())
+}
+
+/// A manifest without security updates, and a world with the two suites.
+fn fresh(python: PythonVersion, index: &str) -> (World, Manifest) {
+    let world = World::new();
+    world.add(&suite(
+        "bookworm",
+        "python3.11",
+        "3.11.2-6+deb12u6",
+        "2.36-9",
+    ));
+    world.add(&suite("trixie", "python3.13", "3.13.5-2", "2.41-12"));
+    let python = Interpreter {
+        version: python,
+        from: None,
+    };
+    let mut manifest = manifest(Some(python), None, &[Platform::LinuxAmd64]);
+    manifest.debian.security = Some(false);
+    manifest.python.index_url = Some(index.to_owned());
+    manifest.python.requirements = vec!["app".to_owned()];
+    (world, manifest)
+}
+
+fn python(minor: u8, patch: Option<u8>) -> PythonVersion {
+    PythonVersion {
+        major: 3,
+        minor,
+        patch,
+    }
+}
+
+fn lock(world: &World, manifest: &Manifest) -> Result<Lockfile, ResolveError> {
+    let options = ResolveOptions::default();
+    let keys = keyring(&[&world.key]);
+    resolve_with(&world.context, &keys, manifest, None, &options)
+}
+
+#[test]
+fn wheels_are_chosen_for_the_base_that_was_locked() {
+    let index = tempfile::tempdir().unwrap();
+    let url = write_index(
+        index.path(),
+        &[
+            Release::wheel("app", "1").tag("cp311-cp311-manylinux_2_36_x86_64"),
+            Release::wheel("app", "2").tag("cp311-cp311-manylinux_2_38_x86_64"),
+            Release::wheel("app", "1").tag("cp313-cp313-manylinux_2_36_x86_64"),
+            Release::wheel("app", "2").tag("cp313-cp313-manylinux_2_38_x86_64"),
+        ],
+    );
+    for (minor, expected) in [
+        (
+            11,
+            ("3.11.2", "app-1-cp311-cp311-manylinux_2_36_x86_64.whl"),
+        ),
+        (
+            13,
+            ("3.13.5", "app-2-cp313-cp313-manylinux_2_38_x86_64.whl"),
+        ),
+    ] {
+        let (world, manifest) = fresh(python(minor, None), &url);
+        let locked = lock(&world, &manifest).unwrap();
+        let interpreter = locked.interpreter.as_ref().unwrap();
+        let file = locked.python[0].artifact.file.as_str();
+        assert_eq!((interpreter.version.as_str(), file), expected);
+        let package = format!("python3.{minor}");
+        let mut packages = locked.debian.packages.iter();
+        let package = packages
+            .find(|locked| locked.name.as_str() == package)
+            .unwrap();
+        assert_eq!(package.required_by, ["interpreter"]);
+        // A second store, and other places for the same registries, make no difference.
+        let (elsewhere, manifest) = fresh(python(minor, None), &url);
+        assert_eq!(
+            lock(&elsewhere, &manifest).unwrap().to_bytes(),
+            locked.to_bytes()
+        );
+    }
+}
+
+#[test]
+fn another_patch_release_is_looked_for_elsewhere() {
+    let index = tempfile::tempdir().unwrap();
+    let url = write_index(index.path(), &[Release::wheel("app", "1")]);
+    // The suite's own patch release is found without looking further.
+    let (world, manifest) = fresh(python(11, Some(2)), &url);
+    let locked = lock(&world, &manifest).unwrap();
+    assert_eq!(locked.interpreter.unwrap().from, InterpreterSource::Debian);
+    // Another one is taken from the standalone interpreters.
+    let (mut world, mut manifest) = fresh(python(11, Some(9)), &url);
+    let registry = "python-build-standalone".parse().unwrap();
+    let mirror = Server::start();
+    world.context.registries.insert(registry, mirror.url());
+    let error = lock(&world, &manifest).unwrap_err();
+    assert!(error.to_string().contains("cpython-3.11.9+"), "{error}");
+    // Unless the manifest says that it must not be.
+    let from = Some(InterpreterSource::Debian);
+    manifest.environment.python.as_mut().unwrap().from = from;
+    let error = lock(&world, &manifest).unwrap_err();
+    let ResolveError::Interpreter(InterpreterError::OtherPatch { found, .. }) = error else {
+        panic!("{error}");
+    };
+    assert_eq!(found, "3.11.2");
 }

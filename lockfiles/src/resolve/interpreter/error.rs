@@ -144,9 +144,14 @@ impl Explain for InterpreterError {
             Self::Differs { .. } => {
                 vec!["lock again later, when the suite is the same on all platforms".to_owned()]
             }
-            Self::Download { source, .. } => source.hints(),
+            Self::Download { source, .. } => {
+                let mut hints = source.hints();
+                hints
+                    .push("or name a mirror for the registry `python-build-standalone`".to_owned());
+                hints
+            }
             Self::DigestMismatch { .. } => vec![
-                "the mirror of `python-build-standalone` serves another file: use another mirror"
+                "the registry `python-build-standalone` serves another file: use another mirror"
                     .to_owned(),
             ],
             Self::DebianVersion { .. } | Self::List { .. } => Vec::new(),

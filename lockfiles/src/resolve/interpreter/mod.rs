@@ -14,5 +14,5 @@ mod plan;
 mod standalone;
 
 pub use error::{InterpreterError, Offers};
-pub use plan::{Plan, Planned, debian_version, locked_debian, plan};
+pub use plan::{Plan, Planned, debian_version, locked_debian, plan, plan_standalone};
 pub use standalone::lock_standalone;

@@ -59,6 +59,17 @@ pub fn plan(manifest: &Manifest) -> Result<Plan, InterpreterError> {
     }
 }
 
+/// Chooses a standalone interpreter for `manifest`, whatever the suites have.
+///
+/// # Errors
+/// As [`plan`].
+pub fn plan_standalone(manifest: &Manifest) -> Result<Plan, InterpreterError> {
+    match &manifest.environment.python {
+        Some(python) => standalone(manifest, python),
+        None => plan(manifest),
+    }
+}
+
 /// Plans the suite's own Python, if a suite has the minor version.
 fn debian(manifest: &Manifest, python: &Interpreter) -> Option<Plan> {
     let PythonVersion { major, minor, .. } = python.version;

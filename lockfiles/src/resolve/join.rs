@@ -1,0 +1,325 @@
+//! Base, interpreter and wheels to one lockfile.
+
+use crate::base::{Context, Event, Platform};
+use crate::lock::{
+    Affected, LockedDebian, LockedInterpreter, LockedWheel, Lockfile, Request, satisfies,
+};
+use crate::manifest::Manifest;
+use crate::net::{Client, block_on_large_stack};
+use crate::resolve::debian::{DebianRequest, Keyring, Root, resolve_debian_with};
+use crate::resolve::interpreter::{
+    InterpreterError, Plan, Planned, debian_version, lock_standalone, locked_debian, plan,
+    plan_standalone,
+};
+use crate::resolve::python::{PythonRequest, resolve_python};
+use crate::resolve::roots::BASE;
+use crate::resolve::{ResolveError, Upgrade};
+
+/// Who asks for a package.
+const BY_BASE: &str = "base";
+const BY_INTERPRETER: &str = "interpreter";
+const BY_MANIFEST: &str = "manifest";
+
+/// How to resolve.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ResolveOptions {
+    /// What may move although its old version still fits.
+    pub upgrade: Upgrade,
+}
+
+/// Resolves `manifest` to a lockfile.
+///
+/// What `previous` has locked is kept wherever it still fits, and a section whose part of the
+/// manifest did not change is taken over without asking any registry, unless an upgrade concerns
+/// it.
+///
+/// # Errors
+/// Returns [`ResolveError`]; `previous` is then as good as it was.
+pub fn resolve(
+    context: &Context,
+    manifest: &Manifest,
+    previous: Option<&Lockfile>,
+    options: &ResolveOptions,
+) -> Result<Lockfile, ResolveError> {
+    resolve_with(context, &Keyring::shipped(), manifest, previous, options)
+}
+
+/// As [`resolve`], trusting the keys of `keyring` instead of Debian's.
+///
+/// # Errors
+/// As [`resolve`].
+pub fn resolve_with(
+    context: &Context,
+    keyring: &Keyring,
+    manifest: &Manifest,
+    previous: Option<&Lockfile>,
+    options: &ResolveOptions,
+) -> Result<Lockfile, ResolveError> {
+    let request = Request::of(manifest);
+    let resolution = Resolution {
+        context,
+        keyring,
+        manifest,
+        previous,
+        upgrade: &options.upgrade,
+    };
+    let affected = resolution.affected(&request);
+    // uv's futures outgrow the main thread's stack in builds without optimisation.
+    block_on_large_stack(|| resolution.lock(request, affected))
+}
+
+#[derive(Clone, Copy)]
+struct Resolution<'a> {
+    context: &'a Context,
+    keyring: &'a Keyring,
+    manifest: &'a Manifest,
+    previous: Option<&'a Lockfile>,
+    upgrade: &'a Upgrade,
+}
+
+/// What wheels run on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct System {
+    interpreter: Option<LockedInterpreter>,
+    debian: LockedDebian,
+}
+
+impl Resolution<'_> {
+    /// Returns the sections that cannot be taken over from the old lock.
+    fn affected(&self, request: &Request) -> Affected {
+        let Some(previous) = self.previous else {
+            return Affected {
+                python: true,
+                debian: true,
+            };
+        };
+        let changed = satisfies(previous, request)
+            .err()
+            .map(|stale| stale.affected);
+        let changed = changed.unwrap_or_default();
+        let mut packages = previous.debian.packages.iter();
+        let mut wheels = previous.python.iter();
+        Affected {
+            debian: changed.debian
+                || self.upgrade.includes("python")
+                || packages.any(|package| self.upgrade.includes(package.name.as_str())),
+            python: changed.python
+                || wheels.any(|wheel| self.upgrade.includes(wheel.name.as_str())),
+        }
+    }
+
+    async fn lock(self, request: Request, affected: Affected) -> Result<Lockfile, ResolveError> {
+        let kept = self.previous.filter(|_| !affected.debian);
+        let system = match kept {
+            Some(previous) => System {
+                interpreter: previous.interpreter.clone(),
+                debian: previous.debian.clone(),
+            },
+            None => self.system(&request).await?,
+        };
+        let same_target = self
+            .previous
+            .is_some_and(|previous| same_target(previous, &system, &request.platforms));
+        let kept = self.previous.filter(|_| !affected.python && same_target);
+        let python = match kept {
+            Some(previous) => previous.python.clone(),
+            None => self.wheels(&request, &system).await?,
+        };
+        Ok(Lockfile {
+            request,
+            interpreter: system.interpreter,
+            python,
+            debian: system.debian,
+        })
+    }
+
+    /// Locks base and interpreter.
+    async fn system(&self, request: &Request) -> Result<System, ResolveError> {
+        let client = Client::new(self.context)?;
+        let first = self.build(&client, request, plan(self.manifest)?).await;
+        match first {
+            // Only the suite's package list tells which patch release it has, so a choice of
+            // Debian made for its minor version may have to be taken back.
+            Err(ResolveError::Interpreter(error @ InterpreterError::OtherPatch { .. }))
+                if request.python_from.is_none() =>
+            {
+                match plan_standalone(self.manifest) {
+                    Ok(plan) => self.build(&client, request, plan).await,
+                    Err(_) => Err(error.into()),
+                }
+            }
+            other => other,
+        }
+    }
+
+    async fn build(
+        &self,
+        client: &Client,
+        request: &Request,
+        plan: Plan,
+    ) -> Result<System, ResolveError> {
+        let debian = self.debian(client, request, &plan).await?;
+        let previous = self
+            .previous
+            .and_then(|previous| previous.interpreter.as_ref());
+        let interpreter = match &plan.interpreter {
+            None => None,
+            Some(Planned::Debian { package, version }) => {
+                let found = debian_version(&debian, package, &plan.suite)?;
+                Some(locked_debian(
+                    *version,
+                    found,
+                    &plan.suite,
+                    &request.platforms,
+                )?)
+            }
+            Some(Planned::Standalone(release)) => {
+                let locking = lock_standalone(self.context, client, release, previous);
+                Some(self.stage("resolve interpreter", locking).await?)
+            }
+        };
+        Ok(System {
+            interpreter,
+            debian,
+        })
+    }
+
+    async fn debian(
+        &self,
+        client: &Client,
+        request: &Request,
+        plan: &Plan,
+    ) -> Result<LockedDebian, ResolveError> {
+        let root = |name: &str, required_by: &str| Root {
+            name: name
+                .parse()
+                .expect("names of packages in this crate are valid"),
+            required_by: required_by.to_owned(),
+        };
+        let mut roots: Vec<_> = BASE.iter().map(|name| root(name, BY_BASE)).collect();
+        if let Some(Planned::Debian { package, .. }) = &plan.interpreter {
+            roots.push(root(package.as_str(), BY_INTERPRETER));
+        }
+        let packages = request.packages.iter();
+        roots.extend(packages.map(|package| root(package.as_str(), BY_MANIFEST)));
+        let asked = DebianRequest {
+            suite: &plan.suite,
+            snapshot: request.snapshot.as_deref(),
+            security: request.security.unwrap_or(true),
+            platforms: &request.platforms,
+            roots: &roots,
+            previous: self.previous.map(|previous| &previous.debian),
+            upgrade: self.upgrade,
+        };
+        Ok(resolve_debian_with(self.context, client, self.keyring, &asked).await?)
+    }
+
+    /// Locks the wheels of every platform.
+    async fn wheels(
+        &self,
+        request: &Request,
+        system: &System,
+    ) -> Result<Vec<LockedWheel>, ResolveError> {
+        if request.requirements.is_empty() {
+            return Ok(Vec::new());
+        }
+        let Some(interpreter) = &system.interpreter else {
+            return Err(ResolveError::NoInterpreter);
+        };
+        let previous = self.previous.map_or(&[][..], |previous| &previous.python);
+        let mut wheels = Vec::new();
+        for platform in &request.platforms {
+            let asked = PythonRequest {
+                python: &self.manifest.python,
+                python_version: &interpreter.version,
+                platform: *platform,
+                glibc: glibc(&system.debian, *platform)?,
+                previous,
+                siblings: &wheels,
+                upgrade: self.upgrade,
+            };
+            let found = self
+                .stage("resolve python", resolve_python(self.context, asked))
+                .await?;
+            wheels.extend(found);
+        }
+        Ok(merged(wheels))
+    }
+
+    async fn stage<T, E: Into<ResolveError>>(
+        &self,
+        name: &str,
+        work: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, ResolveError> {
+        let stage = name.to_owned();
+        self.context
+            .report(Event::StageStarted { stage, total: None });
+        let done = work.await.map_err(Into::into)?;
+        let stage = name.to_owned();
+        self.context.report(Event::StageFinished { stage });
+        Ok(done)
+    }
+}
+
+/// Says whether wheels chosen for the old lock's system are those for `system` as well.
+fn same_target(previous: &Lockfile, system: &System, platforms: &[Platform]) -> bool {
+    let version = |interpreter: &Option<LockedInterpreter>| {
+        interpreter
+            .as_ref()
+            .map(|interpreter| interpreter.version.clone())
+    };
+    let same_library = |platform: &Platform| {
+        glibc(&previous.debian, *platform).ok() == glibc(&system.debian, *platform).ok()
+    };
+    version(&previous.interpreter) == version(&system.interpreter)
+        && platforms.iter().all(same_library)
+}
+
+/// Returns the C library's version in the base of `platform`.
+fn glibc(debian: &LockedDebian, platform: Platform) -> Result<(u16, u16), ResolveError> {
+    let package = debian
+        .packages
+        .iter()
+        .find(|package| package.name.as_str() == "libc6" && package.platforms.contains(&platform));
+    let found = package.map_or("", |package| &package.version);
+    let invalid = || ResolveError::NoLibrary {
+        found: found.to_owned(),
+    };
+    let (major, rest) = found.split_once('.').ok_or_else(invalid)?;
+    let end = rest
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(rest.len());
+    let number = |digits: &str| digits.parse().map_err(|_| invalid());
+    Ok((number(major)?, number(&rest[..end])?))
+}
+
+/// Makes one wheel of those that several platforms share.
+fn merged(wheels: Vec<LockedWheel>) -> Vec<LockedWheel> {
+    let mut merged = Vec::<LockedWheel>::new();
+    for wheel in wheels {
+        let same = merged
+            .iter_mut()
+            .find(|known| known.name == wheel.name && known.artifact == wheel.artifact);
+        match same {
+            None => merged.push(wheel),
+            Some(known) => {
+                known.platforms.extend(wheel.platforms);
+                known.platforms.sort();
+                known.required_by.extend(wheel.required_by);
+                known.required_by.sort();
+                known.required_by.dedup();
+            }
+        }
+    }
+    merged.sort_by(|a, b| {
+        let key = |wheel: &LockedWheel| {
+            (
+                wheel.name.clone(),
+                wheel.version.clone(),
+                wheel.artifact.file.clone(),
+            )
+        };
+        key(a).cmp(&key(b))
+    });
+    merged
+}
