@@ -1,3 +1,4 @@
 //! envbox.
 
+pub mod layers;
 pub mod store;
