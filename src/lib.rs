@@ -1,4 +1,5 @@
 //! envbox.
 
+pub mod fetch;
 pub mod layers;
 pub mod store;

@@ -32,6 +32,7 @@ pub struct BlobWriter {
     hasher: Hasher,
     written: u64,
     resumed: bool,
+    published: bool,
 }
 
 impl Store {
@@ -61,6 +62,7 @@ impl Store {
             hasher: Hasher::new(),
             written: 0,
             resumed: false,
+            published: false,
         };
         writer.resume()?;
         Ok(BlobSlot::Missing(writer))
@@ -120,31 +122,28 @@ impl BlobWriter {
     ///
     /// # Errors
     /// Returns [`StoreError::WrongSize`] or [`StoreError::WrongDigest`] when it is not the blob
-    /// that was promised; nothing is left of it then.
-    pub fn finish(mut self) -> Result<PathBuf, StoreError> {
+    /// that was promised; all is thrown away then, and the writer takes another beginning.
+    pub fn finish(&mut self) -> Result<PathBuf, StoreError> {
         let (found, length) = std::mem::take(&mut self.hasher).finish();
         let wrong = if length != self.size {
-            Some(StoreError::WrongSize {
+            StoreError::WrongSize {
                 expected: self.size,
                 found: length,
-            })
+            }
         } else if found != self.digest {
-            Some(StoreError::WrongDigest {
+            StoreError::WrongDigest {
                 expected: self.digest,
                 found,
-            })
+            }
         } else {
-            None
+            return self.publish();
         };
-        if let Some(error) = wrong {
-            fs::remove_file(&self.partial).map_err(FsError::at("remove", &self.partial))?;
-            return Err(error);
-        }
-        self.publish()
+        self.restart()?;
+        Err(wrong)
     }
 
-    fn publish(self) -> Result<PathBuf, StoreError> {
-        let place = self.store.path(Object::Blob(self.digest).relative());
+    fn publish(&mut self) -> Result<PathBuf, StoreError> {
+        let place = self.store.place(self.digest);
         if let Some(directory) = place.parent() {
             create_dir_all(directory)?;
         }
@@ -156,6 +155,7 @@ impl BlobWriter {
             fs::rename(&self.partial, &place)
         };
         publish().map_err(FsError::at("write", &place))?;
+        self.published = true;
         Ok(place)
     }
 
@@ -178,5 +178,14 @@ impl BlobWriter {
             self.restart()?;
         }
         Ok(())
+    }
+}
+
+impl Drop for BlobWriter {
+    fn drop(&mut self) {
+        if self.written == 0 && !self.published {
+            // An empty file is no start; what cannot be removed here is swept by `gc`.
+            drop(fs::remove_file(&self.partial));
+        }
     }
 }

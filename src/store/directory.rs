@@ -78,8 +78,13 @@ impl Store {
 
     /// Returns the path of the blob with `digest` when it is there.
     pub fn blob(&self, digest: &Digest) -> Option<PathBuf> {
-        let path = self.path(Object::Blob(*digest).relative());
+        let path = self.place(*digest);
         path.is_file().then_some(path)
+    }
+
+    /// Returns the path that `object` has, or would have.
+    pub fn place(&self, object: impl Into<Object>) -> PathBuf {
+        self.path(object.into().relative())
     }
 
     pub(super) fn path(&self, relative: impl AsRef<Path>) -> PathBuf {
@@ -145,7 +150,8 @@ fn is_blank(directory: &Path) -> Result<bool, StoreError> {
             let name = entry?.file_name();
             let name = name.to_string_lossy();
             let ours = name == "CACHEDIR.TAG" || name.starts_with(".envbox-");
-            if !ours && name != "lost+found" {
+            // A resolver may have been here before anybody needed a store.
+            if !ours && name != "index" && name != "lost+found" {
                 return Ok(false);
             }
         }

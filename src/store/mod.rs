@@ -53,7 +53,7 @@ mod object;
 mod remove;
 mod roots;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod tree;
 mod usage;
 mod verify;

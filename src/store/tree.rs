@@ -31,7 +31,7 @@ pub struct Tree {
 impl Tree {
     /// Returns the directory.
     pub fn path(&self) -> PathBuf {
-        self.store.path(Object::Tree(self.key).relative())
+        self.store.place(self.key)
     }
 
     /// Returns the path of the file that lists what is in the tree; it is there when the builder
@@ -109,7 +109,7 @@ impl Store {
         let sync = || Ok(rustix::fs::syncfs(fs::File::open(directory)?)?);
         sync().map_err(FsError::at("sync", directory))?;
         for key in keys {
-            let done = beside(&self.path(Object::Tree(key).relative()), "done");
+            let done = beside(&self.place(key), "done");
             if done.exists() {
                 write_atomic(&done, DURABLE.as_bytes())?;
             }
@@ -133,7 +133,7 @@ impl Store {
     }
 
     fn finished(&self, key: TreeKey) -> Result<Option<Tree>, StoreError> {
-        let done = beside(&self.path(Object::Tree(key).relative()), "done");
+        let done = beside(&self.place(key), "done");
         let text = match fs::read_to_string(&done) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             other => other.map_err(FsError::at("read", &done))?,
@@ -152,7 +152,7 @@ impl Store {
 
     /// Removes what earlier builders left and returns an empty directory to build in.
     fn clear(&self, key: TreeKey, workplace: &Path) -> Result<PathBuf, StoreError> {
-        let place = self.path(Object::Tree(key).relative());
+        let place = self.place(key);
         self.remove_finished(&place)?;
         remove_tree(workplace)?;
         let directory = workplace.join("tree");
@@ -161,7 +161,7 @@ impl Store {
     }
 
     fn publish(&self, key: TreeKey, workplace: &Path) -> Result<Tree, StoreError> {
-        let place = self.path(Object::Tree(key).relative());
+        let place = self.place(key);
         let built = workplace.join("tree");
         create_dir_all(&self.path(key.directory()))?;
         let manifest = beside(&built, "manifest");

@@ -266,6 +266,14 @@ fn send(
     body: &[u8],
 ) -> std::io::Result<()> {
     let mut head = format!("HTTP/1.1 {status} Status\r\nConnection: close\r\n");
+    // Index clients want to know; the only pages here are lists of links.
+    let page = body.starts_with(b"<");
+    let kind = if page {
+        "text/html"
+    } else {
+        "application/octet-stream"
+    };
+    head += &format!("Content-Type: {kind}\r\n");
     if let Some(length) = length {
         head += &format!("Content-Length: {length}\r\n");
     }

@@ -253,6 +253,9 @@ impl Shared {
                     path: path.clone(),
                     source,
                 })?;
+            if bundle.is_empty() {
+                return Err(NetError::NoCertificates { path: path.clone() });
+            }
             builder = builder.tls_certs_only(bundle);
         }
         builder.build().map_err(|source| NetError::Setup { source })

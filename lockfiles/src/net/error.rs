@@ -117,6 +117,12 @@ pub enum NetError {
         #[source]
         source: reqwest::Error,
     },
+    /// The file of certificate authorities is not PEM, or empty.
+    #[error("`{}` holds no certificates", path.display())]
+    NoCertificates {
+        /// The file.
+        path: PathBuf,
+    },
     /// TLS could not be set up at all.
     #[error("failed to set up TLS")]
     Setup {
@@ -165,7 +171,9 @@ impl Explain for NetError {
                 Kind::User
             }
             Self::File(error) => error.kind(),
-            Self::Certificates { .. } | Self::Setup { .. } => Kind::Host,
+            Self::Certificates { .. } | Self::NoCertificates { .. } | Self::Setup { .. } => {
+                Kind::Host
+            }
             _ => Kind::Network,
         }
     }
@@ -184,6 +192,9 @@ impl Explain for NetError {
                 "check the credentials in the registry's URL"
             }
             Self::Status { status: 429, .. } => "wait a while, or use a mirror",
+            Self::Certificates { .. } | Self::NoCertificates { .. } => {
+                "name a file of PEM certificates with `SSL_CERT_FILE`, or none"
+            }
             Self::UnknownRegistry { .. } => "say where it lies in the user's configuration",
             Self::File(error) => return error.hints(),
             _ => return Vec::new(),

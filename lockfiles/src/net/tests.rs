@@ -221,6 +221,16 @@ fn certificates_are_checked_before_use() {
     context.certificates = Some(directory.path().join("missing.pem"));
     let error = Client::new(&context).err().unwrap();
     assert_eq!(error.kind(), Kind::Host);
+    // An empty set would be taken silently, and then no server be trusted.
+    let path = directory.path().join("other.pem");
+    std::fs::write(&path, "not PEM").unwrap();
+    context.certificates = Some(path);
+    let client = Client::new(&context).unwrap();
+    let error = block_on(client.get(&Url::parse(&nobody()).unwrap(), 1)).unwrap_err();
+    assert!(
+        matches!(error, NetError::NoCertificates { .. }),
+        "{error:?}"
+    );
 }
 
 #[test]

@@ -1,0 +1,130 @@
+//! All artifacts of a lock.
+
+use std::path::PathBuf;
+
+use envbox_lockfiles::base::{Context, Event, Network, Platform};
+use envbox_lockfiles::lock::{Artifact, Lockfile};
+use envbox_lockfiles::net::{Client, block_on};
+use tokio::task::JoinSet;
+
+use crate::fetch::download::Downloader;
+use crate::fetch::wanted::{Wanted, wanted};
+use crate::fetch::{FetchError, MissingArtifact};
+use crate::store::{Object, Store};
+
+/// The name of the stage in events.
+const STAGE: &str = "fetch";
+
+/// A lock whose every artifact for one platform is in the store, verified and in use.
+#[derive(Debug, Clone)]
+pub struct Closure {
+    lock: Lockfile,
+    platform: Platform,
+    store: Store,
+}
+
+impl Closure {
+    /// Returns the lock.
+    pub fn lock(&self) -> &Lockfile {
+        &self.lock
+    }
+
+    /// Returns the platform.
+    pub fn platform(&self) -> Platform {
+        self.platform
+    }
+
+    /// Returns the store.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// Returns the file with the bytes of `artifact`, which must be one of the platform's.
+    pub fn path(&self, artifact: &Artifact) -> PathBuf {
+        self.store.place(artifact.digest)
+    }
+}
+
+/// Brings everything that `lock` has for `platform` into `store`.
+///
+/// # Errors
+/// Returns [`FetchError`] for the first artifact that cannot be had; what was downloaded of the
+/// others stays and is used the next time. While the network is off, names all that are missing.
+pub fn fetch(
+    context: &Context,
+    lock: &Lockfile,
+    platform: Platform,
+    store: &Store,
+) -> Result<Closure, FetchError> {
+    let client = Client::new(context).map_err(FetchError::Net)?;
+    block_on(fetch_with(&client, context, lock, platform, store))
+}
+
+/// Does what [`fetch`] does with a client of the caller's.
+pub(super) async fn fetch_with(
+    client: &Client,
+    context: &Context,
+    lock: &Lockfile,
+    platform: Platform,
+    store: &Store,
+) -> Result<Closure, FetchError> {
+    let mut missing = wanted(lock, platform)?;
+    let objects = missing
+        .iter()
+        .map(|wanted| Object::Blob(wanted.artifact.digest));
+    store.hold(objects)?;
+    missing.retain(|wanted| store.blob(&wanted.artifact.digest).is_none());
+    if !missing.is_empty() {
+        context.report(Event::StageStarted {
+            stage: STAGE.to_owned(),
+            total: Some(missing.len() as u64),
+        });
+        let downloader = Downloader {
+            context: context.clone(),
+            client: client.clone(),
+            store: store.clone(),
+        };
+        download_all(downloader, missing).await?;
+        context.report(Event::StageFinished {
+            stage: STAGE.to_owned(),
+        });
+    }
+    Ok(Closure {
+        lock: lock.clone(),
+        platform,
+        store: store.clone(),
+    })
+}
+
+async fn download_all(downloader: Downloader, missing: Vec<Wanted>) -> Result<(), FetchError> {
+    let offline = downloader.context.network == Network::Offline;
+    let jobs = downloader.context.jobs.max(1);
+    let mut queue = missing.into_iter();
+    let mut absent = Vec::new();
+    // Dropping the set ends all that are under way.
+    let mut running = JoinSet::new();
+    loop {
+        while running.len() < jobs
+            && let Some(wanted) = queue.next()
+        {
+            let artifact = MissingArtifact::of(&wanted.artifact);
+            let download = downloader.clone().download(wanted);
+            running.spawn(async { (artifact, download.await) });
+        }
+        match running.join_next().await {
+            None => break,
+            Some(Ok((_, Ok(_)))) => {}
+            // Files of a local mirror can still be had, and the user wants the whole list.
+            Some(Ok((artifact, Err(error)))) if offline && error.is_offline() => {
+                absent.push(artifact);
+            }
+            Some(Ok((_, Err(error)))) => return Err(error),
+            Some(Err(error)) => std::panic::resume_unwind(error.into_panic()),
+        }
+    }
+    if absent.is_empty() {
+        return Ok(());
+    }
+    absent.sort_by(|a, b| (&a.origin, &a.file).cmp(&(&b.origin, &b.file)));
+    Err(FetchError::Offline { missing: absent })
+}

@@ -1,0 +1,24 @@
+//! A lockfile to a closure: every artifact of one platform, in the store and verified.
+//!
+//! Comes in: a [`Lockfile`](envbox_lockfiles::lock::Lockfile). Goes out: a [`Closure`], which is
+//! proof that all is there.
+//!
+//! The lock names no host. Where an artifact is looked for: a wheel where the registry of that
+//! name lists it; a Debian package below the registry's root and, when the archive has moved on,
+//! below the state that the snapshot archive kept; an interpreter below its registry's root; a
+//! direct URL as it is. Whoever gives the bytes, the lock's size and digest decide.
+//!
+//! **Invariant:** bytes that are not the lock's never reach the store's blobs
+//! (`tests::wrong_bytes_are_refused`).
+//! **Invariant:** nothing is downloaded twice (`tests::two_stores_download_once`), nor when it is
+//! there (`tests::what_is_there_is_not_asked_for`).
+
+mod closure;
+mod download;
+mod error;
+#[cfg(test)]
+mod tests;
+mod wanted;
+
+pub use closure::{Closure, fetch};
+pub use error::{FetchError, MissingArtifact};

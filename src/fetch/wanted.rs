@@ -1,0 +1,122 @@
+//! What a lock wants, and where to look for it.
+
+use std::collections::BTreeMap;
+
+use envbox_lockfiles::base::{Context, Digest, Platform, PythonName, RegistryName};
+use envbox_lockfiles::lock::{Artifact, Lockfile, Origin};
+use envbox_lockfiles::net::{NetError, join, registry_url, snapshot_url};
+use jiff::Timestamp;
+use url::Url;
+
+use crate::fetch::FetchError;
+
+/// One artifact to have.
+#[derive(Debug, Clone)]
+pub(super) struct Wanted {
+    pub(super) artifact: Artifact,
+    what: What,
+}
+
+#[derive(Debug, Clone)]
+enum What {
+    Wheel(PythonName),
+    /// With the dates of its registry's suites, newest first.
+    Package(Vec<Timestamp>),
+    Interpreter,
+}
+
+/// A place to look for an artifact in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Source {
+    /// A URL.
+    At(Url),
+    /// Where the registry listed the wheel of this project when it was last seen.
+    Noted(RegistryName, PythonName),
+    /// Where the registry lists the wheel of this project now.
+    Listed(RegistryName, PythonName),
+}
+
+/// Returns the artifacts of `platform`, each once, largest first: then the last ones to come are
+/// small, and no connection is left alone with a large one.
+pub(super) fn wanted(lock: &Lockfile, platform: Platform) -> Result<Vec<Wanted>, FetchError> {
+    if !lock.request.platforms.contains(&platform) {
+        return Err(FetchError::Platform {
+            platform,
+            locked: lock.request.platforms.clone(),
+        });
+    }
+    let mut by_digest: BTreeMap<Digest, Wanted> = BTreeMap::new();
+    let mut want = |artifact: &Artifact, what| {
+        let artifact = artifact.clone();
+        by_digest.insert(artifact.digest, Wanted { artifact, what });
+    };
+    for archive in lock.interpreter.iter().flat_map(|python| &python.archives) {
+        if archive.platform == platform {
+            want(&archive.artifact, What::Interpreter);
+        }
+    }
+    for wheel in &lock.python {
+        if wheel.platforms.contains(&platform) {
+            want(&wheel.artifact, What::Wheel(wheel.name.clone()));
+        }
+    }
+    for package in &lock.debian.packages {
+        if package.platforms.contains(&platform) {
+            let dates = dates(lock, &package.artifact.origin);
+            want(&package.artifact, What::Package(dates));
+        }
+    }
+    let mut all: Vec<Wanted> = by_digest.into_values().collect();
+    all.sort_by_key(|wanted| std::cmp::Reverse(wanted.artifact.size));
+    Ok(all)
+}
+
+fn dates(lock: &Lockfile, origin: &Origin) -> Vec<Timestamp> {
+    let Origin::Registry(registry) = origin else {
+        return Vec::new();
+    };
+    let suites = lock.debian.suites.iter();
+    let mut dates: Vec<Timestamp> = suites
+        .filter(|suite| suite.registry == *registry)
+        .map(|suite| suite.date)
+        .collect();
+    dates.sort();
+    dates.dedup();
+    dates.reverse();
+    dates
+}
+
+impl Wanted {
+    /// Returns where to look, the likeliest first.
+    pub(super) fn sources(&self, context: &Context) -> Result<Vec<Source>, FetchError> {
+        let registry = match &self.artifact.origin {
+            Origin::Registry(registry) => registry,
+            Origin::Url(text) => {
+                let url = Url::parse(text).map_err(|source| FetchError::Url {
+                    file: self.artifact.file.clone(),
+                    url: text.clone(),
+                    source,
+                })?;
+                return Ok(vec![Source::At(url)]);
+            }
+        };
+        let below = |root: Result<Url, NetError>| {
+            let root = root.map_err(FetchError::Net)?;
+            Ok::<_, FetchError>(Source::At(join(&root, &self.artifact.file)))
+        };
+        Ok(match &self.what {
+            What::Wheel(project) => vec![
+                Source::Noted(registry.clone(), project.clone()),
+                Source::Listed(registry.clone(), project.clone()),
+            ],
+            What::Interpreter => vec![below(registry_url(context, registry))?],
+            What::Package(dates) => {
+                let mut sources = vec![below(registry_url(context, registry))?];
+                for date in dates {
+                    sources.push(below(snapshot_url(context, registry, *date))?);
+                }
+                sources
+            }
+        })
+    }
+}
