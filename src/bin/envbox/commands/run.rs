@@ -17,14 +17,28 @@ use crate::exit;
 use crate::render::{self, Failure};
 
 pub(super) fn run(session: &Session, args: args::Run) -> ExitCode {
-    let terminal = if ambient::is_interactive() { Terminal::Pty } else { Terminal::None };
+    let terminal = if ambient::is_interactive() {
+        Terminal::Pty
+    } else {
+        Terminal::None
+    };
     step(session, args.step, args.command, args.argv0, terminal)
 }
 
 pub(super) fn shell(session: &Session, args: args::Shell) -> ExitCode {
-    let terminal = if ambient::is_interactive() { Terminal::Pty } else { Terminal::None };
+    let terminal = if ambient::is_interactive() {
+        Terminal::Pty
+    } else {
+        Terminal::None
+    };
     // `bash` is in every base; without `-l` it reads no profile that could differ.
-    step(session, args.step, vec!["bash".into(), "--norc".into()], None, terminal)
+    step(
+        session,
+        args.step,
+        vec!["bash".into(), "--norc".into()],
+        None,
+        terminal,
+    )
 }
 
 fn step(
@@ -66,15 +80,24 @@ fn options(
     argv0: Option<OsString>,
     terminal: Terminal,
 ) -> Result<RunOptions, AmbientError> {
-    let variables: Result<Vec<Variable>, _> = args.env.into_iter().map(Variable::try_from).collect();
+    let variables: Result<Vec<Variable>, _> =
+        args.env.into_iter().map(Variable::try_from).collect();
     let mut options = RunOptions::default();
     options.argv = argv;
     options.argv0 = argv0;
     options.env = variables.map_err(AmbientError::Variable)?;
     options.host_env = ambient::variables();
     options.current_directory = ambient::current_directory()?;
-    options.locking = if args.frozen { Locking::Frozen } else { Locking::Update };
-    options.access = if args.direct { Access::Direct } else { Access::Overlay };
+    options.locking = if args.frozen {
+        Locking::Frozen
+    } else {
+        Locking::Update
+    };
+    options.access = if args.direct {
+        Access::Direct
+    } else {
+        Access::Overlay
+    };
     options.terminal = terminal;
     options.result_file = match args.result_file {
         Some(file) => Some(ambient::absolute(&file)?),
