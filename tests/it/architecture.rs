@@ -5,9 +5,15 @@ use std::path::{Path, PathBuf};
 
 /// A crate's folder of modules, and the modules from left to right.
 const CRATES: [(&str, &[&str]); 3] = [
-    ("lockfiles/src", &["base", "net", "manifest", "lock", "resolve"]),
+    (
+        "lockfiles/src",
+        &["base", "net", "manifest", "lock", "resolve"],
+    ),
     ("sandbox/src", &["sys", "init", "host", "sandbox"]),
-    ("src", &["store", "fetch", "layers", "rootfs", "record", "ops"]),
+    (
+        "src",
+        &["store", "fetch", "layers", "rootfs", "record", "ops"],
+    ),
 ];
 
 /// Where `unsafe` may stand.
@@ -40,7 +46,9 @@ fn imports(line: &str) -> Vec<&str> {
     line.match_indices("crate::")
         .map(|(at, found)| {
             let rest = &line[at + found.len()..];
-            rest.split(|c: char| !c.is_ascii_lowercase() && c != '_').next().unwrap_or_default()
+            rest.split(|c: char| !c.is_ascii_lowercase() && c != '_')
+                .next()
+                .unwrap_or_default()
         })
         .filter(|name| !name.is_empty())
         .collect()
@@ -57,14 +65,22 @@ fn imports_point_left() {
                     for import in imports(line) {
                         let right = order.iter().position(|name| *name == import);
                         if right.is_some_and(|right| right > position) {
-                            wrong.push(format!("{}:{}: {module} -> {import}", file.display(), number + 1));
+                            wrong.push(format!(
+                                "{}:{}: {module} -> {import}",
+                                file.display(),
+                                number + 1
+                            ));
                         }
                     }
                 }
             }
         }
     }
-    assert!(wrong.is_empty(), "imports that point right:\n{}", wrong.join("\n"));
+    assert!(
+        wrong.is_empty(),
+        "imports that point right:\n{}",
+        wrong.join("\n")
+    );
 }
 
 #[test]
@@ -76,9 +92,15 @@ fn unsafe_stays_where_it_is_allowed() {
             let text = fs::read_to_string(&file).unwrap();
             let has = text.lines().any(|line| {
                 let code = line.split("//").next().unwrap_or_default();
-                code.contains("unsafe {") || code.contains("unsafe fn") || code.contains("unsafe impl")
+                code.contains("unsafe {")
+                    || code.contains("unsafe fn")
+                    || code.contains("unsafe impl")
             });
-            if has && !UNSAFE_ALLOWED.iter().any(|allowed| shown.starts_with(allowed)) {
+            if has
+                && !UNSAFE_ALLOWED
+                    .iter()
+                    .any(|allowed| shown.starts_with(allowed))
+            {
                 wrong.push(shown);
             }
         }
@@ -92,7 +114,11 @@ fn every_module_says_what_it_is_for() {
         for module in order {
             let file = root().join(folder).join(module).join("mod.rs");
             let text = fs::read_to_string(&file).unwrap();
-            assert!(text.starts_with("//!"), "{} has no module documentation", file.display());
+            assert!(
+                text.starts_with("//!"),
+                "{} has no module documentation",
+                file.display()
+            );
         }
     }
 }
@@ -100,7 +126,11 @@ fn every_module_says_what_it_is_for() {
 #[test]
 fn no_source_names_a_registry_host() {
     // Spelt in parts, or this file would name them.
-    let hosts = [["pypi", "org"].join("."), ["deb.debian", "org"].join("."), ["pythonhosted", "org"].join(".")];
+    let hosts = [
+        ["pypi", "org"].join("."),
+        ["deb.debian", "org"].join("."),
+        ["pythonhosted", "org"].join("."),
+    ];
     let mut files = Vec::new();
     for folder in ["lockfiles", "sandbox", "src", "tests"] {
         files.extend(sources(&root().join(folder)));

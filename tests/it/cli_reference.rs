@@ -22,7 +22,11 @@ fn help_of_every_command() {
     for command in commands {
         let run = world.run(&[command, &["--help"]].concat());
         assert_eq!(run.code(), Some(0));
-        reference.push_str(&format!("# envbox {}\n\n{}\n", command.join(" "), run.stdout()));
+        reference.push_str(&format!(
+            "# envbox {}\n\n{}\n",
+            command.join(" "),
+            run.stdout()
+        ));
     }
     insta::assert_snapshot!(reference);
 }

@@ -6,16 +6,28 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use envbox::base::{Digest, Platform};
-use envbox::lock::{
-    Artifact, LockedDebian, LockedPackage, LockedSuite, Lockfile, Origin, Request,
-};
+use envbox::lock::{Artifact, LockedDebian, LockedPackage, LockedSuite, Lockfile, Origin, Request};
 use envbox::manifest::Manifest;
 
 use crate::support::World;
 
 const TOOLS: [&str; 16] = [
-    "/bin/dash", "/bin/bash", "/usr/bin/env", "/bin/cat", "/bin/ls", "/bin/true", "/bin/false", "/bin/rm", "/bin/mkdir",
-    "/usr/bin/id", "/bin/mv", "/bin/ln", "/usr/bin/stat", "/bin/sleep", "/usr/bin/printf", "/bin/readlink",
+    "/bin/dash",
+    "/bin/bash",
+    "/usr/bin/env",
+    "/bin/cat",
+    "/bin/ls",
+    "/bin/true",
+    "/bin/false",
+    "/bin/rm",
+    "/bin/mkdir",
+    "/usr/bin/id",
+    "/bin/mv",
+    "/bin/ln",
+    "/usr/bin/stat",
+    "/bin/sleep",
+    "/usr/bin/printf",
+    "/bin/readlink",
 ];
 
 /// Writes a manifest and a lock that answers it into the world's project, and the `.deb` that the
@@ -28,7 +40,10 @@ pub fn install(world: &World, manifest: &str) -> String {
     fs::create_dir_all(registry.join("pool/main/t/tools")).unwrap();
     fs::write(registry.join(file), &deb).unwrap();
     let lock = lock(manifest, file, &deb);
-    world.write("envbox.lock", std::str::from_utf8(&lock.to_bytes()).unwrap());
+    world.write(
+        "envbox.lock",
+        std::str::from_utf8(&lock.to_bytes()).unwrap(),
+    );
     format!("debian={}", registry.display())
 }
 
@@ -74,7 +89,11 @@ fn deb() -> Vec<u8> {
     }
     for file in files {
         let name = file.strip_prefix("/").unwrap().display().to_string();
-        let name = if name.starts_with("usr/") { name } else { format!("usr/{name}") };
+        let name = if name.starts_with("usr/") {
+            name
+        } else {
+            format!("usr/{name}")
+        };
         append(&mut data, &name, &fs::read(&file).unwrap(), 0o755);
     }
     let mut header = tar::Header::new_gnu();
@@ -100,7 +119,10 @@ fn append(tar: &mut tar::Builder<Vec<u8>>, name: &str, bytes: &[u8], mode: u32) 
 fn libraries(program: &str) -> Vec<PathBuf> {
     let output = Command::new("ldd").arg(program).output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
-    text.split_whitespace().filter(|word| word.starts_with('/')).map(PathBuf::from).collect()
+    text.split_whitespace()
+        .filter(|word| word.starts_with('/'))
+        .map(PathBuf::from)
+        .collect()
 }
 
 /// Returns an archive in the common format of ar(5).
@@ -108,7 +130,13 @@ fn archive(members: &[(&str, Vec<u8>)]) -> Vec<u8> {
     let mut archive = b"!<arch>\n".to_vec();
     for (name, bytes) in members {
         let size = bytes.len();
-        archive.extend(format!("{name:<16}{:<12}{:<6}{:<6}{:<8}{size:<10}`\n", 0, 0, 0, 100644).bytes());
+        archive.extend(
+            format!(
+                "{name:<16}{:<12}{:<6}{:<6}{:<8}{size:<10}`\n",
+                0, 0, 0, 100644
+            )
+            .bytes(),
+        );
         archive.extend(bytes);
         if size % 2 == 1 {
             archive.push(b'\n');

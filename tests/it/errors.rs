@@ -74,13 +74,21 @@ fn init_never_overwrites() {
     assert_eq!(world.run(&["init"]).code(), Some(0));
     let again = world.run(&["init"]);
     assert_eq!(again.code(), Some(10));
-    assert!(again.stderr().contains("exists already"), "{}", again.stderr());
+    assert!(
+        again.stderr().contains("exists already"),
+        "{}",
+        again.stderr()
+    );
 }
 
 #[test]
 fn no_home_is_said() {
     let world = World::new(User::Current);
-    let output = world.command(&["doctor"]).env_remove("HOME").output().unwrap();
+    let output = world
+        .command(&["doctor"])
+        .env_remove("HOME")
+        .output()
+        .unwrap();
     let stderr = String::from_utf8(output.stderr).unwrap();
     assert!(stderr.contains("ENVBOX_STORE"), "{stderr}");
 }

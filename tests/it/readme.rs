@@ -25,6 +25,9 @@ fn every_command_of_the_readme_is_run_by_ci() {
     let commands = commands();
     assert!(commands.len() >= 2, "the README has its two commands");
     for command in commands {
-        assert!(script.contains(&command), "`.ci/run` does not run `{command}`");
+        assert!(
+            script.contains(&command),
+            "`.ci/run` does not run `{command}`"
+        );
     }
 }

@@ -43,9 +43,15 @@ fn for_both(test: impl Fn(Tools)) {
 #[test]
 fn a_step_sees_the_same_for_every_caller() {
     let see = "id -u; id -g; pwd; umask; echo $HOME $PATH; cat /proc/sys/kernel/hostname; env | sort 2>/dev/null; ls -a / /tmp /home";
-    let seen: Vec<String> = User::ALL.map(|user| Tools::new(user).sh(see).stdout()).into();
+    let seen: Vec<String> = User::ALL
+        .map(|user| Tools::new(user).sh(see).stdout())
+        .into();
     assert_eq!(seen[0], seen[1]);
-    assert!(seen[0].starts_with("1000\n1000\n/project\n0022\n/home/envbox "), "{}", seen[0]);
+    assert!(
+        seen[0].starts_with("1000\n1000\n/project\n0022\n/home/envbox "),
+        "{}",
+        seen[0]
+    );
 }
 
 #[test]
@@ -53,10 +59,24 @@ fn the_environment_is_what_was_named() {
     for_both(|tools| {
         let run = tools.run_with(&["--env", "COLOUR=red"], &["env"]);
         assert_eq!(run.code(), Some(0), "{}", run.stderr());
-        let names: Vec<String> =
-            run.stdout().lines().filter_map(|line| Some(line.split_once('=')?.0.to_owned())).collect();
-        for name in ["COLOUR", "GREETING", "HOME", "PATH", "PYTHONHASHSEED", "SOURCE_DATE_EPOCH", "TZ"] {
-            assert!(names.iter().any(|found| found == name), "{name} in {names:?}");
+        let names: Vec<String> = run
+            .stdout()
+            .lines()
+            .filter_map(|line| Some(line.split_once('=')?.0.to_owned()))
+            .collect();
+        for name in [
+            "COLOUR",
+            "GREETING",
+            "HOME",
+            "PATH",
+            "PYTHONHASHSEED",
+            "SOURCE_DATE_EPOCH",
+            "TZ",
+        ] {
+            assert!(
+                names.iter().any(|found| found == name),
+                "{name} in {names:?}"
+            );
         }
         assert!(names.is_sorted(), "{names:?}");
     });
@@ -69,7 +89,10 @@ fn outputs_come_back_also_after_failure() {
         let run = tools.sh("mkdir -p deep/er; echo out > deep/er/file; rm old; exit 3");
         assert_eq!(run.code(), Some(3), "{}", run.stderr());
         let project = tools.world.project();
-        assert_eq!(fs::read_to_string(project.join("deep/er/file")).unwrap(), "out\n");
+        assert_eq!(
+            fs::read_to_string(project.join("deep/er/file")).unwrap(),
+            "out\n"
+        );
         assert!(!project.join("old").exists());
         assert!(run.stderr().contains("deep/er/file"), "{}", run.stderr());
     });
@@ -80,7 +103,16 @@ fn status_and_signals_are_passed_through() {
     for_both(|tools| {
         assert_eq!(tools.run(&["false"]).code(), Some(1));
         assert_eq!(tools.sh("exit 125").code(), Some(125));
-        let killed = tools.world.command(&["run", "--frozen", "--registry", &tools.registry, "--", "sh", "-c", "kill -TERM $$"]);
+        let killed = tools.world.command(&[
+            "run",
+            "--frozen",
+            "--registry",
+            &tools.registry,
+            "--",
+            "sh",
+            "-c",
+            "kill -TERM $$",
+        ]);
         assert_eq!({ killed }.output().unwrap().status.signal(), Some(15));
     });
 }
@@ -100,25 +132,40 @@ fn envbox_says_when_it_was_not_the_step() {
 #[test]
 fn a_stale_lock_is_not_touched() {
     let tools = Tools::new(User::Current);
-    tools.world.write("envbox.toml", &MANIFEST.replace("bookworm", "trixie"));
+    tools
+        .world
+        .write("envbox.toml", &MANIFEST.replace("bookworm", "trixie"));
     let before = fs::read(tools.world.project().join("envbox.lock")).unwrap();
     let run = tools.run(&["true"]);
     assert_eq!(run.code(), Some(125));
-    assert!(run.stderr().contains("[debian] suite changed"), "{}", run.stderr());
-    assert_eq!(fs::read(tools.world.project().join("envbox.lock")).unwrap(), before);
+    assert!(
+        run.stderr().contains("[debian] suite changed"),
+        "{}",
+        run.stderr()
+    );
+    assert_eq!(
+        fs::read(tools.world.project().join("envbox.lock")).unwrap(),
+        before
+    );
 }
 
 #[test]
 fn a_wrong_artifact_is_named_and_leaves_nothing() {
     let tools = Tools::new(User::Current);
-    let deb = tools.world.path().join("registry/pool/main/t/tools/tools_1_amd64.deb");
+    let deb = tools
+        .world
+        .path()
+        .join("registry/pool/main/t/tools/tools_1_amd64.deb");
     let mut bytes = fs::read(&deb).unwrap();
     *bytes.last_mut().unwrap() ^= 1;
     fs::write(&deb, bytes).unwrap();
     let run = tools.run(&["true"]);
     assert_eq!(run.code(), Some(125));
     let stderr = run.stderr();
-    assert!(stderr.contains("tools_1_amd64.deb") && stderr.matches("sha256:").count() >= 2, "{stderr}");
+    assert!(
+        stderr.contains("tools_1_amd64.deb") && stderr.matches("sha256:").count() >= 2,
+        "{stderr}"
+    );
 }
 
 #[test]
@@ -139,9 +186,26 @@ fn a_project_may_have_any_name() {
         let tools = Tools::new(User::Unprivileged);
         let odd = tools.world.path().join(name);
         fs::rename(tools.world.project(), &odd).unwrap();
-        let mut command = tools.world.command_in(&odd, &["run", "--frozen", "--registry", &tools.registry, "--", "sh", "-c", "echo x > out"]);
+        let mut command = tools.world.command_in(
+            &odd,
+            &[
+                "run",
+                "--frozen",
+                "--registry",
+                &tools.registry,
+                "--",
+                "sh",
+                "-c",
+                "echo x > out",
+            ],
+        );
         let output = command.output().unwrap();
-        assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+        assert_eq!(
+            output.status.code(),
+            Some(0),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
         assert!(odd.join("out").exists());
     }
 }
@@ -151,7 +215,11 @@ fn the_result_file_says_who_failed() {
     let tools = Tools::new(User::Current);
     let file = tools.world.path().join("result.json");
     let option = ["--result-file", file.to_str().unwrap()];
-    for (command, failed_by) in [("true", "null"), ("false", "\"command\""), ("nothing", "\"envbox\"")] {
+    for (command, failed_by) in [
+        ("true", "null"),
+        ("false", "\"command\""),
+        ("nothing", "\"envbox\""),
+    ] {
         let _run = tools.run_with(&option, &[command]);
         let text = fs::read_to_string(&file).unwrap();
         let found: serde_json::Value = serde_json::from_str(&text).unwrap();

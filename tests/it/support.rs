@@ -31,7 +31,10 @@ pub struct World {
 
 impl World {
     pub fn new(user: User) -> Self {
-        let directory = tempfile::Builder::new().prefix("envbox-it-").tempdir_in("/tmp").unwrap();
+        let directory = tempfile::Builder::new()
+            .prefix("envbox-it-")
+            .tempdir_in("/tmp")
+            .unwrap();
         let world = Self { directory, user };
         for folder in ["", "home", "project"] {
             let path = world.directory.path().join(folder);
@@ -92,7 +95,10 @@ impl World {
     }
 
     pub fn run(&self, arguments: &[&str]) -> Run {
-        Run { output: self.command(arguments).output().unwrap(), root: self.path().to_path_buf() }
+        Run {
+            output: self.command(arguments).output().unwrap(),
+            root: self.path().to_path_buf(),
+        }
     }
 }
 
@@ -118,8 +124,14 @@ impl Run {
 
     /// Exit code, standard output and standard error, for snapshots.
     pub fn whole(&self) -> String {
-        let code = self.code().map_or("none".to_owned(), |code| code.to_string());
-        format!("exit: {code}\n-- stdout\n{}-- stderr\n{}", self.stdout(), self.stderr())
+        let code = self
+            .code()
+            .map_or("none".to_owned(), |code| code.to_string());
+        format!(
+            "exit: {code}\n-- stdout\n{}-- stderr\n{}",
+            self.stdout(),
+            self.stderr()
+        )
     }
 
     fn filtered(&self, bytes: &[u8]) -> String {

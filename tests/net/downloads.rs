@@ -21,7 +21,10 @@ pub fn keep(world: &World) {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "the caller says where downloads are kept")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the caller says where downloads are kept"
+)]
 fn kept() -> Option<PathBuf> {
     Some(PathBuf::from(std::env::var_os("ENVBOX_STORE")?).join("blobs/sha256"))
 }

@@ -14,14 +14,19 @@ use crate::support::{User, World};
 const EXAMPLES: [&str; 4] = ["sklearn", "jax", "xgboost", "tensorflow"];
 
 fn golden(example: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("lockfiles/golden").join(example)
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("lockfiles/golden")
+        .join(example)
 }
 
 /// A world with a copy of the example, and with the downloads that an earlier check kept.
 fn world_of(example: &str, user: User) -> World {
     let world = World::new(user);
     for name in ["envbox.toml", "envbox.lock", "train.py"] {
-        world.write(name, &fs::read_to_string(golden(example).join(name)).unwrap());
+        world.write(
+            name,
+            &fs::read_to_string(golden(example).join(name)).unwrap(),
+        );
     }
     downloads::share(&world);
     world
@@ -50,7 +55,11 @@ fn same_outputs_twice_and_as_two_users(example: &str) {
         let world = world_of(example, user);
         for _ in 0..2 {
             let outputs = train(&world);
-            assert_eq!(seen.get_or_insert_with(|| outputs.clone()), &outputs, "as {user:?}");
+            assert_eq!(
+                seen.get_or_insert_with(|| outputs.clone()),
+                &outputs,
+                "as {user:?}"
+            );
         }
         downloads::keep(&world);
     }
@@ -90,7 +99,10 @@ fn net_locks_from_scratch_are_the_golden_ones() {
         assert_eq!(made.request, kept.request, "{example}");
         assert_eq!(made.python, kept.python, "{example}");
         // The suite may have had a point release since: its packages are checked by running them.
-        assert_eq!(made.interpreter.map(|found| found.path), kept.interpreter.map(|found| found.path));
+        assert_eq!(
+            made.interpreter.map(|found| found.path),
+            kept.interpreter.map(|found| found.path)
+        );
         assert_eq!(world.run(&["lock", "--check"]).code(), Some(0), "{example}");
     }
 }

@@ -23,7 +23,10 @@ pub struct Lockfile {
 impl Lockfile {
     /// Returns every artifact of every platform.
     pub fn artifacts(&self) -> impl Iterator<Item = &Artifact> {
-        let interpreter = self.interpreter.iter().flat_map(|interpreter| &interpreter.archives);
+        let interpreter = self
+            .interpreter
+            .iter()
+            .flat_map(|interpreter| &interpreter.archives);
         interpreter
             .map(|archive| &archive.artifact)
             .chain(self.python.iter().map(|wheel| &wheel.artifact))

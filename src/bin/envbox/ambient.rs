@@ -2,7 +2,10 @@
 //!
 //! The library takes none of it itself; it all goes into [`Context`] here.
 
-#![expect(clippy::disallowed_methods, reason = "this is where ambient input comes in")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "this is where ambient input comes in"
+)]
 
 use std::collections::BTreeMap;
 use std::env;
@@ -22,7 +25,9 @@ use crate::args::Global;
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum AmbientError {
     /// There is no place for the store.
-    #[error("there is no directory for the store: neither `ENVBOX_STORE`, `XDG_CACHE_HOME` nor `HOME` is set to an absolute path")]
+    #[error(
+        "there is no directory for the store: neither `ENVBOX_STORE`, `XDG_CACHE_HOME` nor `HOME` is set to an absolute path"
+    )]
     NoStore,
     /// The current directory is gone.
     #[error("failed to find the current directory")]
@@ -54,13 +59,20 @@ pub(crate) enum AmbientError {
 }
 
 /// Returns the context that the environment and the options make.
-pub(crate) fn context(global: &Global, reporter: Arc<dyn Reporter>) -> Result<Context, AmbientError> {
+pub(crate) fn context(
+    global: &Global,
+    reporter: Arc<dyn Reporter>,
+) -> Result<Context, AmbientError> {
     let store = match &global.store {
         Some(store) => absolute(store)?,
         None => default_store()?,
     };
     let mut context = Context::new(store, Timestamp::now());
-    context.network = if global.offline { Network::Offline } else { Network::Online };
+    context.network = if global.offline {
+        Network::Offline
+    } else {
+        Network::Online
+    };
     context.registries = configured_registries()?;
     for text in &global.registry {
         let (name, url) = registry(text)?;
@@ -83,7 +95,11 @@ pub(crate) fn project(global: &Global) -> Result<PathBuf, AmbientError> {
             || std::fs::read_to_string(directory.join(PYPROJECT))
                 .is_ok_and(|text| text.contains("[tool.envbox"))
     };
-    Ok(current.ancestors().find(has_manifest).unwrap_or(&current).to_path_buf())
+    Ok(current
+        .ancestors()
+        .find(has_manifest)
+        .unwrap_or(&current)
+        .to_path_buf())
 }
 
 /// Returns the current directory.
@@ -113,7 +129,9 @@ pub(crate) fn absolute(path: &Path) -> Result<PathBuf, AmbientError> {
 
 fn absolute_variable(name: &str) -> Option<PathBuf> {
     // The XDG base directory specification has relative paths ignored.
-    env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute())
+    env::var_os(name)
+        .map(PathBuf::from)
+        .filter(|path| path.is_absolute())
 }
 
 fn default_store() -> Result<PathBuf, AmbientError> {
@@ -145,13 +163,21 @@ fn configured_registries() -> Result<BTreeMap<RegistryName, String>, AmbientErro
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(BTreeMap::new()),
         Err(error) => return Err(envbox::base::FsError::at("read", &file)(error).into()),
     };
-    let config: Config = toml::from_str(&text)
-        .map_err(|source| AmbientError::Config { file, source: Box::new(source) })?;
+    let config: Config = toml::from_str(&text).map_err(|source| AmbientError::Config {
+        file,
+        source: Box::new(source),
+    })?;
     Ok(config.registries)
 }
 
 fn registry(text: &str) -> Result<(RegistryName, String), AmbientError> {
-    let invalid = |source| AmbientError::Registry { found: text.to_owned(), source };
+    let invalid = |source| AmbientError::Registry {
+        found: text.to_owned(),
+        source,
+    };
     let (name, url) = text.split_once('=').ok_or_else(|| invalid(None))?;
-    Ok((name.parse().map_err(|error| invalid(Some(error)))?, url.to_owned()))
+    Ok((
+        name.parse().map_err(|error| invalid(Some(error)))?,
+        url.to_owned(),
+    ))
 }

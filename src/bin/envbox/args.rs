@@ -91,7 +91,12 @@ pub(crate) struct Run {
     #[arg(long, value_name = "NAME")]
     pub(crate) argv0: Option<OsString>,
     /// The command and its arguments.
-    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true, value_name = "COMMAND")]
+    #[arg(
+        required = true,
+        trailing_var_arg = true,
+        allow_hyphen_values = true,
+        value_name = "COMMAND"
+    )]
     pub(crate) command: Vec<OsString>,
 }
 

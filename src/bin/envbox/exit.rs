@@ -52,5 +52,9 @@ pub(crate) fn of_error(error: &ops::Error) -> u8 {
 pub(crate) fn of_usage(error: &clap::Error) -> ExitCode {
     // A closed pipe is no failure of ours.
     let _closed = error.print();
-    if error.use_stderr() { ExitCode::from(USAGE) } else { ExitCode::SUCCESS }
+    if error.use_stderr() {
+        ExitCode::from(USAGE)
+    } else {
+        ExitCode::SUCCESS
+    }
 }

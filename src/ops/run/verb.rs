@@ -35,13 +35,20 @@ pub fn write_failure(error: &Error, options: &RunOptions) -> Result<(), Error> {
     match &options.result_file {
         Some(file) => {
             let status = error.run_exit_status();
-            Ok(write_document(&failure_document(error, error.kind(), status, error.hints()), file)?)
+            Ok(write_document(
+                &failure_document(error, error.kind(), status, error.hints()),
+                file,
+            )?)
         }
         None => Ok(()),
     }
 }
 
-fn run_step(context: &Context, project: &Project, options: &RunOptions) -> Result<RunReport, Error> {
+fn run_step(
+    context: &Context,
+    project: &Project,
+    options: &RunOptions,
+) -> Result<RunReport, Error> {
     let locked = up_to_date(context, project, options.locking)?;
     let rootfs = environment(context, project, &locked)?;
     let prepared = Prepared {

@@ -13,7 +13,10 @@ pub(super) fn fetch(session: &Session) -> Result<ExitCode, Failure> {
         render::document("envbox.fetch/1", &report);
     } else if !session.global.quiet {
         let size = render::size(report.bytes);
-        render::line(&format!("the store has all {} artifacts ({size})", report.artifacts));
+        render::line(&format!(
+            "the store has all {} artifacts ({size})",
+            report.artifacts
+        ));
     }
     Ok(ExitCode::SUCCESS)
 }

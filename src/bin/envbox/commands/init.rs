@@ -10,7 +10,11 @@ use crate::render::{self, Failure};
 
 pub(super) fn init(session: &Session) -> Result<ExitCode, Failure> {
     let current = ambient::current_directory()?;
-    let directory = session.global.project.as_ref().map_or(current.clone(), |path| current.join(path));
+    let directory = session
+        .global
+        .project
+        .as_ref()
+        .map_or(current.clone(), |path| current.join(path));
     let report = write_manifest(&directory)?;
     if session.global.json {
         render::document("envbox.init/1", &report);

@@ -15,7 +15,11 @@ pub(super) fn lock(session: &Session, args: &args::Lock) -> Result<ExitCode, Fai
         (false, false) => Upgrade::Packages(args.upgrade_package.iter().cloned().collect()),
         (false, true) => Upgrade::None,
     };
-    let mode = if args.check { LockMode::Check } else { LockMode::Write };
+    let mode = if args.check {
+        LockMode::Check
+    } else {
+        LockMode::Write
+    };
     let options = LockOptions { mode, upgrade };
     let report = bring_up_to_date(&session.context, &session.project()?, &options)?;
     if session.global.json {
@@ -35,7 +39,12 @@ fn text(report: &LockReport) {
             ([], after) => format!("+ {} {}", change.name, after.join(", ")),
             (before, []) => format!("- {} {}", change.name, before.join(", ")),
             (before, after) => {
-                format!("~ {} {} -> {}", change.name, before.join(", "), after.join(", "))
+                format!(
+                    "~ {} {} -> {}",
+                    change.name,
+                    before.join(", "),
+                    after.join(", ")
+                )
             }
         };
         render::line(&line);

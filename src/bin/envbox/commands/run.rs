@@ -17,14 +17,28 @@ use crate::exit;
 use crate::render::{self, Failure};
 
 pub(super) fn run(session: &Session, args: args::Run) -> ExitCode {
-    let terminal = if ambient::is_interactive() { Terminal::Pty } else { Terminal::None };
+    let terminal = if ambient::is_interactive() {
+        Terminal::Pty
+    } else {
+        Terminal::None
+    };
     step(session, args.step, args.command, args.argv0, terminal)
 }
 
 pub(super) fn shell(session: &Session, args: args::Shell) -> ExitCode {
-    let terminal = if ambient::is_interactive() { Terminal::Pty } else { Terminal::None };
+    let terminal = if ambient::is_interactive() {
+        Terminal::Pty
+    } else {
+        Terminal::None
+    };
     // `bash` is in every base; without `-l` it reads no profile that could differ.
-    step(session, args.step, vec!["bash".into(), "--norc".into()], None, terminal)
+    step(
+        session,
+        args.step,
+        vec!["bash".into(), "--norc".into()],
+        None,
+        terminal,
+    )
 }
 
 fn step(
@@ -66,21 +80,32 @@ fn options(
     argv0: Option<OsString>,
     terminal: Terminal,
 ) -> Result<RunOptions, AmbientError> {
-    let variables: Result<Vec<Variable>, _> = args.env.into_iter().map(Variable::try_from).collect();
-    let mut options = RunOptions::default();
-    options.argv = argv;
-    options.argv0 = argv0;
-    options.env = variables.map_err(AmbientError::Variable)?;
-    options.host_env = ambient::variables();
-    options.current_directory = ambient::current_directory()?;
-    options.locking = if args.frozen { Locking::Frozen } else { Locking::Update };
-    options.access = if args.direct { Access::Direct } else { Access::Overlay };
-    options.terminal = terminal;
-    options.result_file = match args.result_file {
-        Some(file) => Some(ambient::absolute(&file)?),
-        None => None,
-    };
-    Ok(options)
+    let variables: Result<Vec<Variable>, _> =
+        args.env.into_iter().map(Variable::try_from).collect();
+    Ok(RunOptions {
+        argv,
+        argv0,
+        env: variables.map_err(AmbientError::Variable)?,
+        host_env: ambient::variables(),
+        current_directory: ambient::current_directory()?,
+        locking: if args.frozen {
+            Locking::Frozen
+        } else {
+            Locking::Update
+        },
+        access: if args.direct {
+            Access::Direct
+        } else {
+            Access::Overlay
+        },
+        terminal,
+        result_file: args
+            .result_file
+            .as_deref()
+            .map(ambient::absolute)
+            .transpose()?,
+        ..RunOptions::default()
+    })
 }
 
 fn failed(session: &Session, failure: &Failure, code: u8) -> ExitCode {

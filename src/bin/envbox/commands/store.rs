@@ -33,9 +33,16 @@ fn usage(session: &Session, store: &Store) -> Result<ExitCode, Failure> {
         ("temporary", usage.temporary),
     ];
     for (name, share) in rows {
-        render::line(&format!("{:>12}  {:>6}  {name}", render::size(share.bytes), share.count));
+        render::line(&format!(
+            "{:>12}  {:>6}  {name}",
+            render::size(share.bytes),
+            share.count
+        ));
     }
-    render::line(&format!("{:>12}          in all", render::size(usage.bytes())));
+    render::line(&format!(
+        "{:>12}          in all",
+        render::size(usage.bytes())
+    ));
     Ok(ExitCode::SUCCESS)
 }
 
@@ -49,7 +56,9 @@ fn verify(session: &Session, store: &Store) -> Result<ExitCode, Failure> {
         }
         let (blobs, trees) = (report.blobs, report.trees);
         let damaged = report.damaged.len();
-        render::line(&format!("read {blobs} downloads and {trees} trees: {damaged} damaged"));
+        render::line(&format!(
+            "read {blobs} downloads and {trees} trees: {damaged} damaged"
+        ));
     }
     Ok(match report.damaged.is_empty() {
         true => ExitCode::SUCCESS,
@@ -58,7 +67,11 @@ fn verify(session: &Session, store: &Store) -> Result<ExitCode, Failure> {
 }
 
 fn gc(session: &Session, store: &Store, dry_run: bool) -> Result<ExitCode, Failure> {
-    let mode = if dry_run { GcMode::DryRun } else { GcMode::Remove };
+    let mode = if dry_run {
+        GcMode::DryRun
+    } else {
+        GcMode::Remove
+    };
     let report = store.gc(mode).map_err(Error::from)?;
     if session.global.json {
         render::document("envbox.store.gc/1", &report);

@@ -45,7 +45,9 @@ pub(crate) fn failure_as(failure: &Failure, json: bool, code: u8) -> ExitCode {
 /// Makes a panic say that envbox is wrong, where the user would see a Rust program's insides.
 pub(crate) fn install_panic_hook() {
     std::panic::set_hook(Box::new(|panic| {
-        render::note(&format!("error: envbox is wrong: {panic}\n\nhint: report this"));
+        render::note(&format!(
+            "error: envbox is wrong: {panic}\n\nhint: report this"
+        ));
     }));
 }
 
@@ -65,14 +67,25 @@ fn report(failure: &Failure, exit_code: u8) -> ErrorReport {
         }
         cause = error.source();
     }
-    ErrorReport { kind, message, causes, hints, exit_code, excerpt }
+    ErrorReport {
+        kind,
+        message,
+        causes,
+        hints,
+        exit_code,
+        excerpt,
+    }
 }
 
 fn ambient_hints(error: &AmbientError) -> Vec<String> {
     match error {
         AmbientError::NoStore => vec!["set `ENVBOX_STORE` to a directory".to_owned()],
-        AmbientError::Registry { .. } => vec!["write for example `--registry pypi=https://mirror.example/simple`".to_owned()],
-        AmbientError::Config { .. } => vec!["the file has one table, `[registries]`, of names and URLs".to_owned()],
+        AmbientError::Registry { .. } => {
+            vec!["write for example `--registry pypi=https://mirror.example/simple`".to_owned()]
+        }
+        AmbientError::Config { .. } => {
+            vec!["the file has one table, `[registries]`, of names and URLs".to_owned()]
+        }
         _ => Vec::new(),
     }
 }

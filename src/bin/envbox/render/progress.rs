@@ -38,7 +38,10 @@ impl Reporter for Progress {
         match (&self.bars, event) {
             (None, Event::Warning { message }) => render::note(&format!("warning: {message}")),
             (None, _) => {}
-            (Some(bars), event) => bars.lock().unwrap_or_else(PoisonError::into_inner).show(event),
+            (Some(bars), event) => bars
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .show(event),
         }
     }
 }
@@ -63,7 +66,9 @@ impl Bars {
             Event::StageFinished { stage } => finish(self.stages.remove(&stage)),
             Event::DownloadStarted { file, size } => {
                 let line = "  {bytes:>11} / {total_bytes:11} {wide_msg}";
-                let bar = self.screen.add(ProgressBar::new(size).with_style(style(line)));
+                let bar = self
+                    .screen
+                    .add(ProgressBar::new(size).with_style(style(line)));
                 bar.set_message(file.clone());
                 self.downloads.insert(file, bar);
             }
@@ -74,7 +79,8 @@ impl Bars {
             }
             Event::DownloadFinished { file, .. } => finish(self.downloads.remove(&file)),
             Event::Warning { message } => {
-                self.screen.suspend(|| render::note(&format!("warning: {message}")));
+                self.screen
+                    .suspend(|| render::note(&format!("warning: {message}")));
             }
             _ => {}
         }
