@@ -30,6 +30,9 @@ pub struct Context {
     /// Where the user says that registries lie, by the name the lock uses for them. What is not
     /// listed lies at its default.
     pub registries: BTreeMap<RegistryName, String>,
+    /// Files with the OpenPGP keys that sign a registry of Debian packages, by its name, where those
+    /// are not Debian's own: armored or not. Only they are trusted for that registry.
+    pub keyrings: BTreeMap<RegistryName, PathBuf>,
     /// PEM files of certificate authorities to trust instead of the system's.
     pub certificates: Option<PathBuf>,
     /// The time of this call. Used to judge signatures and cut-off dates, never written to a file
@@ -48,6 +51,7 @@ impl Context {
             store,
             network: Network::default(),
             registries: BTreeMap::new(),
+            keyrings: BTreeMap::new(),
             certificates: None,
             now,
             jobs: 4,

@@ -211,7 +211,10 @@ impl Reader<'_> {
     fn verify(&self, archive: &Archive, url: &Url, bytes: &[u8]) -> Result<Release, DebianError> {
         let now = self.context.now;
         let file = net::shown(url);
-        let text = signed_text(&file, bytes, self.keyring, now)?;
+        let own = self.context.keyrings.get(&archive.registry);
+        let own = own.map(|file| Keyring::read(file)).transpose()?;
+        let keyring = own.as_ref().unwrap_or(self.keyring);
+        let text = signed_text(&file, bytes, keyring, now)?;
         let release = Release::parse(&text).map_err(|source| DebianError::Malformed {
             file: file.clone(),
             source,

@@ -1,6 +1,7 @@
 //! What can go wrong between a list of packages and their closure.
 
 use std::io;
+use std::path::PathBuf;
 
 use jiff::Timestamp;
 
@@ -16,7 +17,7 @@ pub enum DebianError {
     /// A registry did not answer.
     #[error(transparent)]
     Net(#[from] NetError),
-    /// The cache in the store cannot be used.
+    /// The cache in the store, or the user's file of keys, cannot be used.
     #[error(transparent)]
     Cache(#[from] FsError),
     /// The text cannot be a suite.
@@ -54,6 +55,15 @@ pub enum DebianError {
         /// What the snapshot archive answered.
         #[source]
         source: Box<DebianError>,
+    },
+    /// The user's file of keys has none.
+    #[error("`{}` holds no public keys", file.display())]
+    NoKeys {
+        /// The file.
+        file: PathBuf,
+        /// Why not, when it looks like keys.
+        #[source]
+        source: Option<Box<pgp::errors::Error>>,
     },
     /// What came is not a clear-signed text.
     #[error("`{file}` is not a signed text")]
@@ -242,6 +252,7 @@ impl Explain for DebianError {
             Self::NoSnapshot { source, .. } => source.kind(),
             Self::InvalidSuite { .. }
             | Self::InvalidSnapshot { .. }
+            | Self::NoKeys { .. }
             | Self::UnknownSuite { .. }
             | Self::NoPlatform { .. }
             | Self::UnknownPackage { .. }
@@ -285,9 +296,15 @@ impl Explain for DebianError {
             Self::NotSigned { .. } => {
                 "check that nothing between here and the registry answers in its place".to_owned()
             }
+            Self::NoKeys { .. } => "export the keys with `gpg --export --armor`".to_owned(),
             Self::UnknownSigner { .. } | Self::UnusableKey { .. } => {
-                "use a newer envbox, which knows newer keys of the archive, or another mirror"
-                    .to_owned()
+                return vec![
+                    "use a newer envbox, which knows newer keys of the archive, or another mirror"
+                        .to_owned(),
+                    "for an archive of your own, set `keyring` of its registry in envbox's \
+                     `config.toml`"
+                        .to_owned(),
+                ];
             }
             Self::BadSignature { .. } | Self::WrongSuite { .. } => "use another mirror".to_owned(),
             Self::Outdated { .. } => "check this machine's clock, or use another mirror".to_owned(),

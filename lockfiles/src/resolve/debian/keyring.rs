@@ -1,12 +1,16 @@
 //! Whose signature is believed.
 
 use std::fmt;
+use std::path::Path;
 
 use jiff::Timestamp;
 use pgp::composed::{Deserializable as _, SignedPublicKey, SignedPublicSubKey};
 use pgp::crypto::hash::HashAlgorithm;
 use pgp::packet::{Signature, SignatureType};
 use pgp::types::{Fingerprint, KeyDetails, KeyId, Tag};
+
+use crate::base::fs;
+use crate::resolve::debian::DebianError;
 
 /// Debian's own keys; `data/keyrings/README.md` says where they come from.
 const FILES: [&str; 9] = [
@@ -89,6 +93,30 @@ impl Keyring {
             }
         }
         Ok(Self { keys })
+    }
+
+    /// Reads the keys in `file`, armored or not.
+    ///
+    /// # Errors
+    /// Returns [`DebianError::Cache`] when it cannot be read, and [`DebianError::NoKeys`] when it is
+    /// something else.
+    pub fn read(file: &Path) -> Result<Self, DebianError> {
+        let bytes = fs::read(file)?;
+        let no_keys = |source| DebianError::NoKeys {
+            file: file.to_path_buf(),
+            source,
+        };
+        let keys = match std::str::from_utf8(&bytes) {
+            Ok(text) => Self::from_armor(&[text]).map(|keyring| keyring.keys),
+            Err(_) => {
+                SignedPublicKey::from_bytes_many(bytes.as_slice()).and_then(Iterator::collect)
+            }
+        };
+        match keys {
+            Ok(keys) if keys.is_empty() => Err(no_keys(None)),
+            Ok(keys) => Ok(Self { keys }),
+            Err(source) => Err(no_keys(Some(Box::new(source)))),
+        }
     }
 
     /// Returns the key that says it made `signature`.

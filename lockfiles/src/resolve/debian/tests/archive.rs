@@ -54,6 +54,35 @@ fn indices_are_found_by_hash_or_by_name() {
 }
 
 #[test]
+fn a_registry_may_have_keys_of_its_own() {
+    let mut world = World::new();
+    let own = Key::of(Spec {
+        seed: 7,
+        ..Spec::default()
+    });
+    stable().write(&world.registry("debian"), &own);
+    let file = world.directory.path().join("own keys");
+    let registry = "debian".parse().unwrap();
+    world.context.keyrings.insert(registry, file.clone());
+    for keys in [own.armored().into_bytes(), own.bytes()] {
+        fs::write(&file, keys).unwrap();
+        assert_eq!(shown(&world.lock(&["bb"]).unwrap()), ["bb=2"]);
+    }
+    // Then nobody else is trusted.
+    fs::write(&file, world.key.armored()).unwrap();
+    let error = world.lock(&["bb"]).unwrap_err();
+    assert!(
+        matches!(error, DebianError::UnknownSigner { .. }),
+        "{error:?}"
+    );
+    for no_keys in ["", "keys", &own.armored()[..200]] {
+        fs::write(&file, no_keys).unwrap();
+        let error = world.lock(&["bb"]).unwrap_err();
+        assert!(matches!(error, DebianError::NoKeys { .. }), "{error:?}");
+    }
+}
+
+#[test]
 fn releases_that_nobody_vouches_for_are_refused() {
     let error = lock(&Suite {
         edit_signed: |bytes| {

@@ -9,6 +9,7 @@ use pgp::packet::{
     KeyFlags, PublicKey, SecretKey, Signature, SignatureConfig, SignatureType, Subpacket,
     SubpacketData, UserId,
 };
+use pgp::ser::Serialize as _;
 use pgp::types::{
     Duration, KeyDetails as _, PacketHeaderVersion, Password, SignedUser, SigningKey, Tag,
     Timestamp,
@@ -110,6 +111,17 @@ impl Key {
         }
     }
 
+    /// Returns the public half in armor.
+    pub(super) fn armored(&self) -> String {
+        let options = ArmorOptions::default();
+        self.public.to_armored_string(options).unwrap()
+    }
+
+    /// Returns the public half as it is.
+    pub(super) fn bytes(&self) -> Vec<u8> {
+        self.public.to_bytes().unwrap()
+    }
+
     /// Signs `text` as archives do.
     pub(super) fn sign(&self, text: &str) -> Vec<u8> {
         self.sign_as(text, SIGNED, vec![])
@@ -158,13 +170,7 @@ pub(super) fn sign_by(keys: &[&Key], text: &str) -> Vec<u8> {
 
 /// Returns a keyring of `keys`.
 pub(in crate::resolve) fn keyring(keys: &[&Key]) -> Keyring {
-    let armored: Vec<String> = keys
-        .iter()
-        .map(|key| {
-            let options = ArmorOptions::default();
-            key.public.to_armored_string(options).unwrap()
-        })
-        .collect();
+    let armored: Vec<String> = keys.iter().map(|key| key.armored()).collect();
     let texts: Vec<&str> = armored.iter().map(String::as_str).collect();
     Keyring::from_armor(&texts).unwrap()
 }
