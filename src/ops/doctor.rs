@@ -26,7 +26,11 @@ pub fn doctor(context: &Context) -> DoctorReport {
     let mut checks = HostFacts::detect().checks();
     checks.push(store(&context.store));
     checks.push(space(&context.store));
-    let status = checks.iter().map(|check| check.status).max().unwrap_or(CheckStatus::Ok);
+    let status = checks
+        .iter()
+        .map(|check| check.status)
+        .max()
+        .unwrap_or(CheckStatus::Ok);
     DoctorReport { status, checks }
 }
 
@@ -38,22 +42,38 @@ fn store(directory: &Path) -> Check {
             (CheckStatus::Missing, error.to_string(), Some(remedy))
         }
     };
-    Check { name: "store", status, found, remedy }
+    Check {
+        name: "store",
+        status,
+        found,
+        remedy,
+    }
 }
 
 fn space(directory: &Path) -> Check {
     let name = "disk space";
-    let existing: Option<PathBuf> =
-        directory.ancestors().find(|path| path.is_dir()).map(Path::to_path_buf);
+    let existing: Option<PathBuf> = directory
+        .ancestors()
+        .find(|path| path.is_dir())
+        .map(Path::to_path_buf);
     let free = existing.and_then(|path| rustix::fs::statvfs(&path).ok());
     let Some(free) = free.map(|stat| stat.f_bavail.saturating_mul(stat.f_frsize)) else {
         let (found, remedy) = ("unknown".to_owned(), None);
-        return Check { name, status: CheckStatus::Degraded, found, remedy };
+        return Check {
+            name,
+            status: CheckStatus::Degraded,
+            found,
+            remedy,
+        };
     };
     let enough = free >= WANTED_BYTES;
     Check {
         name,
-        status: if enough { CheckStatus::Ok } else { CheckStatus::Degraded },
+        status: if enough {
+            CheckStatus::Ok
+        } else {
+            CheckStatus::Degraded
+        },
         found: format!("{} MiB free for the store", free >> 20),
         remedy: (!enough).then(|| "free some space, or run `envbox store gc`".to_owned()),
     }

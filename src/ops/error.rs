@@ -61,7 +61,12 @@ macro_rules! boxed {
     };
 }
 
-boxed!(Resolve(ResolveError), Fetch(FetchError), Rootfs(RootfsError), Run(RunError));
+boxed!(
+    Resolve(ResolveError),
+    Fetch(FetchError),
+    Rootfs(RootfsError),
+    Run(RunError)
+);
 
 impl Error {
     /// Returns the exit status that says so where a step's own status is passed through.

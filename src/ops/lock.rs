@@ -65,7 +65,11 @@ pub struct LockReport {
 /// # Errors
 /// Returns [`Error::Stale`] or [`Error::Lock`] in [`LockMode::Check`] when it is not up to date,
 /// and otherwise what resolving or writing returns; the old lockfile is then unchanged.
-pub fn lock(context: &Context, project: &Project, options: &LockOptions) -> Result<LockReport, Error> {
+pub fn lock(
+    context: &Context,
+    project: &Project,
+    options: &LockOptions,
+) -> Result<LockReport, Error> {
     let context = &project.context(context);
     let file = project.lockfile();
     let request = Request::of(project.manifest());
@@ -84,15 +88,26 @@ pub fn lock(context: &Context, project: &Project, options: &LockOptions) -> Resu
     let reasons = match stale {
         Some(Ok(())) if options.upgrade == Upgrade::None => {
             let lock = previous.expect("a lock that answers the request is there");
-            return Ok(report(file, &lock, LockOutcome::Unchanged, Vec::new(), Vec::new()));
+            return Ok(report(
+                file,
+                &lock,
+                LockOutcome::Unchanged,
+                Vec::new(),
+                Vec::new(),
+            ));
         }
         Some(Err(stale)) if options.mode == LockMode::Check => return Err(stale.into()),
         Some(Err(stale)) => stale.reasons,
         _ => Vec::new(),
     };
-    let resolving = ResolveOptions { upgrade: options.upgrade.clone() };
+    let resolving = ResolveOptions {
+        upgrade: options.upgrade.clone(),
+    };
     let lock = resolve(context, project.manifest(), previous.as_ref(), &resolving)?;
-    let changes = previous.as_ref().map(|old| diff(old, &lock)).unwrap_or_default();
+    let changes = previous
+        .as_ref()
+        .map(|old| diff(old, &lock))
+        .unwrap_or_default();
     let outcome = match &previous {
         None => LockOutcome::Created,
         Some(old) if *old == lock => LockOutcome::Unchanged,

@@ -25,7 +25,11 @@ impl Project {
     /// Returns [`Error::Manifest`].
     pub fn open(directory: &Path) -> Result<Self, Error> {
         let (manifest, manifest_file) = Manifest::from_project(directory)?;
-        Ok(Self { directory: directory.to_path_buf(), manifest, manifest_file })
+        Ok(Self {
+            directory: directory.to_path_buf(),
+            manifest,
+            manifest_file,
+        })
     }
 
     /// Returns the directory.
@@ -53,8 +57,13 @@ impl Project {
     pub fn context(&self, context: &Context) -> Context {
         let mut context = context.clone();
         let mut place = |name: &str, url: &str| {
-            let name: RegistryName = name.parse().expect("registry names are checked by the manifest");
-            context.registries.entry(name).or_insert_with(|| url.to_owned());
+            let name: RegistryName = name
+                .parse()
+                .expect("registry names are checked by the manifest");
+            context
+                .registries
+                .entry(name)
+                .or_insert_with(|| url.to_owned());
         };
         let (python, debian) = (&self.manifest.python, &self.manifest.debian);
         let single = [

@@ -1,6 +1,6 @@
 //! The hermetic tests of the command: no network but loopback.
 
-#![expect(missing_docs, clippy::unwrap_used, reason = "tests")]
+#![expect(clippy::unwrap_used, reason = "tests")]
 
 mod architecture;
 mod cli_reference;

@@ -1,6 +1,6 @@
 //! The tier that uses the real registries. `cargo test --test net` runs it; CI does.
 
-#![expect(missing_docs, clippy::unwrap_used, reason = "tests")]
+#![expect(clippy::unwrap_used, reason = "tests")]
 
 #[path = "../it/support.rs"]
 mod support;

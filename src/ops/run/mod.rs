@@ -20,5 +20,5 @@ mod verb;
 pub use error::RunError;
 pub use execute::{Prepared, execute};
 pub use options::{Access, InvalidVariable, Locking, RunOptions, Variable};
-pub use verb::{run, write_failure};
 pub use report::{FailedBy, Isolation, Refused, RunReport, failure_document, write_document};
+pub use verb::{run, write_failure};

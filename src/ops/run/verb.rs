@@ -35,19 +35,26 @@ pub fn write_failure(error: &Error, options: &RunOptions) -> Result<(), Error> {
     match &options.result_file {
         Some(file) => {
             let status = error.run_exit_status();
-            Ok(write_document(&failure_document(error, error.kind(), status, error.hints()), file)?)
+            Ok(write_document(
+                &failure_document(error, error.kind(), status, error.hints()),
+                file,
+            )?)
         }
         None => Ok(()),
     }
 }
 
-fn run_step(context: &Context, project: &Project, options: &RunOptions) -> Result<RunReport, Error> {
+fn run_step(
+    context: &Context,
+    project: &Project,
+    options: &RunOptions,
+) -> Result<RunReport, Error> {
     let locked = up_to_date(context, project, options.locking)?;
     let rootfs = environment(context, project, &locked)?;
     let prepared = Prepared {
         manifest: project.manifest(),
         lock: locked.digest(),
-        rootfs: rootfs.path(),
+        rootfs: &rootfs.path(),
     };
     Ok(execute(context, &prepared, project.directory(), options)?)
 }

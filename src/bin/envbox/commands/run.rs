@@ -68,27 +68,29 @@ fn options(
 ) -> Result<RunOptions, AmbientError> {
     let variables: Result<Vec<Variable>, _> =
         args.env.into_iter().map(Variable::try_from).collect();
-    let mut options = RunOptions::default();
-    options.argv = argv;
-    options.argv0 = argv0;
-    options.env = variables.map_err(AmbientError::Variable)?;
-    options.host_env = ambient::variables();
-    options.current_directory = ambient::current_directory()?;
-    options.locking = match args.frozen {
-        true => Locking::Frozen,
-        false => Locking::Update,
-    };
-    options.access = match args.direct {
-        true => Access::Direct,
-        false => Access::Overlay,
-    };
-    options.terminal = match args.pty || (!args.no_pty && ambient::is_interactive()) {
-        true => Terminal::Pty,
-        false => Terminal::None,
-    };
+    let interactive = args.pty || (!args.no_pty && ambient::is_interactive());
     let file = args.result_file.as_deref().map(ambient::absolute);
-    options.result_file = file.transpose()?;
-    Ok(options)
+    Ok(RunOptions {
+        argv,
+        argv0,
+        env: variables.map_err(AmbientError::Variable)?,
+        host_env: ambient::variables(),
+        current_directory: ambient::current_directory()?,
+        locking: match args.frozen {
+            true => Locking::Frozen,
+            false => Locking::Update,
+        },
+        access: match args.direct {
+            true => Access::Direct,
+            false => Access::Overlay,
+        },
+        terminal: match interactive {
+            true => Terminal::Pty,
+            false => Terminal::None,
+        },
+        result_file: file.transpose()?,
+        ..RunOptions::default()
+    })
 }
 
 /// Says what became of the outputs. Standard output is the step's, unless a document is asked for.

@@ -314,7 +314,13 @@ fn failures_of_envbox_have_their_own_status() {
     let path = world.path("store").display().to_string();
     let error = world.refused(|options| options.argv.push(path.clone().into()));
     assert_eq!(error.exit_status(), 125);
-    let document = serde_json::to_string_pretty(&failure_document(&error)).unwrap();
+    let document = serde_json::to_string_pretty(&failure_document(
+        &error,
+        error.kind(),
+        error.exit_status(),
+        error.hints(),
+    ))
+    .unwrap();
     insta::assert_snapshot!(document.replace(&path, "PATH"), @r#"
     {
       "schema": "envbox.result/1",
