@@ -7,7 +7,8 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use envbox_lockfiles::base::{Digest, FsError, Hasher};
-use rustix::fs::{AtFlags, Mode, OFlags, Timespec, Timestamps};
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, Timespec, Timestamps};
+use rustix::io::Errno;
 
 use crate::layers::LayerError;
 use crate::layers::limits::{Exceeded, Limits};
@@ -165,6 +166,33 @@ impl TreeBuilder {
         Ok(())
     }
 
+    /// Takes a file of another tree in: as another name of it, or as a copy where the file system
+    /// gives it no more names.
+    ///
+    /// # Errors
+    /// Returns [`LayerError`] when the name is taken or the file cannot be read.
+    pub fn share(
+        &mut self,
+        path: &EntryPath,
+        source: &Path,
+        entry: &TreeEntry,
+    ) -> Result<(), LayerError> {
+        self.make_room(path)?;
+        let linked = rustix::fs::linkat(CWD, source, &self.root, path.as_bytes(), AtFlags::empty());
+        match linked {
+            Ok(()) => {
+                self.note(path.as_bytes(), entry.mode, entry.kind.clone());
+                Ok(())
+            }
+            // Too many names, another file system, or a file of another user's.
+            Err(Errno::MLINK | Errno::XDEV | Errno::PERM) => {
+                let content = File::open(source).map_err(FsError::at("read", source))?;
+                self.file(path, entry.mode, content).map(drop)
+            }
+            Err(errno) => Err(self.failed(path.as_bytes(), errno)),
+        }
+    }
+
     /// Gives every directory its mode and time, and returns the list.
     ///
     /// # Errors
@@ -253,7 +281,7 @@ impl TreeBuilder {
         self.directory.join(std::ffi::OsStr::from_bytes(path))
     }
 
-    fn failed(&self, path: &[u8], errno: rustix::io::Errno) -> LayerError {
+    fn failed(&self, path: &[u8], errno: Errno) -> LayerError {
         FsError::at("write", &self.host(path))(errno.into()).into()
     }
 }

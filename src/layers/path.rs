@@ -121,11 +121,12 @@ impl EntryPath {
     }
 
     /// Moves what Debian packages keep in `/bin`, `/sbin` and `/lib*` to `/usr`, where these names
-    /// lead since bookworm. The bare names stay: newer `base-files` has the links as members.
-    pub fn merged_usr(self, platform: Platform) -> Self {
+    /// lead since bookworm, and the directories themselves. A bare name that is no directory
+    /// stays: newer `base-files` has the links as members.
+    pub fn merged_usr(self, platform: Platform, directory: bool) -> Self {
         let merged = merged_directories(platform)
             .iter()
-            .any(|name| self.below(name).is_some());
+            .any(|name| self.below(name).is_some() || (directory && self.0 == name.as_bytes()));
         if merged { self.under("usr") } else { self }
     }
 }
@@ -200,16 +201,15 @@ mod tests {
 
     #[test]
     fn usr_is_merged_but_not_its_links() {
-        let merged = |name: &str| {
-            EntryPath::known(name)
-                .merged_usr(Platform::LinuxAmd64)
-                .display()
-        };
+        let platform = Platform::LinuxAmd64;
+        let merged = |name: &str| EntryPath::known(name).merged_usr(platform, false).display();
         assert_eq!(
             merged("lib/x86_64-linux-gnu/a"),
             "usr/lib/x86_64-linux-gnu/a"
         );
         assert_eq!(merged("lib64/ld.so"), "usr/lib64/ld.so");
+        let directory = EntryPath::known("lib64").merged_usr(platform, true);
+        assert_eq!(directory.display(), "usr/lib64");
         for same in ["bin", "lib", "usr/lib/a", "library/a", "etc/lib/a"] {
             assert_eq!(merged(same), same);
         }

@@ -49,12 +49,12 @@ pub fn unpack_standalone(
 struct Interpreter;
 
 impl Placement for Interpreter {
-    fn place(&self, member: EntryPath) -> Result<Option<EntryPath>, LayerError> {
+    fn place(&self, member: EntryPath, _: bool) -> Result<EntryPath, LayerError> {
         if member.as_bytes() == b"python" {
-            return Ok(Some(EntryPath::known(PREFIX)));
+            return Ok(EntryPath::known(PREFIX));
         }
         match member.below("python") {
-            Some(path) => Ok(Some(path.under(PREFIX))),
+            Some(path) => Ok(path.under(PREFIX)),
             None => Err(LayerError::Malformed {
                 reason: "a member lies outside of `python/`",
             }),

@@ -8,8 +8,8 @@ use crate::layers::path::EntryPath;
 
 /// How the members of a stream become entries of a tree.
 pub(super) trait Placement {
-    /// Returns where a member goes in the tree, or nothing when it is left out.
-    fn place(&self, member: EntryPath) -> Result<Option<EntryPath>, LayerError>;
+    /// Returns where a member goes in the tree.
+    fn place(&self, member: EntryPath, directory: bool) -> Result<EntryPath, LayerError>;
 
     /// Returns the mode that a file or directory gets.
     fn mode(&self, mode: u32, directory: bool) -> u32;
@@ -32,7 +32,7 @@ pub(super) fn unpack(
             continue;
         }
         let member = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
-        let Some(path) = place(&entry.path_bytes(), placement)? else {
+        let Some(path) = place(&entry.path_bytes(), kind.is_dir(), placement)? else {
             continue;
         };
         let mode = entry.header().mode()?;
@@ -47,7 +47,7 @@ pub(super) fn unpack(
             }
         } else if kind.is_hard_link() {
             let target = entry.link_name_bytes().unwrap_or_default().into_owned();
-            let Some(target) = place(&target, placement)? else {
+            let Some(target) = place(&target, false, placement)? else {
                 return Err(LayerError::LinkUnknown {
                     member,
                     target: String::from_utf8_lossy(&target).into_owned(),
@@ -62,12 +62,17 @@ pub(super) fn unpack(
     Ok(())
 }
 
-fn place(name: &[u8], placement: &impl Placement) -> Result<Option<EntryPath>, LayerError> {
+fn place(
+    name: &[u8],
+    directory: bool,
+    placement: &impl Placement,
+) -> Result<Option<EntryPath>, LayerError> {
     let path = EntryPath::parse(name).map_err(|fault| LayerError::Name {
         member: String::from_utf8_lossy(name).into_owned(),
         fault,
     })?;
-    path.map_or(Ok(None), |path| placement.place(path))
+    path.map(|path| placement.place(path, directory))
+        .transpose()
 }
 
 /// Says whether the tree has a link and what it leads to at one path: packages link `/lib/x` to
@@ -77,6 +82,6 @@ fn leads_to_itself(path: &EntryPath, target: &[u8], placement: &impl Placement) 
         return false;
     };
     let placed = EntryPath::parse(target).ok().flatten();
-    let placed = placed.and_then(|target| placement.place(target).ok().flatten());
+    let placed = placed.and_then(|target| placement.place(target, false).ok());
     placed.as_ref() == Some(path)
 }

@@ -131,8 +131,8 @@ struct Files {
 }
 
 impl Placement for Files {
-    fn place(&self, member: EntryPath) -> Result<Option<EntryPath>, LayerError> {
-        Ok(Some(member.merged_usr(self.platform)))
+    fn place(&self, member: EntryPath, directory: bool) -> Result<EntryPath, LayerError> {
+        Ok(member.merged_usr(self.platform, directory))
     }
 
     /// Keeps the package's modes but for set-id bits: nobody inside may become somebody else, and

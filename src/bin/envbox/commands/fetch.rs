@@ -9,9 +9,14 @@ use crate::render::{self, Failure};
 
 pub(super) fn fetch(session: &Session) -> Result<ExitCode, Failure> {
     let report = download(&session.context, &session.project()?)?;
-    session.tell("envbox.fetch/1", &report, |report| {
+    if session.global.json {
+        render::document("envbox.fetch/1", &report);
+    } else if !session.global.quiet {
         let size = render::size(report.bytes);
-        format!("the store has all {} artifacts ({size})\n", report.artifacts)
-    })?;
+        render::line(&format!(
+            "the store has all {} artifacts ({size})",
+            report.artifacts
+        ));
+    }
     Ok(ExitCode::SUCCESS)
 }

@@ -3,10 +3,10 @@
 use std::ffi::OsString;
 use std::process::ExitCode;
 
+use envbox::base::Kind;
 use envbox::ops::Project;
 use envbox::ops::run::{
-    Access, Locking, RunOptions, RunReport, Variable, failure_document, run as run_step,
-    write_document,
+    Access, Locking, RunOptions, RunReport, Variable, run as run_step, write_failure,
 };
 use envbox_sandbox::{Exit, Terminal, mirror_signal};
 
@@ -16,48 +16,67 @@ use crate::commands::Session;
 use crate::exit;
 use crate::render::{self, Failure};
 
-/// The shell is in every base; it reads no start-up file that could differ.
-const SHELL: [&str; 2] = ["/bin/bash", "--norc"];
-
-pub(super) fn run(session: Result<Session, Failure>, args: args::Run, json: bool) -> ExitCode {
-    step(session, args.step, args.command, args.argv0, json)
+pub(super) fn run(session: &Session, args: args::Run) -> ExitCode {
+    let terminal = if ambient::is_interactive() {
+        Terminal::Pty
+    } else {
+        Terminal::None
+    };
+    step(session, args.step, args.command, args.argv0, terminal)
 }
 
-pub(super) fn shell(session: Result<Session, Failure>, args: args::Shell, json: bool) -> ExitCode {
-    let command = SHELL.map(OsString::from).into();
-    step(session, args.step, command, None, json)
+pub(super) fn shell(session: &Session, args: args::Shell) -> ExitCode {
+    let terminal = if ambient::is_interactive() {
+        Terminal::Pty
+    } else {
+        Terminal::None
+    };
+    // `bash` is in every base; without `-l` it reads no profile that could differ.
+    step(
+        session,
+        args.step,
+        vec!["bash".into(), "--norc".into()],
+        None,
+        terminal,
+    )
 }
 
 fn step(
-    session: Result<Session, Failure>,
+    session: &Session,
     args: args::Step,
     argv: Vec<OsString>,
     argv0: Option<OsString>,
-    json: bool,
+    terminal: Terminal,
 ) -> ExitCode {
-    let result_file = args.result_file.clone();
-    let failed = |failure: &Failure| render::error::failure_as(failure, json, failure.run_code());
-    let ready = session.and_then(|session| {
-        let options = options(args, argv, argv0)?;
-        let project = Project::open(&ambient::project(&session.global)?)?;
-        Ok((session, project, options))
-    });
-    let (session, project, options) = match ready {
-        Ok(ready) => ready,
+    let mut options = match options(args, argv, argv0, terminal) {
+        Ok(options) => options,
+        Err(error) => return failed(session, &Failure::Ambient(error), 125),
+    };
+    let opened = ambient::project(&session.global).map_err(Failure::from);
+    let opened = opened.and_then(|directory| Ok(Project::open(&directory)?));
+    let project = match opened {
+        Ok(project) => project,
         Err(failure) => {
-            let (kind, code) = (failure.kind(), failure.run_code());
-            let document = failure_document(failure.error(), kind, code, failure.hints());
-            let written = result_file.map_or(Ok(()), |file| write_document(&document, &file));
-            return match written {
-                Ok(()) => failed(&failure),
-                Err(error) => failed(&AmbientError::from(error).into()),
-            };
+            if let Failure::Verb(error) = &failure
+                && let Err(error) = write_failure(error, &options)
+            {
+                return failed(session, &error.into(), 125);
+            }
+            return failed(session, &failure, 125);
         }
     };
-    let done = run_step(&session.context, &project, &options).map_err(Failure::from);
-    match done.and_then(|report| tell(&session, &report).map(|()| report)) {
-        Ok(report) => passed_through(&report),
-        Err(failure) => failed(&failure),
+    // `--project` from elsewhere: the step starts where the project is.
+    if session.global.project.is_some()
+        && !options.current_directory.starts_with(project.directory())
+    {
+        options.current_directory = project.directory().to_path_buf();
+    }
+    match run_step(&session.context, &project, &options) {
+        Ok(report) => done(session, &report),
+        Err(error) => {
+            let status = error.run_exit_status();
+            failed(session, &error.into(), status)
+        }
     }
 }
 
@@ -65,55 +84,57 @@ fn options(
     args: args::Step,
     argv: Vec<OsString>,
     argv0: Option<OsString>,
+    terminal: Terminal,
 ) -> Result<RunOptions, AmbientError> {
     let variables: Result<Vec<Variable>, _> =
         args.env.into_iter().map(Variable::try_from).collect();
-    let interactive = args.pty || (!args.no_pty && ambient::is_interactive());
-    let file = args.result_file.as_deref().map(ambient::absolute);
     Ok(RunOptions {
         argv,
         argv0,
         env: variables.map_err(AmbientError::Variable)?,
         host_env: ambient::variables(),
         current_directory: ambient::current_directory()?,
-        locking: match args.frozen {
-            true => Locking::Frozen,
-            false => Locking::Update,
+        locking: if args.frozen {
+            Locking::Frozen
+        } else {
+            Locking::Update
         },
-        access: match args.direct {
-            true => Access::Direct,
-            false => Access::Overlay,
+        access: if args.direct {
+            Access::Direct
+        } else {
+            Access::Overlay
         },
-        terminal: match interactive {
-            true => Terminal::Pty,
-            false => Terminal::None,
-        },
-        result_file: file.transpose()?,
+        terminal,
+        result_file: args
+            .result_file
+            .as_deref()
+            .map(ambient::absolute)
+            .transpose()?,
         ..RunOptions::default()
     })
 }
 
-/// Says what became of the outputs. Standard output is the step's, unless a document is asked for.
-fn tell(session: &Session, report: &RunReport) -> Result<(), Failure> {
-    if session.global.json {
-        return render::json(&report.document());
-    }
-    for warning in report.warnings() {
-        render::warning(&warning);
-    }
-    if let Some(summary) = report.summary().filter(|_| !session.global.quiet) {
-        render::note(&format!("envbox: {summary}"));
-    }
-    Ok(())
+fn failed(session: &Session, failure: &Failure, code: u8) -> ExitCode {
+    render::error::failure_as(failure, session.global.json, code)
 }
 
-fn passed_through(report: &RunReport) -> ExitCode {
+fn done(session: &Session, report: &RunReport) -> ExitCode {
+    if session.global.json {
+        render::json(&report.document());
+    } else {
+        for warning in report.warnings() {
+            render::note(&format!("warning: {warning}"));
+        }
+        if let Some(summary) = report.summary().filter(|_| !session.global.quiet) {
+            render::note(&format!("envbox: {summary}"));
+        }
+    }
     match report.exit_status() {
         Exit::Code(code) => ExitCode::from(code),
         Exit::Signal(signal) => {
             // Who waits for us sees the step's death as if there had been nothing between.
             mirror_signal(signal);
-            ExitCode::from(exit::INTERNAL)
+            ExitCode::from(exit::of_kind(Kind::Internal))
         }
     }
 }

@@ -1,0 +1,91 @@
+//! What can go wrong between a closure and a rootfs.
+
+use envbox_lockfiles::base::{Explain, FsError, Kind, Platform};
+
+use crate::layers::LayerError;
+use crate::store::StoreError;
+
+/// A rootfs cannot be made.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RootfsError {
+    /// A package cannot be unpacked.
+    #[error("failed to unpack `{artifact}`")]
+    Unpack {
+        /// The artifact as the lock names it.
+        artifact: String,
+        /// Why.
+        #[source]
+        source: LayerError,
+    },
+    /// The store cannot be written.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A file of a tree cannot be read, or the rootfs cannot be written.
+    #[error(transparent)]
+    File(#[from] FsError),
+    /// The merged tree cannot be written.
+    #[error("failed to merge the packages")]
+    Merge(#[source] LayerError),
+    /// Two packages have different files at one path.
+    #[error("`{first}` and `{second}` have different files at `/{path}`")]
+    Conflict {
+        /// The path in the rootfs.
+        path: String,
+        /// The package that comes first.
+        first: String,
+        /// The other.
+        second: String,
+    },
+    /// The lock's interpreter is in none of its packages.
+    #[error("the packages have no `{path}`, the interpreter of the lock")]
+    NoInterpreter {
+        /// Where it should be.
+        path: String,
+    },
+    /// The lock has no interpreter's archive for the platform.
+    #[error("the lock has no interpreter for {platform}")]
+    NoArchive {
+        /// The platform.
+        platform: Platform,
+    },
+    /// Wheels need an interpreter.
+    #[error("the lock has wheels but no interpreter")]
+    NoPython,
+    /// The interpreter's version is no version.
+    #[error("`{found}` is not the version of an interpreter")]
+    Version {
+        /// The text in the lock.
+        found: String,
+    },
+}
+
+impl Explain for RootfsError {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::Unpack { source, .. } | Self::Merge(source) => source.kind(),
+            Self::Store(error) => error.kind(),
+            Self::File(error) => error.kind(),
+            Self::Conflict { .. } => Kind::User,
+            Self::NoInterpreter { .. }
+            | Self::NoArchive { .. }
+            | Self::NoPython
+            | Self::Version { .. } => Kind::Stale,
+        }
+    }
+
+    fn hints(&self) -> Vec<String> {
+        match self {
+            Self::Unpack { source, .. } | Self::Merge(source) => source.hints(),
+            Self::Store(error) => error.hints(),
+            Self::File(error) => error.hints(),
+            Self::Conflict { first, second, .. } => {
+                vec![format!("ask for `{first}` or `{second}`, not for both")]
+            }
+            Self::NoInterpreter { .. }
+            | Self::NoArchive { .. }
+            | Self::NoPython
+            | Self::Version { .. } => vec!["run `envbox lock` to write the lock anew".to_owned()],
+        }
+    }
+}

@@ -1,0 +1,41 @@
+//! `/etc/passwd` and `/etc/group`.
+
+use crate::rootfs::RootfsError;
+use crate::rootfs::fixups::Fixups;
+
+/// The user and group that every step runs as.
+const ID: u32 = 1000;
+
+/// What a system without `base-passwd` has.
+const PASSWD: &str = "root:*:0:0:root:/root:/bin/sh\n\
+                      nobody:*:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n";
+const GROUP: &str = "root:*:0:\nnogroup:*:65534:\n";
+
+/// Writes both, from the lists that Debian has for every system, with the step's user.
+pub(super) fn write(fixups: &mut Fixups<'_>) -> Result<(), RootfsError> {
+    let shell = ["/bin/bash", "/bin/sh"]
+        .into_iter()
+        .find(|shell| fixups.merged.exists(shell))
+        .unwrap_or("/bin/sh");
+    let user = format!("envbox:x:{ID}:{ID}:envbox:/home/envbox:{shell}\n");
+    let group = format!("envbox:x:{ID}:\n");
+    for (path, master, default, line) in [
+        (
+            "etc/passwd",
+            "usr/share/base-passwd/passwd.master",
+            PASSWD,
+            user,
+        ),
+        (
+            "etc/group",
+            "usr/share/base-passwd/group.master",
+            GROUP,
+            group,
+        ),
+    ] {
+        let mut list = fixups.read(master)?.unwrap_or_else(|| default.into());
+        list.extend_from_slice(line.as_bytes());
+        fixups.file(path, list);
+    }
+    Ok(())
+}

@@ -1,0 +1,35 @@
+//! A closure to a root filesystem.
+//!
+//! Comes in: a [`Closure`](crate::fetch::Closure). Goes out: a [`Rootfs`], a directory that a step
+//! sees as `/`. Each package is unpacked once for all environments (see [`crate::layers`]); here
+//! their trees are merged into one tree of hard links, together with what installing would have
+//! written.
+//!
+//! Files are shared: a file of a rootfs, of a package's tree and of every other rootfs with that
+//! package is one inode. Nothing may write to it; the sandbox mounts it read-only.
+//!
+//! **What is merged how.** Directories are joined; their modes too. The same file or link in
+//! several packages is one. Two Debian packages, or packages of different kinds, may not disagree
+//! about a path. Two wheels may: there the one that comes later by name is taken, with a warning,
+//! because some popular wheels do disagree, and installers let the last one win, whichever that is.
+//!
+//! **Invariant:** a rootfs depends on its packages, the rules and the platform alone
+//! (`tests::a_rootfs_is_equal_everywhere`).
+//! **Invariant:** packages that disagree are named (`merge::tests::disagreements_name_both`).
+
+mod error;
+mod fixups;
+mod merge;
+mod packages;
+mod parts;
+mod prepare;
+#[cfg(test)]
+mod tests;
+mod write;
+
+pub use error::RootfsError;
+pub use prepare::{Rootfs, find, prepare};
+
+/// The version of the rules by which trees are merged and completed. Raise it whenever a rootfs of
+/// the same packages changes: it is part of the key by which the store finds it.
+pub const RULES: u32 = 1;

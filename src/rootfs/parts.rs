@@ -1,0 +1,142 @@
+//! What a rootfs is put together from.
+
+use std::fmt::Write as _;
+
+use envbox_lockfiles::base::{DebianName, Digest, Platform, PythonName};
+use envbox_lockfiles::lock::{Artifact, LockedInterpreter, Lockfile};
+use envbox_lockfiles::manifest::InterpreterSource;
+
+use crate::layers::{self, PythonTarget};
+use crate::rootfs::{self, RootfsError};
+use crate::store::TreeKey;
+
+/// What a package is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Contents {
+    Debian(DebianName),
+    Interpreter,
+    Wheel { name: PythonName, requested: bool },
+}
+
+/// One package of a rootfs.
+#[derive(Debug, Clone)]
+pub(super) struct Part<'a> {
+    /// How messages call it.
+    pub(super) name: String,
+    pub(super) contents: Contents,
+    pub(super) artifact: &'a Artifact,
+    /// Where the store has its tree.
+    pub(super) key: TreeKey,
+}
+
+/// All packages of a rootfs, in the order in which they are merged.
+#[derive(Debug, Clone)]
+pub(super) struct Parts<'a> {
+    pub(super) platform: Platform,
+    pub(super) interpreter: Option<&'a LockedInterpreter>,
+    pub(super) python: Option<PythonTarget>,
+    pub(super) parts: Vec<Part<'a>>,
+}
+
+impl<'a> Parts<'a> {
+    /// Returns what `lock` has for `platform`.
+    pub(super) fn of(lock: &'a Lockfile, platform: Platform) -> Result<Self, RootfsError> {
+        let interpreter = lock.interpreter.as_ref();
+        let python = interpreter.map(target).transpose()?;
+        let mut all = Self {
+            platform,
+            interpreter,
+            python,
+            parts: Vec::new(),
+        };
+        for package in &lock.debian.packages {
+            if package.platforms.contains(&platform) {
+                let contents = Contents::Debian(package.name.clone());
+                all.add(package.name.as_str(), contents, &package.artifact);
+            }
+        }
+        if let Some(interpreter) = interpreter
+            && interpreter.from != InterpreterSource::Debian
+        {
+            let archive = interpreter
+                .archives
+                .iter()
+                .find(|archive| archive.platform == platform)
+                .ok_or(RootfsError::NoArchive { platform })?;
+            all.add("python", Contents::Interpreter, &archive.artifact);
+        }
+        for wheel in &lock.python {
+            if wheel.platforms.contains(&platform) {
+                let contents = Contents::Wheel {
+                    name: wheel.name.clone(),
+                    requested: wheel.required_by.iter().any(|by| by == "manifest"),
+                };
+                all.add(wheel.name.as_str(), contents, &wheel.artifact);
+            }
+        }
+        let has_wheels = lock.python.iter().any(|w| w.platforms.contains(&platform));
+        if has_wheels && python.is_none() {
+            return Err(RootfsError::NoPython);
+        }
+        Ok(all)
+    }
+
+    /// Returns where the store has the rootfs: a digest over everything that it depends on.
+    pub(super) fn key(&self) -> TreeKey {
+        let mut text = format!("envbox rootfs {}\n{}\n", rootfs::RULES, self.platform);
+        if let Some(interpreter) = self.interpreter {
+            line(&mut text, &[&interpreter.path, &interpreter.version]);
+        }
+        for part in &self.parts {
+            let requested = matches!(
+                part.contents,
+                Contents::Wheel {
+                    requested: true,
+                    ..
+                }
+            );
+            let requested = if requested { "requested" } else { "" };
+            line(
+                &mut text,
+                &[&part.name, &digest_of(part.key).to_string(), requested],
+            );
+        }
+        TreeKey::Rootfs(Digest::of(text.as_bytes()))
+    }
+
+    fn add(&mut self, name: &str, contents: Contents, artifact: &'a Artifact) {
+        let mut text = format!("envbox layer {}\n", layers::RULES);
+        match (&contents, self.python) {
+            (Contents::Debian(_), _) => line(&mut text, &["deb", &self.platform.to_string()]),
+            (Contents::Wheel { .. }, Some(PythonTarget { major, minor })) => {
+                line(&mut text, &["wheel", &format!("{major}.{minor}")]);
+            }
+            (Contents::Wheel { .. }, None) => line(&mut text, &["wheel", ""]),
+            (Contents::Interpreter, _) => line(&mut text, &["python", ""]),
+        }
+        line(&mut text, &[&artifact.digest.to_string()]);
+        self.parts.push(Part {
+            name: name.to_owned(),
+            contents,
+            artifact,
+            key: TreeKey::Package(Digest::of(text.as_bytes())),
+        });
+    }
+}
+
+fn target(interpreter: &LockedInterpreter) -> Result<PythonTarget, RootfsError> {
+    let version = PythonTarget::of_version(&interpreter.version);
+    version.ok_or_else(|| RootfsError::Version {
+        found: interpreter.version.clone(),
+    })
+}
+
+fn digest_of(key: TreeKey) -> Digest {
+    match key {
+        TreeKey::Package(digest) | TreeKey::Rootfs(digest) => digest,
+    }
+}
+
+fn line(text: &mut String, fields: &[&str]) {
+    writeln!(text, "{}", fields.join("\t")).expect("writing to a String cannot fail");
+}

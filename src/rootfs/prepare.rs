@@ -1,0 +1,102 @@
+//! From a closure to a rootfs.
+
+use std::fs;
+use std::path::PathBuf;
+
+use envbox_lockfiles::base::{Context, Digest, Event, FsError, Platform};
+use envbox_lockfiles::lock::Lockfile;
+
+use crate::fetch::Closure;
+use crate::rootfs::merge::Merged;
+use crate::rootfs::packages::{unpack_all, write_manifest};
+use crate::rootfs::parts::Parts;
+use crate::rootfs::{RootfsError, fixups, write};
+use crate::store::{Store, Tree};
+
+/// A root filesystem in the store. It stays there while this value, or a clone of its store's
+/// handle, lives.
+#[derive(Debug, Clone)]
+pub struct Rootfs {
+    tree: Tree,
+    interpreter: Option<String>,
+}
+
+impl Rootfs {
+    /// Returns the directory that a step sees as `/`. It must be mounted read-only: its files are
+    /// those of the store.
+    pub fn path(&self) -> PathBuf {
+        self.tree.path()
+    }
+
+    /// Returns the interpreter's path inside, when the environment has one.
+    pub fn interpreter(&self) -> Option<&str> {
+        self.interpreter.as_deref()
+    }
+
+    /// Returns the tree.
+    pub fn tree(&self) -> &Tree {
+        &self.tree
+    }
+
+    /// Returns the digest of the list of everything in it. Reads that list.
+    ///
+    /// # Errors
+    /// Returns [`RootfsError`] when the list cannot be read.
+    pub fn digest(&self) -> Result<Digest, RootfsError> {
+        let path = self.tree.manifest_path();
+        let text = fs::read(&path).map_err(FsError::at("read", &path))?;
+        Ok(Digest::of(&text))
+    }
+}
+
+/// Returns the rootfs of `lock` for `platform` if the store has it: then nothing needs to be
+/// fetched.
+///
+/// # Errors
+/// Returns [`RootfsError`] when the lock has none for the platform or the store cannot be read.
+pub fn find(
+    store: &Store,
+    lock: &Lockfile,
+    platform: Platform,
+) -> Result<Option<Rootfs>, RootfsError> {
+    let parts = Parts::of(lock, platform)?;
+    let tree = store.find_tree(parts.key())?;
+    Ok(tree.map(|tree| rootfs(tree, &parts)))
+}
+
+/// Returns the rootfs of `closure`: unpacks the packages that the store has not unpacked yet and
+/// merges all, unless another process did.
+///
+/// # Errors
+/// Returns [`RootfsError`] when a package cannot be unpacked, packages disagree or the store
+/// cannot be written. Nothing half-made is left.
+pub fn prepare(context: &Context, closure: &Closure) -> Result<Rootfs, RootfsError> {
+    let parts = Parts::of(closure.lock(), closure.platform())?;
+    if let Some(tree) = closure.store().find_tree(parts.key())? {
+        return Ok(rootfs(tree, &parts));
+    }
+    let packages = unpack_all(context, closure, &parts)?;
+    let mut warnings = Vec::new();
+    let tree = closure.store().tree(parts.key(), |directory| {
+        let mut merged = Merged::of(&packages)?;
+        warnings = merged.warnings(&packages);
+        fixups::apply(&mut merged, &packages, &parts)?;
+        let manifest = write::write(&merged, &packages, directory)?;
+        write_manifest(directory, &manifest)?;
+        Ok::<(), RootfsError>(())
+    })?;
+    for message in warnings {
+        context.report(Event::Warning { message });
+    }
+    closure.store().settle_in_background();
+    Ok(rootfs(tree, &parts))
+}
+
+fn rootfs(tree: Tree, parts: &Parts<'_>) -> Rootfs {
+    Rootfs {
+        tree,
+        interpreter: parts
+            .interpreter
+            .map(|interpreter| interpreter.path.clone()),
+    }
+}
