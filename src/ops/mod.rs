@@ -9,6 +9,7 @@ pub mod init;
 pub mod lock;
 mod project;
 pub mod run;
+pub mod store;
 
 pub use error::Error;
 pub use project::{LOCKFILE, Project};

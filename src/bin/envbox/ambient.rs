@@ -14,12 +14,13 @@ use std::io::{self, IsTerminal as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use envbox::base::{Context, InvalidName, Network, RegistryName, Reporter};
+use envbox::base::{Context, Explain, FsError, InvalidName, Kind, Network, RegistryName, Reporter};
 use envbox::manifest::{MANIFEST, PYPROJECT};
 use envbox::ops::run::InvalidVariable;
 use jiff::Timestamp;
 
 use crate::args::Global;
+use crate::config::{Config, Registry};
 
 /// The surroundings cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -55,7 +56,30 @@ pub(crate) enum AmbientError {
     },
     /// The configuration file cannot be read.
     #[error(transparent)]
-    Fs(#[from] envbox::base::FsError),
+    Fs(#[from] FsError),
+}
+
+impl Explain for AmbientError {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::NoCurrentDirectory(_) | Self::Fs(_) => Kind::Host,
+            _ => Kind::User,
+        }
+    }
+
+    fn hints(&self) -> Vec<String> {
+        let hint = match self {
+            Self::NoStore => "set `ENVBOX_STORE` to a directory",
+            Self::NoCurrentDirectory(_) => "change to a directory that exists",
+            Self::Registry { .. } => "write `--registry pypi=https://mirror.example/simple`",
+            Self::Variable(_) => return Vec::new(),
+            Self::Config { .. } => {
+                "write `NAME = \"URL\"` or `NAME = { url = …, keyring = … }` below `[registries]`"
+            }
+            Self::Fs(error) => return error.hints(),
+        };
+        vec![hint.to_owned()]
+    }
 }
 
 /// Returns the context that the environment and the options make.
@@ -73,7 +97,7 @@ pub(crate) fn context(
     } else {
         Network::Online
     };
-    context.registries = configured_registries()?;
+    configure(&mut context)?;
     for text in &global.registry {
         let (name, url) = registry(text)?;
         context.registries.insert(name, url);
@@ -112,6 +136,13 @@ pub(crate) fn variables() -> BTreeMap<OsString, OsString> {
     env::vars_os().collect()
 }
 
+/// Says whether `--json` stands on a command line that could not be parsed.
+pub(crate) fn asks_for_json() -> bool {
+    env::args_os()
+        .take_while(|argument| argument != "--")
+        .any(|argument| argument == "--json")
+}
+
 /// Says whether a person sees the progress.
 pub(crate) fn stderr_is_terminal() -> bool {
     io::stderr().is_terminal()
@@ -144,30 +175,33 @@ fn default_store() -> Result<PathBuf, AmbientError> {
         .ok_or(AmbientError::NoStore)
 }
 
-#[derive(serde::Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Config {
-    #[serde(default)]
-    registries: BTreeMap<RegistryName, String>,
-}
-
-/// Reads `[registries]` of the user's `envbox/config.toml`.
-fn configured_registries() -> Result<BTreeMap<RegistryName, String>, AmbientError> {
+/// Adds what the user's `envbox/config.toml` says, if there is one.
+fn configure(context: &mut Context) -> Result<(), AmbientError> {
     let directory = absolute_variable("XDG_CONFIG_HOME")
         .or_else(|| Some(absolute_variable("HOME")?.join(".config")));
-    let Some(file) = directory.map(|directory| directory.join("envbox/config.toml")) else {
-        return Ok(BTreeMap::new());
+    let Some(directory) = directory.map(|directory| directory.join("envbox")) else {
+        return Ok(());
     };
+    let file = directory.join("config.toml");
     let text = match std::fs::read_to_string(&file) {
         Ok(text) => text,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(BTreeMap::new()),
-        Err(error) => return Err(envbox::base::FsError::at("read", &file)(error).into()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(FsError::at("read", &file)(error).into()),
     };
     let config: Config = toml::from_str(&text).map_err(|source| AmbientError::Config {
         file,
         source: Box::new(source),
     })?;
-    Ok(config.registries)
+    for (name, Registry { url, keyring }) in config.registries {
+        if let Some(keyring) = keyring {
+            let keyring = directory.join(keyring);
+            context.keyrings.insert(name.clone(), keyring);
+        }
+        if let Some(url) = url {
+            context.registries.insert(name, url);
+        }
+    }
+    Ok(())
 }
 
 fn registry(text: &str) -> Result<(RegistryName, String), AmbientError> {

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{ArgAction, Parser, Subcommand};
+use clap::{ArgAction, Parser, Subcommand, ValueEnum};
 
 /// Builds hermetic environments for machine learning and runs steps in them.
 #[derive(Debug, Parser)]
@@ -36,9 +36,20 @@ pub(crate) struct Global {
     /// Print one JSON document to standard output.
     #[arg(long, global = true)]
     pub(crate) json: bool,
-    /// Print nothing but results and errors.
+    /// Print nothing but what was asked for, and errors.
     #[arg(long, short, global = true)]
     pub(crate) quiet: bool,
+    /// Colour in messages; `auto` is on for terminals.
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    pub(crate) color: Color,
+}
+
+/// When messages have colours.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum Color {
+    Auto,
+    Always,
+    Never,
 }
 
 /// The commands.
@@ -118,6 +129,13 @@ pub(crate) struct Step {
     /// Set a variable, or pass on the caller's when there is no value. May be given several times.
     #[arg(long, value_name = "NAME[=VALUE]", action = ArgAction::Append)]
     pub(crate) env: Vec<OsString>,
+    /// Give the command a terminal of its own; by default it has one when standard input and output
+    /// are terminals.
+    #[arg(long, overrides_with = "no_pty")]
+    pub(crate) pty: bool,
+    /// Connect the command to standard input, output and error as they are.
+    #[arg(long)]
+    pub(crate) no_pty: bool,
     /// Write what happened to this file as JSON, on success and on failure.
     #[arg(long, value_name = "FILE")]
     pub(crate) result_file: Option<PathBuf>,

@@ -19,42 +19,36 @@
 //! | 126 | `run`, `shell`: the command cannot be executed |
 //! | 127 | `run`, `shell`: there is no such command in the sandbox |
 
-use std::process::ExitCode;
-
-use envbox::base::{Explain as _, Kind};
-use envbox::ops;
+use envbox::base::Kind;
 
 /// A check found something wrong.
 pub(crate) const FOUND_WRONG: u8 = 1;
 /// The command line is wrong.
 pub(crate) const USAGE: u8 = 2;
-/// A panic: envbox is wrong.
+/// The manifest, a requirement or another input is wrong.
+pub(crate) const USER: u8 = 10;
+/// The lockfile does not answer the manifest, or is not there.
+pub(crate) const STALE: u8 = 11;
+/// This host cannot do it.
+pub(crate) const HOST: u8 = 12;
+/// A registry could not be reached.
+pub(crate) const NETWORK: u8 = 13;
+/// Bytes are not those that were promised.
+pub(crate) const INTEGRITY: u8 = 14;
+/// envbox is wrong: `EX_SOFTWARE` of sysexits.
 pub(crate) const INTERNAL: u8 = 70;
+/// `run` or `shell` failed before or around the step. Two more codes, 126 and 127, come from
+/// [`run_exit_status`](envbox::ops::Error::run_exit_status).
+pub(crate) const RUN_FAILED: u8 = 125;
 
 /// Returns the code for a failure of any verb but `run` and `shell`.
 pub(crate) fn of_kind(kind: Kind) -> u8 {
     match kind {
-        Kind::User => 10,
-        Kind::Stale => 11,
-        Kind::Host => 12,
-        Kind::Network => 13,
-        Kind::Integrity => 14,
+        Kind::User => USER,
+        Kind::Stale => STALE,
+        Kind::Host => HOST,
+        Kind::Network => NETWORK,
+        Kind::Integrity => INTEGRITY,
         Kind::Internal => INTERNAL,
-    }
-}
-
-/// Returns the code for a failure of `error`'s kind.
-pub(crate) fn of_error(error: &ops::Error) -> u8 {
-    of_kind(error.kind())
-}
-
-/// Prints what clap says, which is help or a complaint, and returns its code.
-pub(crate) fn of_usage(error: &clap::Error) -> ExitCode {
-    // A closed pipe is no failure of ours.
-    let _closed = error.print();
-    if error.use_stderr() {
-        ExitCode::from(USAGE)
-    } else {
-        ExitCode::SUCCESS
     }
 }

@@ -6,16 +6,21 @@
 mod ambient;
 mod args;
 mod commands;
+mod config;
 mod exit;
 mod render;
 
+use std::panic::catch_unwind;
+use std::process::ExitCode;
+
 use clap::Parser as _;
 
-fn main() -> std::process::ExitCode {
+fn main() -> ExitCode {
     render::error::install_panic_hook();
-    let args = match args::Args::try_parse() {
-        Ok(args) => args,
-        Err(error) => return exit::of_usage(&error),
-    };
-    commands::dispatch(args)
+    match args::Args::try_parse() {
+        // The hook has told the user; the code is all that is left to give.
+        Ok(args) => catch_unwind(|| commands::dispatch(args))
+            .unwrap_or_else(|_| ExitCode::from(exit::INTERNAL)),
+        Err(error) => render::error::usage(&error, ambient::asks_for_json()),
+    }
 }

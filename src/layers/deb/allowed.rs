@@ -86,6 +86,10 @@ const ALLOWED: &[Allowed] = &[
         "a message about a file that may be missing",
     ),
     allow("libreadline8*", "removes diversions that upgrades left"),
+    allow(
+        "libselinux1",
+        "removes caches of a policy that is not there",
+    ),
     allow("locales", "compiles locales; C.UTF-8 is part of libc-bin"),
     allow("login", "nobody logs in"),
     allow("login.defs", "nobody logs in"),

@@ -4,6 +4,7 @@ use std::ffi::OsStr;
 use std::fs;
 use std::io;
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use envbox_lockfiles::base::{Context, Digest, Event, FsError};
@@ -48,6 +49,7 @@ pub fn execute(
     let project = fs::canonicalize(project).map_err(FsError::at("open", project))?;
     refuse_store_in_project(&context.store, &project)?;
     let step = step(prepared, &project, options)?;
+    warn_of_owner(context, &project, options.access);
     let runs = context.store.join("runs");
     announce_swept(context, &sweep(&runs)?);
     let directory = RunDirectory::create(&runs, context.now)?;
@@ -148,6 +150,27 @@ fn refuse_store_in_project(store: &Path, project: &Path) -> Result<(), RunError>
     match real.starts_with(project) {
         true => Err(RunError::StoreInProject { store: real }),
         false => Ok(()),
+    }
+}
+
+/// Says before the step has worked for hours that its outputs have no place to go.
+fn warn_of_owner(context: &Context, project: &Path, access: Access) {
+    let warn = |message: String| context.report(Event::Warning { message });
+    let shown = project.display();
+    let writable = rustix::fs::access(project, rustix::fs::Access::WRITE_OK).is_ok();
+    if access == Access::Overlay && !writable {
+        warn(format!(
+            "`{shown}` cannot be written to; outputs of the step will be kept in the store"
+        ));
+        return;
+    }
+    // Inside, the caller is an ordinary user, and only its own files are the step's to change.
+    let owner = fs::metadata(project).map_or(0, |metadata| metadata.uid());
+    if rustix::process::geteuid().is_root() && owner != 0 {
+        warn(format!(
+            "`{shown}` belongs to user {owner}, and the step can only write to what is root's; \
+             run envbox as that user"
+        ));
     }
 }
 

@@ -43,7 +43,8 @@ pub struct RunReport {
     pub changes: Option<Vec<WrittenChange>>,
     /// What the step left in the project that is no output, sorted by path.
     pub refused: Vec<Refused>,
-    /// `outputs` of the manifest that are not in the project after the run.
+    /// `outputs` of the manifest that are not in the project after the run. Nobody is warned: in a
+    /// project of several steps each makes some of them.
     pub missing: Vec<PathBuf>,
     /// Why the project could not be written to at all.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -171,13 +172,6 @@ impl RunReport {
             refused
                 .map(|refused| format!("`{}` was not written: {}", refused.path, refused.reason)),
         );
-        let missing = self.missing.iter();
-        warnings.extend(missing.map(|path| {
-            format!(
-                "the output `{}` of the manifest is not there",
-                path.display()
-            )
-        }));
         let reason = self.not_written.iter();
         warnings.extend(reason.map(|reason| format!("the outputs were not written: {reason}")));
         let kept = self.kept.iter();

@@ -1,6 +1,6 @@
 //! From a project to a step that ran: lock, fetch, prepare, execute.
 
-use envbox_lockfiles::base::{Context, Explain as _, Platform};
+use envbox_lockfiles::base::{Context, Event, Explain as _, Platform};
 use envbox_lockfiles::lock::{Lockfile, Request, satisfies};
 
 use crate::fetch::fetch;
@@ -8,7 +8,7 @@ use crate::ops::lock::{LockOptions, lock};
 use crate::ops::run::{Locking, Prepared, RunOptions, RunReport, execute};
 use crate::ops::run::{failure_document, write_document};
 use crate::ops::{Error, Project};
-use crate::rootfs::{Rootfs, prepare};
+use crate::rootfs::{Rootfs, find, prepare};
 use crate::store::Store;
 
 /// Runs a command in the project's environment, which is locked, downloaded and built first where
@@ -18,10 +18,15 @@ use crate::store::Store;
 /// Returns [`Error`] when the step did not run. One that ran and failed is a report.
 pub fn run(context: &Context, project: &Project, options: &RunOptions) -> Result<RunReport, Error> {
     let result = run_step(&project.context(context), project, options);
-    if let Some(file) = &options.result_file {
-        match &result {
-            Ok(report) => write_document(&report.document(), file)?,
-            Err(error) => write_failure(error, options)?,
+    match (&options.result_file, &result) {
+        (None, _) => {}
+        (Some(file), Ok(report)) => write_document(&report.document(), file)?,
+        (Some(_), Err(error)) => {
+            if let Err(second) = write_failure(error, options) {
+                // What failed first is what the caller has to know.
+                let message = second.to_string();
+                context.report(Event::Warning { message });
+            }
         }
     }
     result
@@ -62,25 +67,33 @@ fn run_step(
 /// Returns a lock that answers the manifest.
 fn up_to_date(context: &Context, project: &Project, locking: Locking) -> Result<Lockfile, Error> {
     let file = project.lockfile();
-    if locking == Locking::Update {
-        lock(context, project, &LockOptions::default())?;
+    let request = Request::of(project.manifest());
+    match (Lockfile::read(&file), locking) {
+        (Ok(locked), Locking::Frozen) => {
+            satisfies(&locked, &request)?;
+            return Ok(locked);
+        }
+        (Err(error), Locking::Frozen) => return Err(error.into()),
+        (Ok(locked), Locking::Update) if satisfies(&locked, &request).is_ok() => return Ok(locked),
+        (_, Locking::Update) => {}
     }
-    let locked = Lockfile::read(&file)?;
-    if locking == Locking::Frozen {
-        satisfies(&locked, &Request::of(project.manifest()))?;
-    }
-    Ok(locked)
+    lock(context, project, &LockOptions::default())?;
+    Ok(Lockfile::read(&file)?)
 }
 
+/// Returns the environment of `lock`. When it is there, its packages need not be: nothing is
+/// fetched then.
 fn environment(context: &Context, project: &Project, lock: &Lockfile) -> Result<Rootfs, Error> {
     let store = Store::open(&context.store)?;
-    let closure = fetch(context, lock, Platform::host(), &store)?;
-    let rootfs = prepare(context, &closure)?;
+    let rootfs = match find(&store, lock, Platform::host())? {
+        Some(rootfs) => rootfs,
+        None => {
+            let closure = fetch(context, lock, Platform::host(), &store)?;
+            prepare(context, &closure)?
+        }
+    };
     // Before the step runs: another process may collect the store while it does.
-    match store.pin(&project.lockfile()) {
-        Err(error) if !error.is_unwritable() => return Err(error.into()),
-        _ => {}
-    }
+    store.pin(&project.lockfile())?;
     store.settle_in_background();
     Ok(rootfs)
 }

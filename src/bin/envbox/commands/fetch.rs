@@ -9,14 +9,12 @@ use crate::render::{self, Failure};
 
 pub(super) fn fetch(session: &Session) -> Result<ExitCode, Failure> {
     let report = download(&session.context, &session.project()?)?;
-    if session.global.json {
-        render::document("envbox.fetch/1", &report);
-    } else if !session.global.quiet {
+    session.tell("envbox.fetch/1", &report, |report| {
         let size = render::size(report.bytes);
-        render::line(&format!(
-            "the store has all {} artifacts ({size})",
+        format!(
+            "the store has all {} artifacts ({size})\n",
             report.artifacts
-        ));
-    }
+        )
+    })?;
     Ok(ExitCode::SUCCESS)
 }

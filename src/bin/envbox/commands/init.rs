@@ -6,20 +6,17 @@ use envbox::ops::init::init as write_manifest;
 
 use crate::ambient;
 use crate::commands::Session;
-use crate::render::{self, Failure};
+use crate::render::Failure;
 
 pub(super) fn init(session: &Session) -> Result<ExitCode, Failure> {
-    let current = ambient::current_directory()?;
-    let directory = session
-        .global
-        .project
-        .as_ref()
-        .map_or(current.clone(), |path| current.join(path));
+    // Not the nearest project above: this is where a new one begins.
+    let directory = match &session.global.project {
+        Some(project) => ambient::absolute(project)?,
+        None => ambient::current_directory()?,
+    };
     let report = write_manifest(&directory)?;
-    if session.global.json {
-        render::document("envbox.init/1", &report);
-    } else {
-        render::line(&format!("wrote `{}`", report.manifest.display()));
-    }
+    session.tell("envbox.init/1", &report, |report| {
+        format!("wrote `{}`\n", report.manifest.display())
+    })?;
     Ok(ExitCode::SUCCESS)
 }

@@ -7,7 +7,7 @@ use envbox::resolve::Upgrade;
 
 use crate::args;
 use crate::commands::Session;
-use crate::render::{self, Failure};
+use crate::render::Failure;
 
 pub(super) fn lock(session: &Session, args: &args::Lock) -> Result<ExitCode, Failure> {
     let upgrade = match (args.upgrade, args.upgrade_package.is_empty()) {
@@ -22,42 +22,30 @@ pub(super) fn lock(session: &Session, args: &args::Lock) -> Result<ExitCode, Fai
     };
     let options = LockOptions { mode, upgrade };
     let report = bring_up_to_date(&session.context, &session.project()?, &options)?;
-    if session.global.json {
-        render::document("envbox.lock/1", &report);
-    } else if !session.global.quiet {
-        text(&report);
-    }
+    session.tell("envbox.lock/1", &report, text)?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn text(report: &LockReport) {
+fn text(report: &LockReport) -> String {
+    let mut text = String::new();
     for reason in &report.reasons {
-        render::note(&reason.to_string());
+        text += &format!("{reason}\n");
     }
     for change in &report.changes {
-        let line = match (change.before.as_slice(), change.after.as_slice()) {
-            ([], after) => format!("+ {} {}", change.name, after.join(", ")),
-            (before, []) => format!("- {} {}", change.name, before.join(", ")),
-            (before, after) => {
-                format!(
-                    "~ {} {} -> {}",
-                    change.name,
-                    before.join(", "),
-                    after.join(", ")
-                )
-            }
+        let (before, after) = (change.before.join(", "), change.after.join(", "));
+        let name = &change.name;
+        text += &match (before.as_str(), after.as_str()) {
+            ("", after) => format!("+ {name} {after}\n"),
+            (before, "") => format!("- {name} {before}\n"),
+            (before, after) if before == after => format!("~ {name} {after}, another file\n"),
+            (before, after) => format!("~ {name} {before} -> {after}\n"),
         };
-        render::line(&line);
     }
     let what = match report.outcome {
         LockOutcome::Created => "wrote",
         LockOutcome::Updated => "updated",
         LockOutcome::Unchanged => "nothing to do for",
     };
-    render::line(&format!(
-        "{what} `{}`: {} Python and {} Debian packages",
-        report.lockfile.display(),
-        report.python,
-        report.debian
-    ));
+    let (file, python, debian) = (report.lockfile.display(), report.python, report.debian);
+    text + &format!("{what} `{file}`: {python} Python and {debian} Debian packages\n")
 }

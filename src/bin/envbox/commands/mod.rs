@@ -10,11 +10,13 @@ mod store;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use anstream::ColorChoice;
 use envbox::base::{Context, Reporter, Silent};
 use envbox::ops::Project;
+use serde::Serialize;
 
 use crate::ambient;
-use crate::args::{Args, Command, Global};
+use crate::args::{Args, Color, Command, Global};
 use crate::render::{self, Failure, progress::Progress};
 
 /// What a command works with.
@@ -24,34 +26,66 @@ pub(crate) struct Session {
 }
 
 impl Session {
+    fn new(global: Global) -> Result<Self, Failure> {
+        let reporter: Arc<dyn Reporter> = match global.quiet {
+            true => Arc::new(Silent),
+            false => Arc::new(Progress::new(ambient::stderr_is_terminal())),
+        };
+        let context = ambient::context(&global, reporter)?;
+        Ok(Self { global, context })
+    }
+
     fn project(&self) -> Result<Project, Failure> {
         Ok(Project::open(&ambient::project(&self.global)?)?)
+    }
+
+    /// Prints what was asked for: as a document, or in words.
+    fn print<T: Serialize>(
+        &self,
+        schema: &str,
+        report: &T,
+        text: impl FnOnce(&T) -> String,
+    ) -> Result<(), Failure> {
+        match self.global.json {
+            true => render::document(schema, report),
+            false => render::result(&text(report)),
+        }
+    }
+
+    /// Prints what was done: as a document, or in words unless those are not wanted.
+    fn tell<T: Serialize>(
+        &self,
+        schema: &str,
+        report: &T,
+        text: impl FnOnce(&T) -> String,
+    ) -> Result<(), Failure> {
+        match self.global.quiet && !self.global.json {
+            true => Ok(()),
+            false => self.print(schema, report, text),
+        }
     }
 }
 
 /// Runs the command and returns the code to exit with.
 pub(crate) fn dispatch(args: Args) -> ExitCode {
     let Args { global, command } = args;
+    match global.color {
+        Color::Auto => ColorChoice::Auto,
+        Color::Always => ColorChoice::Always,
+        Color::Never => ColorChoice::Never,
+    }
+    .write_global();
     let json = global.json;
-    let failed = |failure: Failure| render::error::failure(&failure, json);
-    let reporter: Arc<dyn Reporter> = match global.quiet {
-        true => Arc::new(Silent),
-        false => Arc::new(Progress::new(ambient::stderr_is_terminal())),
-    };
-    let context = match ambient::context(&global, reporter) {
-        Ok(context) => context,
-        Err(error) => return failed(error.into()),
-    };
-    let session = Session { global, context };
+    let session = Session::new(global);
     let done = match command {
-        Command::Init => init::init(&session),
-        Command::Lock(args) => lock::lock(&session, &args),
-        Command::Fetch => fetch::fetch(&session),
-        Command::Doctor => doctor::doctor(&session),
-        Command::Store(args) => store::store(&session, &args),
         // A step's status is passed through, so these two have codes of their own.
-        Command::Run(args) => return run::run(&session, args),
-        Command::Shell(args) => return run::shell(&session, args),
+        Command::Run(args) => return run::run(session, args, json),
+        Command::Shell(args) => return run::shell(session, args, json),
+        Command::Init => session.and_then(|session| init::init(&session)),
+        Command::Lock(args) => session.and_then(|session| lock::lock(&session, &args)),
+        Command::Fetch => session.and_then(|session| fetch::fetch(&session)),
+        Command::Doctor => session.and_then(|session| doctor::doctor(&session)),
+        Command::Store(args) => session.and_then(|session| store::store(&session, &args)),
     };
-    done.unwrap_or_else(failed)
+    done.unwrap_or_else(|failure| render::error::failure(&failure, json))
 }

@@ -1,12 +1,13 @@
 //! `envbox run` and `envbox shell`: the step's status is the command's.
 
 use std::ffi::OsString;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use envbox::base::Kind;
 use envbox::ops::Project;
 use envbox::ops::run::{
-    Access, Locking, RunOptions, RunReport, Variable, run as run_step, write_failure,
+    Access, Locking, RunOptions, RunReport, Variable, failure_document, run as run_step,
+    write_document,
 };
 use envbox_sandbox::{Exit, Terminal, mirror_signal};
 
@@ -16,67 +17,52 @@ use crate::commands::Session;
 use crate::exit;
 use crate::render::{self, Failure};
 
-pub(super) fn run(session: &Session, args: args::Run) -> ExitCode {
-    let terminal = if ambient::is_interactive() {
-        Terminal::Pty
-    } else {
-        Terminal::None
-    };
-    step(session, args.step, args.command, args.argv0, terminal)
+/// The shell is in every base; it reads no start-up file that could differ.
+const SHELL: [&str; 2] = ["/bin/bash", "--norc"];
+
+pub(super) fn run(session: Result<Session, Failure>, args: args::Run, json: bool) -> ExitCode {
+    step(session, args.step, args.command, args.argv0, json)
 }
 
-pub(super) fn shell(session: &Session, args: args::Shell) -> ExitCode {
-    let terminal = if ambient::is_interactive() {
-        Terminal::Pty
-    } else {
-        Terminal::None
-    };
-    // `bash` is in every base; without `-l` it reads no profile that could differ.
-    step(
-        session,
-        args.step,
-        vec!["bash".into(), "--norc".into()],
-        None,
-        terminal,
-    )
+pub(super) fn shell(session: Result<Session, Failure>, args: args::Shell, json: bool) -> ExitCode {
+    let command = SHELL.map(OsString::from).into();
+    step(session, args.step, command, None, json)
 }
 
 fn step(
-    session: &Session,
+    session: Result<Session, Failure>,
     args: args::Step,
     argv: Vec<OsString>,
     argv0: Option<OsString>,
-    terminal: Terminal,
+    json: bool,
 ) -> ExitCode {
-    let mut options = match options(args, argv, argv0, terminal) {
-        Ok(options) => options,
-        Err(error) => return failed(session, &Failure::Ambient(error), 125),
-    };
-    let opened = ambient::project(&session.global).map_err(Failure::from);
-    let opened = opened.and_then(|directory| Ok(Project::open(&directory)?));
-    let project = match opened {
-        Ok(project) => project,
+    let result_file = args.result_file.clone();
+    let failed = |failure: &Failure| render::error::failure_as(failure, json, failure.run_code());
+    let ready = session.and_then(|session| {
+        let mut options = options(args, argv, argv0)?;
+        let project = Project::open(&ambient::project(&session.global)?)?;
+        if session.global.project.is_some() {
+            options.current_directory =
+                directory_in(project.directory(), options.current_directory);
+        }
+        Ok((session, project, options))
+    });
+    let (session, project, options) = match ready {
+        Ok(ready) => ready,
         Err(failure) => {
-            if let Failure::Verb(error) = &failure
-                && let Err(error) = write_failure(error, &options)
-            {
-                return failed(session, &error.into(), 125);
-            }
-            return failed(session, &failure, 125);
+            let (kind, code) = (failure.kind(), failure.run_code());
+            let document = failure_document(failure.error(), kind, code, failure.hints());
+            let written = result_file.map_or(Ok(()), |file| write_document(&document, &file));
+            return match written {
+                Ok(()) => failed(&failure),
+                Err(error) => failed(&AmbientError::from(error).into()),
+            };
         }
     };
-    // `--project` from elsewhere: the step starts where the project is.
-    if session.global.project.is_some()
-        && !options.current_directory.starts_with(project.directory())
-    {
-        options.current_directory = project.directory().to_path_buf();
-    }
-    match run_step(&session.context, &project, &options) {
-        Ok(report) => done(session, &report),
-        Err(error) => {
-            let status = error.run_exit_status();
-            failed(session, &error.into(), status)
-        }
+    let done = run_step(&session.context, &project, &options).map_err(Failure::from);
+    match done.and_then(|report| tell(&session, &report).map(|()| report)) {
+        Ok(report) => passed_through(&report),
+        Err(failure) => failed(&failure),
     }
 }
 
@@ -84,57 +70,66 @@ fn options(
     args: args::Step,
     argv: Vec<OsString>,
     argv0: Option<OsString>,
-    terminal: Terminal,
 ) -> Result<RunOptions, AmbientError> {
     let variables: Result<Vec<Variable>, _> =
         args.env.into_iter().map(Variable::try_from).collect();
+    let interactive = args.pty || (!args.no_pty && ambient::is_interactive());
+    let file = args.result_file.as_deref().map(ambient::absolute);
     Ok(RunOptions {
         argv,
         argv0,
         env: variables.map_err(AmbientError::Variable)?,
         host_env: ambient::variables(),
         current_directory: ambient::current_directory()?,
-        locking: if args.frozen {
-            Locking::Frozen
-        } else {
-            Locking::Update
+        locking: match args.frozen {
+            true => Locking::Frozen,
+            false => Locking::Update,
         },
-        access: if args.direct {
-            Access::Direct
-        } else {
-            Access::Overlay
+        access: match args.direct {
+            true => Access::Direct,
+            false => Access::Overlay,
         },
-        terminal,
-        result_file: args
-            .result_file
-            .as_deref()
-            .map(ambient::absolute)
-            .transpose()?,
+        terminal: match interactive {
+            true => Terminal::Pty,
+            false => Terminal::None,
+        },
+        result_file: file.transpose()?,
         ..RunOptions::default()
     })
 }
 
-fn failed(session: &Session, failure: &Failure, code: u8) -> ExitCode {
-    render::error::failure_as(failure, session.global.json, code)
+/// Returns where a step of a project that was named begins: where the caller is if that is in the
+/// project, and else in the project itself. Without `--project` to name it, a caller who is
+/// elsewhere means something else.
+fn directory_in(project: &Path, current: PathBuf) -> PathBuf {
+    let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
+    match real(&current).starts_with(real(project)) {
+        true => current,
+        false => project.to_path_buf(),
+    }
 }
 
-fn done(session: &Session, report: &RunReport) -> ExitCode {
+/// Says what became of the outputs. Standard output is the step's, unless a document is asked for.
+fn tell(session: &Session, report: &RunReport) -> Result<(), Failure> {
     if session.global.json {
-        render::json(&report.document());
-    } else {
-        for warning in report.warnings() {
-            render::note(&format!("warning: {warning}"));
-        }
-        if let Some(summary) = report.summary().filter(|_| !session.global.quiet) {
-            render::note(&format!("envbox: {summary}"));
-        }
+        return render::json(&report.document());
     }
+    for warning in report.warnings() {
+        render::warning(&warning);
+    }
+    if let Some(summary) = report.summary().filter(|_| !session.global.quiet) {
+        render::note(&format!("envbox: {summary}"));
+    }
+    Ok(())
+}
+
+fn passed_through(report: &RunReport) -> ExitCode {
     match report.exit_status() {
         Exit::Code(code) => ExitCode::from(code),
         Exit::Signal(signal) => {
             // Who waits for us sees the step's death as if there had been nothing between.
             mirror_signal(signal);
-            ExitCode::from(exit::of_kind(Kind::Internal))
+            ExitCode::from(exit::INTERNAL)
         }
     }
 }

@@ -2,8 +2,8 @@
 
 use std::process::ExitCode;
 
-use envbox::ops::Error;
-use envbox::store::{GcMode, Store};
+use envbox::ops::store::{collect_garbage, usage, verify};
+use envbox::store::{GcMode, GcReport, Usage, VerifyReport};
 
 use crate::args::StoreCommand;
 use crate::commands::Session;
@@ -11,20 +11,31 @@ use crate::exit;
 use crate::render::{self, Failure};
 
 pub(super) fn store(session: &Session, args: &StoreCommand) -> Result<ExitCode, Failure> {
-    let store = Store::open(&session.context.store).map_err(Error::from)?;
     match args {
-        StoreCommand::Du => usage(session, &store),
-        StoreCommand::Verify => verify(session, &store),
-        StoreCommand::Gc { dry_run } => gc(session, &store, *dry_run),
+        StoreCommand::Du => {
+            let usage = usage(&session.context)?;
+            session.print("envbox.store.du/1", &usage, usage_text)?;
+        }
+        StoreCommand::Gc { dry_run } => {
+            let mode = match dry_run {
+                true => GcMode::DryRun,
+                false => GcMode::Remove,
+            };
+            let report = collect_garbage(&session.context, mode)?;
+            session.print("envbox.store.gc/1", &report, |report| gc_text(report, mode))?;
+        }
+        StoreCommand::Verify => {
+            let report = verify(&session.context)?;
+            session.print("envbox.store.verify/1", &report, verify_text)?;
+            if !report.damaged.is_empty() {
+                return Ok(ExitCode::from(exit::FOUND_WRONG));
+            }
+        }
     }
+    Ok(ExitCode::SUCCESS)
 }
 
-fn usage(session: &Session, store: &Store) -> Result<ExitCode, Failure> {
-    let usage = store.usage().map_err(Error::from)?;
-    if session.global.json {
-        render::document("envbox.store.du/1", &usage);
-        return Ok(ExitCode::SUCCESS);
-    }
+fn usage_text(usage: &Usage) -> String {
     let rows = [
         ("downloads", usage.blobs),
         ("unpacked packages", usage.trees),
@@ -32,58 +43,30 @@ fn usage(session: &Session, store: &Store) -> Result<ExitCode, Failure> {
         ("indexes", usage.index),
         ("temporary", usage.temporary),
     ];
+    let mut text = String::new();
     for (name, share) in rows {
-        render::line(&format!(
-            "{:>12}  {:>6}  {name}",
-            render::size(share.bytes),
-            share.count
-        ));
+        let size = render::size(share.bytes);
+        text += &format!("{size:>12}  {:>6}  {name}\n", share.count);
     }
-    render::line(&format!(
-        "{:>12}          in all",
-        render::size(usage.bytes())
-    ));
-    Ok(ExitCode::SUCCESS)
+    let all = render::size(usage.bytes());
+    text + &format!("{all:>12}          in all\n")
 }
 
-fn verify(session: &Session, store: &Store) -> Result<ExitCode, Failure> {
-    let report = store.verify(session.context.jobs).map_err(Error::from)?;
-    if session.global.json {
-        render::document("envbox.store.verify/1", &report);
-    } else {
-        for damage in &report.damaged {
-            render::line(&format!("damaged: {}", damage.object.display()));
-        }
-        let (blobs, trees) = (report.blobs, report.trees);
-        let damaged = report.damaged.len();
-        render::line(&format!(
-            "read {blobs} downloads and {trees} trees: {damaged} damaged"
-        ));
+fn verify_text(report: &VerifyReport) -> String {
+    let mut text = String::new();
+    for damage in &report.damaged {
+        text += &format!("damaged: {}\n", damage.object.display());
     }
-    Ok(match report.damaged.is_empty() {
-        true => ExitCode::SUCCESS,
-        false => ExitCode::from(exit::FOUND_WRONG),
-    })
+    let (blobs, trees, damaged) = (report.blobs, report.trees, report.damaged.len());
+    text + &format!("read {blobs} downloads and {trees} trees: {damaged} damaged\n")
 }
 
-fn gc(session: &Session, store: &Store, dry_run: bool) -> Result<ExitCode, Failure> {
-    let mode = if dry_run {
-        GcMode::DryRun
-    } else {
-        GcMode::Remove
+fn gc_text(report: &GcReport, mode: GcMode) -> String {
+    let verb = match mode {
+        GcMode::DryRun => "would remove",
+        GcMode::Remove => "removed",
     };
-    let report = store.gc(mode).map_err(Error::from)?;
-    if session.global.json {
-        render::document("envbox.store.gc/1", &report);
-        return Ok(ExitCode::SUCCESS);
-    }
-    let verb = if dry_run { "would remove" } else { "removed" };
     let freed = render::size(report.freed_bytes);
-    render::line(&format!(
-        "{verb} {} objects ({freed}), kept {} for {} lockfiles",
-        report.removed.len(),
-        report.kept,
-        report.lockfiles.len()
-    ));
-    Ok(ExitCode::SUCCESS)
+    let (removed, kept, locks) = (report.removed.len(), report.kept, report.lockfiles.len());
+    format!("{verb} {removed} objects ({freed}), kept {kept} for {locks} lockfiles\n")
 }

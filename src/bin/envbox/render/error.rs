@@ -1,14 +1,15 @@
-//! Errors: always `error:`, `caused by:`, a blank line, `hint:`.
+//! Errors: always `error:`, `caused by:`, the place in the file, a blank line, `hint:`.
 
 use std::fmt::Write as _;
 use std::process::ExitCode;
 
-use envbox::base::{Explain as _, Kind};
+use envbox::base::Kind;
 use serde::Serialize;
 
-use crate::ambient::AmbientError;
 use crate::exit;
 use crate::render::{self, Failure};
+
+const SCHEMA: &str = "envbox.error/1";
 
 /// An error as `--json` prints it.
 #[derive(Serialize)]
@@ -22,43 +23,73 @@ struct ErrorReport {
     excerpt: Option<String>,
 }
 
-/// Prints a failure and returns its code.
+/// Prints a failure and returns the code of its kind.
 pub(crate) fn failure(failure: &Failure, json: bool) -> ExitCode {
-    let code = match failure {
-        Failure::Ambient(_) => exit::of_kind(Kind::User),
-        Failure::Verb(error) => exit::of_error(error),
-    };
-    failure_as(failure, json, code)
+    failure_as(failure, json, exit::of_kind(failure.kind()))
 }
 
 /// Prints a failure that has a code of its own.
 pub(crate) fn failure_as(failure: &Failure, json: bool, code: u8) -> ExitCode {
-    let report = report(failure, code);
-    if json {
-        render::document("envbox.error/1", &report);
-    } else {
-        render::note(&text(&report));
-    }
+    print(&report(failure, code), json);
     ExitCode::from(code)
+}
+
+/// Prints what clap says of the command line: help, or a complaint.
+pub(crate) fn usage(error: &clap::Error, json: bool) -> ExitCode {
+    if !error.use_stderr() {
+        // A closed pipe is no failure of ours.
+        let _closed = error.print();
+        return ExitCode::SUCCESS;
+    }
+    if json {
+        let text = error.render().to_string();
+        let report = ErrorReport {
+            kind: Kind::User,
+            message: text.trim().trim_start_matches("error: ").to_owned(),
+            causes: Vec::new(),
+            hints: Vec::new(),
+            exit_code: exit::USAGE,
+            excerpt: None,
+        };
+        print(&report, json);
+    } else {
+        let _closed = error.print();
+    }
+    ExitCode::from(exit::USAGE)
 }
 
 /// Makes a panic say that envbox is wrong, where the user would see a Rust program's insides.
 pub(crate) fn install_panic_hook() {
     std::panic::set_hook(Box::new(|panic| {
-        render::note(&format!(
-            "error: envbox is wrong: {panic}\n\nhint: report this"
-        ));
+        let place = panic.location().map(|place| format!(" ({place})"));
+        let what = panic.payload_as_str().unwrap_or("for no stated reason");
+        let report = ErrorReport {
+            kind: Kind::Internal,
+            message: "envbox itself is wrong; nothing you did should make it stop here".to_owned(),
+            causes: vec![format!("{what}{}", place.unwrap_or_default())],
+            hints: vec!["report this, with the command and the lines above".to_owned()],
+            exit_code: exit::INTERNAL,
+            excerpt: None,
+        };
+        print(&report, false);
     }));
 }
 
+fn print(report: &ErrorReport, json: bool) {
+    // Where standard output cannot be written either, the code is all there is to say.
+    if !json || render::document(SCHEMA, report).is_err() {
+        render::note(&text(report));
+    }
+}
+
 fn report(failure: &Failure, exit_code: u8) -> ErrorReport {
-    let (error, kind, hints, excerpt): (&dyn std::error::Error, _, _, _) = match failure {
-        Failure::Ambient(error) => (error, Kind::User, ambient_hints(error), None),
-        Failure::Verb(error) => (&**error, error.kind(), error.hints(), error.excerpt()),
-    };
+    let error = failure.error();
+    let mut message = error.to_string();
+    if matches!(failure, Failure::Output(_)) {
+        message = format!("failed to write to standard output: {message}");
+    }
     let mut causes: Vec<String> = Vec::new();
     let mut cause = error.source();
-    let message = error.to_string();
     while let Some(error) = cause {
         let text = error.to_string();
         // Transparent wrappers say the same twice.
@@ -68,40 +99,29 @@ fn report(failure: &Failure, exit_code: u8) -> ErrorReport {
         cause = error.source();
     }
     ErrorReport {
-        kind,
+        kind: failure.kind(),
         message,
         causes,
-        hints,
+        hints: failure.hints(),
         exit_code,
-        excerpt,
-    }
-}
-
-fn ambient_hints(error: &AmbientError) -> Vec<String> {
-    match error {
-        AmbientError::NoStore => vec!["set `ENVBOX_STORE` to a directory".to_owned()],
-        AmbientError::Registry { .. } => {
-            vec!["write for example `--registry pypi=https://mirror.example/simple`".to_owned()]
-        }
-        AmbientError::Config { .. } => {
-            vec!["the file has one table, `[registries]`, of names and URLs".to_owned()]
-        }
-        _ => Vec::new(),
+        excerpt: failure.excerpt(),
     }
 }
 
 fn text(report: &ErrorReport) -> String {
-    let mut text = format!("error: {}", report.message);
+    let mut text = format!("\x1b[1;31merror:\x1b[0m {}", report.message);
+    for cause in &report.causes {
+        let indented = cause.trim_end().replace('\n', "\n  ");
+        write!(text, "\n\x1b[1mcaused by:\x1b[0m {indented}")
+            .expect("writing to a String cannot fail");
+    }
     if let Some(excerpt) = &report.excerpt {
         write!(text, "\n{excerpt}").expect("writing to a String cannot fail");
     }
-    for cause in &report.causes {
-        let indented = cause.trim_end().replace('\n', "\n  ");
-        write!(text, "\ncaused by: {indented}").expect("writing to a String cannot fail");
-    }
     for (index, hint) in report.hints.iter().enumerate() {
         let gap = if index == 0 { "\n" } else { "" };
-        write!(text, "{gap}\nhint: {hint}").expect("writing to a String cannot fail");
+        write!(text, "{gap}\n\x1b[1;36mhint:\x1b[0m {hint}")
+            .expect("writing to a String cannot fail");
     }
     text
 }

@@ -3,12 +3,15 @@
 pub(crate) mod error;
 pub(crate) mod progress;
 
+use std::error::Error;
 use std::io::{self, Write};
 
+use envbox::base::{Explain, Kind};
 use envbox::ops;
 use serde::Serialize;
 
 use crate::ambient::AmbientError;
+use crate::exit;
 
 /// Why a command failed.
 #[derive(Debug)]
@@ -17,6 +20,8 @@ pub(crate) enum Failure {
     Ambient(AmbientError),
     /// In the library.
     Verb(Box<ops::Error>),
+    /// The result cannot be written to standard output.
+    Output(io::Error),
 }
 
 impl From<AmbientError> for Failure {
@@ -31,6 +36,51 @@ impl From<ops::Error> for Failure {
     }
 }
 
+impl Failure {
+    /// Returns the error.
+    pub(crate) fn error(&self) -> &dyn Error {
+        match self {
+            Self::Ambient(error) => error,
+            Self::Verb(error) => error.as_ref(),
+            Self::Output(error) => error,
+        }
+    }
+
+    /// Returns whose turn it is.
+    pub(crate) fn kind(&self) -> Kind {
+        match self {
+            Self::Ambient(error) => error.kind(),
+            Self::Verb(error) => error.kind(),
+            Self::Output(_) => Kind::Host,
+        }
+    }
+
+    /// Returns the remedies.
+    pub(crate) fn hints(&self) -> Vec<String> {
+        match self {
+            Self::Ambient(error) => error.hints(),
+            Self::Verb(error) => error.hints(),
+            Self::Output(_) => Vec::new(),
+        }
+    }
+
+    /// Returns the lines of the file in question.
+    pub(crate) fn excerpt(&self) -> Option<String> {
+        match self {
+            Self::Verb(error) => error.excerpt(),
+            _ => None,
+        }
+    }
+
+    /// Returns the code to exit with where a step's status is passed through.
+    pub(crate) fn run_code(&self) -> u8 {
+        match self {
+            Self::Verb(error) => error.run_exit_status(),
+            _ => exit::RUN_FAILED,
+        }
+    }
+}
+
 #[derive(Serialize)]
 struct Document<'a, T> {
     schema: &'a str,
@@ -39,28 +89,39 @@ struct Document<'a, T> {
 }
 
 /// Prints one JSON document.
-pub(crate) fn document<T: Serialize>(schema: &str, report: &T) {
-    json(&Document { schema, report });
+pub(crate) fn document<T: Serialize>(schema: &str, report: &T) -> Result<(), Failure> {
+    json(&Document { schema, report })
 }
 
 /// Prints a document that names its schema itself.
-pub(crate) fn json(document: &impl Serialize) {
-    line(&serde_json::to_string_pretty(document).expect("reports have string keys only"));
+pub(crate) fn json(document: &impl Serialize) -> Result<(), Failure> {
+    let mut text = serde_json::to_string_pretty(document).expect("reports have string keys only");
+    text.push('\n');
+    result(&text)
 }
 
-/// Prints a line of results.
-pub(crate) fn line(text: &str) {
-    write(io::stdout().lock(), text);
+/// Prints results.
+pub(crate) fn result(text: &str) -> Result<(), Failure> {
+    let mut stream = anstream::stdout().lock();
+    match stream
+        .write_all(text.as_bytes())
+        .and_then(|()| stream.flush())
+    {
+        // A reader that went away has seen enough.
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure::Output(error)),
+        _ => Ok(()),
+    }
 }
 
 /// Prints a line that is no result.
 pub(crate) fn note(text: &str) {
-    write(io::stderr().lock(), text);
+    // Where nobody can be told, nobody can be told that either.
+    let _unheard = writeln!(anstream::stderr().lock(), "{text}");
 }
 
-fn write(mut stream: impl Write, text: &str) {
-    // A reader that went away has seen enough: that is no failure of ours.
-    let _closed = writeln!(stream, "{text}");
+/// Prints a warning.
+pub(crate) fn warning(text: &str) {
+    note(&format!("\x1b[1;33mwarning:\x1b[0m {text}"));
 }
 
 /// Returns a size for people.

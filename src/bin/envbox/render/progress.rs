@@ -36,7 +36,7 @@ impl Progress {
 impl Reporter for Progress {
     fn report(&self, event: Event) {
         match (&self.bars, event) {
-            (None, Event::Warning { message }) => render::note(&format!("warning: {message}")),
+            (None, Event::Warning { message }) => render::warning(&message),
             (None, _) => {}
             (Some(bars), event) => bars
                 .lock()
@@ -79,8 +79,7 @@ impl Bars {
             }
             Event::DownloadFinished { file, .. } => finish(self.downloads.remove(&file)),
             Event::Warning { message } => {
-                self.screen
-                    .suspend(|| render::note(&format!("warning: {message}")));
+                self.screen.suspend(|| render::warning(&message));
             }
             _ => {}
         }

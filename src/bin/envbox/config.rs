@@ -1,0 +1,69 @@
+//! The user's `config.toml`: where registries lie, and who signs them.
+//!
+//! ```toml
+//! [registries]
+//! pypi = "https://mirror.example/simple"
+//! debian = { url = "https://mirror.example/debian", keyring = "mirror.asc" }
+//! ```
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+
+use envbox::base::RegistryName;
+use serde::Deserialize;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Deserializer, MapAccess, Visitor};
+
+/// What the file says.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Config {
+    /// `[registries]`, by the names that locks use.
+    #[serde(default)]
+    pub(crate) registries: BTreeMap<RegistryName, Registry>,
+}
+
+/// A registry: its URL alone, or a table.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Registry {
+    /// Where it lies; none leaves the default.
+    pub(crate) url: Option<String>,
+    /// The file of the keys that sign it; relative to the configuration file.
+    pub(crate) keyring: Option<PathBuf>,
+}
+
+impl<'de> Deserialize<'de> for Registry {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(UrlOrTable)
+    }
+}
+
+/// Not an untagged enum: that would lose which key of the table is wrong.
+struct UrlOrTable;
+
+impl<'de> Visitor<'de> for UrlOrTable {
+    type Value = Registry;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a URL, or a table with `url` and `keyring`")
+    }
+
+    fn visit_str<E>(self, url: &str) -> Result<Registry, E> {
+        Ok(Registry {
+            url: Some(url.to_owned()),
+            keyring: None,
+        })
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Registry, A::Error> {
+        #[derive(Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Wire {
+            url: Option<String>,
+            keyring: Option<PathBuf>,
+        }
+        let Wire { url, keyring } = Wire::deserialize(MapAccessDeserializer::new(map))?;
+        Ok(Registry { url, keyring })
+    }
+}
