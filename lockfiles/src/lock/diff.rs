@@ -17,6 +17,32 @@ pub struct Change {
     pub after: Vec<String>,
 }
 
+/// How an artifact differs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ChangeKind {
+    /// It is new.
+    Added,
+    /// It is gone.
+    Removed,
+    /// It has another version.
+    Updated,
+    /// It has the same version and other files.
+    Replaced,
+}
+
+impl Change {
+    /// Returns how the artifact differs.
+    pub fn kind(&self) -> ChangeKind {
+        match (self.before.as_slice(), self.after.as_slice()) {
+            ([], _) => ChangeKind::Added,
+            (_, []) => ChangeKind::Removed,
+            (before, after) if before == after => ChangeKind::Replaced,
+            _ => ChangeKind::Updated,
+        }
+    }
+}
+
 /// Returns what changed from `old` to `new`, sorted by ecosystem and name. An artifact whose bytes
 /// changed under the same version counts as changed.
 pub fn diff(old: &Lockfile, new: &Lockfile) -> Vec<Change> {
@@ -54,17 +80,14 @@ fn contents(lock: &Lockfile) -> Contents {
         add("debian", package.name.as_str(), &package.version, identity);
     }
     if let Some(interpreter) = &lock.interpreter {
-        let archives = interpreter
-            .archives
-            .iter()
-            .map(|archive| archive.artifact.digest.to_string());
-        let identity = archives.collect::<Vec<_>>().join(" ");
-        add(
-            "interpreter",
-            &interpreter.path,
-            &interpreter.version,
-            identity,
+        let archives = interpreter.archives.iter();
+        let digests = archives.map(|archive| archive.artifact.digest.to_string());
+        let identity = format!(
+            "{:?} {}",
+            interpreter.from,
+            digests.collect::<Vec<_>>().join(" ")
         );
+        add("interpreter", "python", &interpreter.version, identity);
     }
     contents
 }

@@ -6,14 +6,20 @@
 //!
 //! Comes in: bytes, or what `resolve` found. Goes out: [`Lockfile`].
 //!
-//! **Invariant:** bytes and value are a bijection (`tests::what_is_written_is_read_back`,
-//! `tests::any_text_survives_the_round_trip`).
-//! **Invariant:** what was edited by hand is refused (`tests::every_tampering_has_its_own_error`).
+//! **Invariant:** bytes and value are a bijection (`tests::writing::bytes_and_value_are_a_bijection`,
+//! `tests::reading::no_changed_byte_goes_unseen`).
+//! **Invariant:** every old format stays readable
+//! (`tests::writing::locks_of_every_version_are_readable`).
+//! **Invariant:** each change of what is asked for has its own reason
+//! (`tests::stale::each_change_of_the_request_is_a_reason_of_its_own`).
 
 mod diff;
+mod error;
+mod order;
 mod read;
 mod request;
 mod schema;
+mod stale;
 mod version;
 mod wire;
 mod write;
@@ -21,11 +27,12 @@ mod write;
 #[cfg(test)]
 mod tests;
 
-pub use diff::{Change, diff};
-pub use read::LockError;
-pub use request::{Affected, Stale, StaleReason, satisfies};
+pub use diff::{Change, ChangeKind, diff};
+pub use error::LockError;
+pub use order::Disorder;
 pub use schema::{
     Artifact, LockedArchive, LockedDebian, LockedInterpreter, LockedPackage, LockedSuite,
     LockedWheel, Lockfile, Origin, Request,
 };
+pub use stale::{Affected, Stale, StaleReason, satisfies};
 pub use wire::InvalidEntry;

@@ -1,5 +1,7 @@
 //! The serde shapes of `envbox.lock`, version 1, and their way into [`Lockfile`].
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use serde::Deserialize;
 
@@ -13,14 +15,14 @@ use crate::manifest::{InterpreterSource, Prerelease};
 /// The first thing read: which version the rest is in.
 #[derive(Deserialize)]
 pub(super) struct VersionWire {
-    pub(super) version: u32,
+    pub(super) version: u64,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct LockWire {
     #[serde(rename = "version")]
-    _version: u32,
+    _version: u64,
     pub(super) digest: Digest,
     #[serde(rename = "manifest")]
     _manifest: Digest,
@@ -128,6 +130,15 @@ pub struct InvalidEntry {
     pub problem: String,
 }
 
+impl InvalidEntry {
+    fn new(entry: &str, problem: impl Into<String>) -> Self {
+        Self {
+            entry: entry.to_owned(),
+            problem: problem.into(),
+        }
+    }
+}
+
 impl LockWire {
     pub(super) fn into_lockfile(self) -> Result<Lockfile, InvalidEntry> {
         let all = self.request.platforms.clone();
@@ -136,7 +147,7 @@ impl LockWire {
         Ok(Lockfile {
             interpreter: self
                 .interpreter
-                .map(InterpreterWire::into_interpreter)
+                .map(|interpreter| interpreter.into_interpreter(&all))
                 .transpose()?,
             python: self
                 .python
@@ -186,26 +197,41 @@ impl RequestWire {
 }
 
 impl InterpreterWire {
-    fn into_interpreter(self) -> Result<LockedInterpreter, InvalidEntry> {
+    fn into_interpreter(self, all: &[Platform]) -> Result<LockedInterpreter, InvalidEntry> {
+        let entry = format!("interpreter {}", self.version);
         let archives = self.archive.into_iter().map(|wire| {
-            let artifact = artifact(
-                &wire.file,
-                Some(wire.registry),
-                None,
-                &wire.file,
-                wire.size,
-                &wire.sha256,
-            )?;
+            let artifact = ArtifactWire {
+                registry: Some(wire.registry),
+                url: None,
+                file: wire.file,
+                size: wire.size,
+                sha256: wire.sha256,
+            };
             Ok(LockedArchive {
                 platform: wire.platform,
-                artifact,
+                artifact: artifact.into_artifact(&entry)?,
             })
         });
+        let archives: Vec<_> = archives.collect::<Result<_, _>>()?;
+        let has: BTreeSet<_> = archives.iter().map(|archive| archive.platform).collect();
+        let needs: BTreeSet<_> = match self.from {
+            InterpreterSource::Debian => BTreeSet::new(),
+            InterpreterSource::Standalone => all.iter().copied().collect(),
+        };
+        if has != needs {
+            let problem = "it has not one archive for each platform that needs one";
+            return Err(InvalidEntry::new(&entry, problem));
+        }
+        let inside = self.path.strip_prefix('/').is_some_and(is_plain_path);
+        if !inside {
+            let problem = format!("`{}` is no absolute path", self.path);
+            return Err(InvalidEntry::new(&entry, problem));
+        }
         Ok(LockedInterpreter {
             from: self.from,
             version: self.version,
             path: self.path,
-            archives: archives.collect::<Result<_, _>>()?,
+            archives,
         })
     }
 }
@@ -214,18 +240,18 @@ impl WheelWire {
     fn into_wheel(self, all: &[Platform]) -> Result<LockedWheel, InvalidEntry> {
         let entry = format!("{} {}", self.name, self.version);
         check_wheel_name(&entry, &self.name, &self.version, &self.file)?;
+        let artifact = ArtifactWire {
+            registry: self.registry,
+            url: self.url,
+            file: self.file,
+            size: self.size,
+            sha256: self.sha256,
+        };
         Ok(LockedWheel {
-            artifact: artifact(
-                &entry,
-                self.registry,
-                self.url,
-                &self.file,
-                self.size,
-                &self.sha256,
-            )?,
+            artifact: artifact.into_artifact(&entry)?,
             name: self.name,
             version: self.version,
-            platforms: self.platforms.unwrap_or_else(|| all.to_vec()),
+            platforms: platforms(&entry, self.platforms, all)?,
             required_by: self.required_by,
         })
     }
@@ -238,10 +264,7 @@ fn check_wheel_name(
     version: &str,
     file: &str,
 ) -> Result<(), InvalidEntry> {
-    let invalid = |problem: String| InvalidEntry {
-        entry: entry.to_owned(),
-        problem,
-    };
+    let invalid = |problem: String| InvalidEntry::new(entry, problem);
     let wheel: uv_distribution_filename::WheelFilename = file
         .parse()
         .map_err(|error| invalid(format!("`{file}` is no wheel file name: {error}")))?;
@@ -267,54 +290,97 @@ impl SuiteWire {
 impl PackageWire {
     fn into_package(self, all: &[Platform]) -> Result<LockedPackage, InvalidEntry> {
         let entry = format!("{} {}", self.name, self.version);
+        let platforms = platforms(&entry, self.platforms, all)?;
+        let runs_on = |platform: &Platform| platform.debian() == self.architecture;
+        if self.architecture != "all" && !platforms.iter().all(runs_on) {
+            let problem = format!(
+                "architecture `{}` is not that of its platforms",
+                self.architecture
+            );
+            return Err(InvalidEntry::new(&entry, problem));
+        }
+        let artifact = ArtifactWire {
+            registry: Some(self.registry),
+            url: None,
+            file: self.file,
+            size: self.size,
+            sha256: self.sha256,
+        };
         Ok(LockedPackage {
-            artifact: artifact(
-                &entry,
-                Some(self.registry),
-                None,
-                &self.file,
-                self.size,
-                &self.sha256,
-            )?,
+            artifact: artifact.into_artifact(&entry)?,
             name: self.name,
             version: self.version,
             architecture: self.architecture,
-            platforms: self.platforms.unwrap_or_else(|| all.to_vec()),
+            platforms,
             required_by: self.required_by,
         })
     }
 }
 
-fn artifact(
+/// What is not said is all of them.
+fn platforms(
     entry: &str,
+    given: Option<Vec<Platform>>,
+    all: &[Platform],
+) -> Result<Vec<Platform>, InvalidEntry> {
+    let Some(platforms) = given else {
+        return Ok(all.to_vec());
+    };
+    if platforms.is_empty() {
+        return Err(InvalidEntry::new(entry, "it is for no platform"));
+    }
+    match platforms.iter().find(|platform| !all.contains(platform)) {
+        None => Ok(platforms),
+        Some(other) => {
+            let problem = format!("`{other}` is not a platform of this lock");
+            Err(InvalidEntry::new(entry, problem))
+        }
+    }
+}
+
+/// The keys that every artifact has.
+struct ArtifactWire {
     registry: Option<RegistryName>,
     url: Option<String>,
-    file: &str,
+    file: String,
     size: u64,
-    sha256: &str,
-) -> Result<Artifact, InvalidEntry> {
-    let invalid = |problem: String| InvalidEntry {
-        entry: entry.to_owned(),
-        problem,
-    };
-    let origin = match (registry, url) {
-        (Some(registry), None) => Origin::Registry(registry),
-        (None, Some(url)) => Origin::Url(url),
-        _ => {
-            return Err(invalid(
-                "exactly one of `registry` and `url` is needed".to_owned(),
-            ));
+    sha256: String,
+}
+
+impl ArtifactWire {
+    fn into_artifact(self, entry: &str) -> Result<Artifact, InvalidEntry> {
+        let invalid = |problem: String| InvalidEntry::new(entry, problem);
+        let origin = match (self.registry, self.url) {
+            (Some(registry), None) => Origin::Registry(registry),
+            (None, Some(url)) if is_web(&url) => Origin::Url(url),
+            (None, Some(url)) => {
+                return Err(invalid(format!("`{url}` is no `http` or `https` URL")));
+            }
+            _ => {
+                let problem = "exactly one of `registry` and `url` is needed";
+                return Err(invalid(problem.to_owned()));
+            }
+        };
+        let file = self.file;
+        if !is_plain_path(&file) {
+            return Err(invalid(format!("`{file}` is no relative path")));
         }
-    };
-    // The file becomes part of a URL and a path.
-    if file.is_empty() || file.split('/').any(|part| matches!(part, "" | "." | "..")) {
-        return Err(invalid(format!("`{file}` is no relative path")));
+        let digest = Digest::from_hex(&self.sha256).map_err(|error| invalid(error.to_string()))?;
+        Ok(Artifact {
+            origin,
+            file,
+            size: self.size,
+            digest,
+        })
     }
-    let digest = Digest::from_hex(sha256).map_err(|error| invalid(error.to_string()))?;
-    Ok(Artifact {
-        origin,
-        file: file.to_owned(),
-        size,
-        digest,
-    })
+}
+
+fn is_web(url: &str) -> bool {
+    url::Url::parse(url).is_ok_and(|url| matches!(url.scheme(), "http" | "https"))
+}
+
+/// Whether a path goes down only: it becomes part of a URL and of a path in the store.
+fn is_plain_path(path: &str) -> bool {
+    let odd = |c: char| c.is_control() || c == '\\';
+    !path.contains(odd) && !path.split('/').any(|part| matches!(part, "" | "." | ".."))
 }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::base::{Digest, Platform};
+use crate::base::{Digest, Hasher, Platform};
 use crate::lock::schema::{
     Artifact, LockedInterpreter, LockedPackage, LockedSuite, LockedWheel, Lockfile, Origin, Request,
 };
@@ -11,22 +11,26 @@ use crate::lock::version::CURRENT;
 const HEADER: &str =
     "# Made by `envbox lock`. Do not edit: a changed line breaks the seal below.\n";
 
+/// The key of the seal. No other line begins with it, so that a tool can leave the seal's line out
+/// without parsing: keys are fixed, and strings hold no line break.
+const SEAL: &str = "digest";
+
 impl Lockfile {
     /// Returns the canonical bytes.
     pub fn to_bytes(&self) -> Vec<u8> {
-        debug_assert!(self.is_sorted(), "a lock is sorted when it is made");
-        let body = self.body();
-        let mut text = String::with_capacity(body.len() + 256);
-        text.push_str(HEADER);
-        field(&mut text, "version", CURRENT);
-        string(&mut text, "digest", &seal(&body).to_string());
+        debug_assert_eq!(self.disorder(), None, "a lock is sorted when it is made");
+        let (head, body) = (head(), self.body());
+        let mut text = String::with_capacity(head.len() + body.len() + 128);
+        text.push_str(&head);
+        string(&mut text, SEAL, &seal(&head, &body).to_string());
         text.push_str(&body);
         text.into_bytes()
     }
 
-    /// Returns the digest that names this lock: the seal over all that it says.
+    /// Returns the digest that names this lock: its seal, which is the SHA-256 of the canonical
+    /// bytes without the seal's own line.
     pub fn digest(&self) -> Digest {
-        seal(&self.body())
+        seal(&head(), &self.body())
     }
 
     /// Everything below the seal.
@@ -49,28 +53,6 @@ impl Lockfile {
             package_table(&mut text, package, platforms);
         }
         text
-    }
-
-    /// Sorts every list into canonical order.
-    pub fn sort(&mut self) {
-        self.python.sort_by(|a, b| wheel_key(a).cmp(&wheel_key(b)));
-        self.debian.suites.sort_by(|a, b| a.name.cmp(&b.name));
-        self.debian
-            .packages
-            .sort_by(|a, b| package_key(a).cmp(&package_key(b)));
-        if let Some(interpreter) = &mut self.interpreter {
-            interpreter.archives.sort_by_key(|archive| archive.platform);
-        }
-    }
-
-    /// Whether every list is in canonical order and without repetition.
-    pub(crate) fn is_sorted(&self) -> bool {
-        self.python.is_sorted_by(|a, b| wheel_key(a) < wheel_key(b))
-            && self.debian.suites.is_sorted_by(|a, b| a.name < b.name)
-            && self
-                .debian
-                .packages
-                .is_sorted_by(|a, b| package_key(a) < package_key(b))
     }
 }
 
@@ -112,20 +94,18 @@ impl Request {
     }
 }
 
-fn seal(body: &str) -> Digest {
-    Digest::of(body.as_bytes())
+/// Everything above the seal.
+fn head() -> String {
+    let mut text = HEADER.to_owned();
+    field(&mut text, "version", CURRENT);
+    text
 }
 
-fn wheel_key(wheel: &LockedWheel) -> (&str, &str, &str) {
-    (wheel.name.as_str(), &wheel.version, &wheel.artifact.file)
-}
-
-fn package_key(package: &LockedPackage) -> (&str, &str, &str) {
-    (
-        package.name.as_str(),
-        &package.version,
-        &package.architecture,
-    )
+fn seal(head: &str, body: &str) -> Digest {
+    let mut hasher = Hasher::new();
+    hasher.update(head.as_bytes());
+    hasher.update(body.as_bytes());
+    hasher.finish().0
 }
 
 fn interpreter_table(text: &mut String, interpreter: &LockedInterpreter) {
@@ -232,7 +212,7 @@ fn quoted(value: &str) -> String {
 }
 
 /// Returns the word that serde gives to a unit variant.
-fn word(variant: impl serde::Serialize) -> String {
+pub(super) fn word(variant: impl serde::Serialize) -> String {
     match serde_json::to_value(variant) {
         Ok(serde_json::Value::String(word)) => word,
         _ => unreachable!("only unit variants have words"),

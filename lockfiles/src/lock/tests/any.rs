@@ -1,0 +1,235 @@
+//! Every lock there can be, for proptest.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use proptest::collection::{btree_map, btree_set, vec};
+use proptest::option;
+use proptest::prelude::*;
+use proptest::sample::{Index, select, subsequence};
+
+use crate::base::{Digest, Platform, RegistryName};
+use crate::lock::{
+    Artifact, LockedArchive, LockedDebian, LockedInterpreter, LockedPackage, LockedSuite,
+    LockedWheel, Lockfile, Origin, Request,
+};
+use crate::manifest::{InterpreterSource, Prerelease};
+
+pub(super) fn any_lock() -> impl Strategy<Value = Lockfile> {
+    any_request().prop_flat_map(|request| {
+        let platforms = request.platforms.clone();
+        (
+            Just(request),
+            option::of(any_interpreter(platforms.clone())),
+            any_wheels(platforms.clone()),
+            any_debian(platforms),
+        )
+            .prop_map(|(request, interpreter, python, debian)| {
+                let mut lock = Lockfile {
+                    request,
+                    interpreter,
+                    python,
+                    debian,
+                };
+                lock.sort();
+                lock
+            })
+    })
+}
+
+fn any_platforms(of: Vec<Platform>) -> impl Strategy<Value = Vec<Platform>> {
+    let all = of.len();
+    subsequence(of, 1..=all)
+}
+
+fn any_texts() -> impl Strategy<Value = Vec<String>> {
+    btree_set("\\PC{0,12}", 0..3).prop_map(|texts| texts.into_iter().collect())
+}
+
+fn any_registry() -> impl Strategy<Value = RegistryName> {
+    "[a-zA-Z][a-zA-Z0-9_-]{0,8}".prop_map(|name| name.parse().unwrap())
+}
+
+fn any_time() -> impl Strategy<Value = Timestamp> {
+    (0i64..4_102_444_800).prop_map(|seconds| Timestamp::from_second(seconds).unwrap())
+}
+
+fn any_request() -> impl Strategy<Value = Request> {
+    let environment = (
+        "[a-zA-Z][a-zA-Z0-9_-]{0,8}",
+        any_platforms(Platform::ALL.to_vec()),
+        option::of("3\\.[0-9]{1,2}"),
+        option::of(select(vec![
+            InterpreterSource::Debian,
+            InterpreterSource::Standalone,
+        ])),
+    );
+    let python = (
+        any_texts(),
+        any_texts(),
+        any_texts(),
+        option::of(any_time()),
+        select(vec![Prerelease::Disallow, Prerelease::Explicit]),
+        vec(any_registry(), 0..3),
+        vec(any_registry(), 0..3),
+        any::<bool>(),
+    );
+    let debian = (
+        option::of("[a-z]{3,8}"),
+        option::of("[0-9]{8}T[0-9]{6}Z"),
+        option::of(any::<bool>()),
+        btree_set("[a-z0-9][a-z0-9+.-]{1,8}", 0..3),
+    );
+    (environment, python, debian).prop_map(|(environment, python, debian)| Request {
+        name: environment.0.parse().unwrap(),
+        platforms: environment.1,
+        python: environment.2,
+        python_from: environment.3,
+        requirements: python.0,
+        constraints: python.1,
+        overrides: python.2,
+        exclude_newer: python.3,
+        prerelease: python.4,
+        extra_indexes: python.5,
+        find_links: python.6,
+        no_build: python.7,
+        suite: debian.0,
+        snapshot: debian.1,
+        security: debian.2,
+        packages: debian.3.iter().map(|name| name.parse().unwrap()).collect(),
+    })
+}
+
+fn any_artifact(file: impl Strategy<Value = String>) -> impl Strategy<Value = Artifact> {
+    let origin = prop_oneof![
+        any_registry().prop_map(Origin::Registry),
+        "[a-z]{1,8}".prop_map(|host| Origin::Url(format!("https://{host}.example/x.whl"))),
+    ];
+    // TOML has no greater integers.
+    let size = 0..=i64::MAX as u64;
+    (origin, file, size, any::<[u8; 32]>()).prop_map(|(origin, file, size, digest)| Artifact {
+        origin,
+        file,
+        size,
+        digest: Digest::from_bytes(digest),
+    })
+}
+
+/// An artifact of a registry, as interpreters and packages have it.
+fn any_pooled() -> impl Strategy<Value = Artifact> {
+    let file = "[a-z0-9]{1,4}/[a-zA-Z0-9+~:%é ]{1,12}";
+    (any_artifact(file), any_registry()).prop_map(|(artifact, registry)| Artifact {
+        origin: Origin::Registry(registry),
+        ..artifact
+    })
+}
+
+fn any_interpreter(platforms: Vec<Platform>) -> impl Strategy<Value = LockedInterpreter> {
+    let count = platforms.len();
+    ("[0-9.]{1,8}", any::<bool>(), vec(any_pooled(), count)).prop_map(
+        move |(version, standalone, artifacts)| {
+            let archives = platforms.iter().copied().zip(artifacts);
+            let archives =
+                archives.map(|(platform, artifact)| LockedArchive { platform, artifact });
+            let (from, archives) = match standalone {
+                true => (InterpreterSource::Standalone, archives.collect()),
+                false => (InterpreterSource::Debian, Vec::new()),
+            };
+            LockedInterpreter {
+                from,
+                version,
+                path: "/opt/python/bin/python3".to_owned(),
+                archives,
+            }
+        },
+    )
+}
+
+/// What a wheel's file name says, as a key that keeps entries apart.
+type WheelKey = (String, (u8, u8), Index);
+
+fn any_wheels(platforms: Vec<Platform>) -> impl Strategy<Value = Vec<LockedWheel>> {
+    let key = ("[a-z][a-z0-9]{0,5}", any::<(u8, u8)>(), any::<Index>());
+    let rest = (
+        any_artifact(Just(String::new())),
+        any_platforms(platforms),
+        any_texts(),
+    );
+    vec((key, rest), 0..5).prop_map(|wheels| {
+        let wheels = wheels
+            .into_iter()
+            .map(|(key, rest)| (wheel_file(&key), (key, rest)));
+        // Of two wheels with one file name, one.
+        let wheels: BTreeMap<_, _> = wheels.collect();
+        let wheels = wheels.into_iter();
+        wheels
+            .map(
+                |(file, ((name, (major, minor), _), (artifact, platforms, required_by)))| {
+                    LockedWheel {
+                        name: name.parse().unwrap(),
+                        version: format!("{major}.{minor}"),
+                        platforms,
+                        artifact: Artifact { file, ..artifact },
+                        required_by,
+                    }
+                },
+            )
+            .collect()
+    })
+}
+
+fn wheel_file((name, (major, minor), tags): &WheelKey) -> String {
+    let tags = tags.get(&["py3-none-any", "cp311-cp311-manylinux_2_17_x86_64"]);
+    format!("{name}-{major}.{minor}-{tags}.whl")
+}
+
+fn any_debian(platforms: Vec<Platform>) -> impl Strategy<Value = LockedDebian> {
+    let suites = btree_map("[a-z-]{1,8}", (any_registry(), any_time()), 0..3);
+    let key = (
+        "[a-z0-9][a-z0-9+.-]{1,8}",
+        "[0-9][0-9a-z.+~:-]{0,8}",
+        select(platforms.clone()),
+    );
+    let rest = (
+        any_pooled(),
+        any_platforms(platforms),
+        any::<bool>(),
+        any_texts(),
+    );
+    (suites, btree_map(key, rest, 0..5)).prop_map(|(suites, packages)| {
+        let suites = suites
+            .into_iter()
+            .map(|(name, (registry, date))| LockedSuite {
+                name,
+                registry,
+                date,
+            });
+        let packages = packages
+            .into_iter()
+            .map(|((name, version, platform), rest)| {
+                let (artifact, platforms, everywhere, required_by) = rest;
+                let (architecture, platforms) = match everywhere {
+                    true => ("all", platforms),
+                    false => (platform.debian(), vec![platform]),
+                };
+                LockedPackage {
+                    name: name.parse().unwrap(),
+                    version,
+                    architecture: architecture.to_owned(),
+                    platforms,
+                    artifact,
+                    required_by,
+                }
+            });
+        let mut seen = BTreeSet::new();
+        LockedDebian {
+            suites: suites.collect(),
+            packages: packages
+                .filter(|package| {
+                    let (name, version) = (package.name.clone(), package.version.clone());
+                    seen.insert((name, version, package.architecture.clone()))
+                })
+                .collect(),
+        }
+    })
+}

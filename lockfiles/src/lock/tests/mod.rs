@@ -1,0 +1,180 @@
+mod any;
+mod reading;
+mod stale;
+mod writing;
+
+use std::path::Path;
+
+use crate::base::{Digest, Platform};
+use crate::lock::{
+    Artifact, LockError, LockedArchive, LockedDebian, LockedInterpreter, LockedPackage,
+    LockedSuite, LockedWheel, Lockfile, Origin, Request,
+};
+use crate::manifest::{InterpreterSource, Prerelease};
+
+const AMD64: Platform = Platform::LinuxAmd64;
+const ARM64: Platform = Platform::LinuxArm64;
+
+fn artifact(registry: &str, file: &str) -> Artifact {
+    Artifact {
+        origin: Origin::Registry(registry.parse().unwrap()),
+        file: file.to_owned(),
+        size: file.len() as u64,
+        digest: Digest::of(file.as_bytes()),
+    }
+}
+
+fn wheel(name: &str, version: &str, tags: &str, platforms: &[Platform]) -> LockedWheel {
+    let file = format!("{}-{version}-{tags}.whl", name.replace('-', "_"));
+    LockedWheel {
+        name: name.parse().unwrap(),
+        version: version.to_owned(),
+        platforms: platforms.to_vec(),
+        artifact: artifact("pypi", &file),
+        required_by: vec!["manifest".to_owned()],
+    }
+}
+
+fn package(name: &str, version: &str, platform: Platform) -> LockedPackage {
+    let architecture = platform.debian();
+    let file = format!("pool/main/x/{name}_{version}_{architecture}.deb");
+    LockedPackage {
+        name: name.parse().unwrap(),
+        version: version.to_owned(),
+        architecture: architecture.to_owned(),
+        platforms: vec![platform],
+        artifact: artifact("debian", &file),
+        required_by: vec!["base".to_owned()],
+    }
+}
+
+fn suite(name: &str, registry: &str) -> LockedSuite {
+    LockedSuite {
+        name: name.to_owned(),
+        registry: registry.parse().unwrap(),
+        date: "2026-05-16T10:00:00Z".parse().unwrap(),
+    }
+}
+
+fn request() -> Request {
+    Request {
+        name: "iris".parse().unwrap(),
+        platforms: vec![AMD64],
+        python: Some("3.11".to_owned()),
+        python_from: None,
+        requirements: vec!["numpy".to_owned(), "pandas>=2".to_owned()],
+        constraints: Vec::new(),
+        overrides: Vec::new(),
+        exclude_newer: Some("2026-11-01T00:00:00Z".parse().unwrap()),
+        prerelease: Prerelease::default(),
+        extra_indexes: Vec::new(),
+        find_links: Vec::new(),
+        no_build: true,
+        suite: None,
+        snapshot: None,
+        security: None,
+        packages: Vec::new(),
+    }
+}
+
+/// A lock as most projects have it.
+fn plain() -> Lockfile {
+    Lockfile {
+        request: request(),
+        interpreter: Some(LockedInterpreter {
+            from: InterpreterSource::Debian,
+            version: "3.11.2".to_owned(),
+            path: "/usr/bin/python3.11".to_owned(),
+            archives: Vec::new(),
+        }),
+        python: vec![
+            wheel("numpy", "2.1.3", "py3-none-any", &[AMD64]),
+            wheel("pandas", "2.2.3", "py3-none-any", &[AMD64]),
+        ],
+        debian: LockedDebian {
+            suites: vec![suite("bookworm", "debian")],
+            packages: vec![
+                package("dash", "0.5.12-2", AMD64),
+                package("libc6", "2.36-9+deb12u10", AMD64),
+            ],
+        },
+    }
+}
+
+/// A lock that uses every key.
+fn full() -> Lockfile {
+    let texts = |texts: &[&str]| texts.iter().map(|&text| text.to_owned()).collect();
+    let both = [AMD64, ARM64];
+    let archive = |platform: Platform| LockedArchive {
+        platform,
+        artifact: artifact(
+            "python-build-standalone",
+            &format!("20261001/cpython-3.12.9-{}.tar.gz", platform.machine()),
+        ),
+    };
+    let mut direct = wheel("own", "1!0.1+cpu", "py3-none-any", &both);
+    direct.artifact.origin = Origin::Url("https://files.example/own.whl".to_owned());
+    direct.required_by = texts(&["manifest", "numpy"]);
+    let mut everywhere = package("tzdata", "2026b-0+deb13u1", AMD64);
+    everywhere.architecture = "all".to_owned();
+    everywhere.platforms = both.to_vec();
+    everywhere.artifact = artifact("debian", "pool/main/t/tzdata_2026b-0+deb13u1_all.deb");
+    Lockfile {
+        request: Request {
+            platforms: both.to_vec(),
+            python: Some("3.12.9".to_owned()),
+            python_from: Some(InterpreterSource::Standalone),
+            requirements: texts(&["numpy", "own @ https://files.example/own.whl"]),
+            constraints: texts(&["numpy<3"]),
+            overrides: texts(&["pandas==2.2.3 ; python_full_version >= '3.9'"]),
+            prerelease: Prerelease::Allow,
+            extra_indexes: vec!["own".parse().unwrap(), "extra-2".parse().unwrap()],
+            find_links: vec!["find-links-1".parse().unwrap()],
+            suite: Some("trixie".to_owned()),
+            snapshot: Some("20261101T000000Z".to_owned()),
+            security: Some(true),
+            packages: vec!["libgomp1".parse().unwrap()],
+            ..request()
+        },
+        interpreter: Some(LockedInterpreter {
+            from: InterpreterSource::Standalone,
+            version: "3.12.9".to_owned(),
+            path: "/opt/python/bin/python3.12".to_owned(),
+            archives: both.map(archive).to_vec(),
+        }),
+        python: vec![
+            wheel(
+                "numpy",
+                "2.1.3",
+                "cp312-cp312-manylinux_2_17_aarch64",
+                &[ARM64],
+            ),
+            wheel(
+                "numpy",
+                "2.1.3",
+                "cp312-cp312-manylinux_2_17_x86_64",
+                &[AMD64],
+            ),
+            direct,
+        ],
+        debian: LockedDebian {
+            suites: vec![
+                suite("trixie", "debian"),
+                suite("trixie-security", "debian-security"),
+            ],
+            packages: vec![
+                package("libc6", "2.41-12", AMD64),
+                package("libc6", "2.41-12", ARM64),
+                everywhere,
+            ],
+        },
+    }
+}
+
+fn parse(text: &str) -> Result<Lockfile, LockError> {
+    Lockfile::parse(text.as_bytes(), Path::new("envbox.lock"))
+}
+
+fn text(lock: &Lockfile) -> String {
+    String::from_utf8(lock.to_bytes()).unwrap()
+}

@@ -1,0 +1,133 @@
+use std::fs;
+use std::path::Path;
+
+use crate::base::Digest;
+use crate::lock::tests::any::any_lock;
+use crate::lock::tests::{full, parse, plain, text};
+use crate::lock::{ChangeKind, Lockfile, diff};
+
+use proptest::prelude::*;
+
+const COMPAT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/compat");
+
+#[test]
+fn what_is_written_is_read_back() {
+    for lock in [plain(), full()] {
+        assert_eq!(parse(&text(&lock)).unwrap(), lock);
+    }
+}
+
+#[test]
+fn the_written_form_is_stable() {
+    for (lock, file) in [(plain(), "v1/plain.lock"), (full(), "v1/full.lock")] {
+        let golden = fs::read_to_string(Path::new(COMPAT).join(file)).unwrap();
+        assert_eq!(text(&lock), golden, "{file}");
+    }
+}
+
+#[test]
+fn locks_of_every_version_are_readable() {
+    let mut read = 0;
+    for version in fs::read_dir(COMPAT).unwrap() {
+        for lock in fs::read_dir(version.unwrap().path()).unwrap() {
+            let file = lock.unwrap().path();
+            Lockfile::read(&file).unwrap();
+            read += 1;
+        }
+    }
+    assert!(read >= 2, "the locks of version 1 are there");
+}
+
+#[test]
+fn the_seal_is_the_digest_of_all_other_lines() {
+    let lock = full();
+    let text = text(&lock);
+    let (seals, others): (Vec<_>, Vec<_>) = text
+        .split_inclusive('\n')
+        .partition(|line| line.starts_with("digest = "));
+    let expected = format!("digest = \"{}\"\n", Digest::of(others.concat().as_bytes()));
+    assert_eq!(seals, [expected]);
+    assert_eq!(lock.digest(), Digest::of(others.concat().as_bytes()));
+}
+
+#[test]
+fn the_manifest_line_is_the_digest_of_the_request() {
+    let lock = full();
+    let text = text(&lock);
+    let (_, rest) = text.split_once("[request]\n").unwrap();
+    let (request, _) = rest.split_once("\n\n").unwrap();
+    let digest = Digest::of(format!("{request}\n").as_bytes());
+    assert!(text.contains(&format!("manifest = \"{digest}\"\n")));
+    assert_eq!(lock.request.digest(), digest);
+}
+
+#[test]
+fn a_lock_is_replaced_in_one_step() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("envbox.lock");
+    for lock in [plain(), full()] {
+        lock.write(&file).unwrap();
+        assert_eq!(Lockfile::read(&file).unwrap(), lock);
+    }
+    assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
+}
+
+#[test]
+fn a_diff_names_what_moved() {
+    let old = plain();
+    let mut new = plain();
+    new.interpreter.as_mut().unwrap().version = "3.11.9".to_owned();
+    new.python[0].version = "2.2.0".to_owned();
+    new.python[1].artifact.digest = Digest::of(b"other");
+    let gone = new.debian.packages.pop().unwrap();
+    let changes = diff(&old, &new);
+    let found: Vec<_> = changes
+        .iter()
+        .map(|change| (change.ecosystem, change.name.as_str(), change.kind()))
+        .collect();
+    assert_eq!(
+        found,
+        [
+            ("debian", gone.name.as_str(), ChangeKind::Removed),
+            ("interpreter", "python", ChangeKind::Updated),
+            ("python", "numpy", ChangeKind::Updated),
+            ("python", "pandas", ChangeKind::Replaced),
+        ]
+    );
+    assert_eq!(changes[2].before, ["2.1.3"]);
+    assert_eq!(changes[2].after, ["2.2.0"]);
+    assert_eq!(diff(&new, &old)[0].kind(), ChangeKind::Added);
+    assert_eq!(diff(&old, &old), []);
+}
+
+proptest! {
+    #[test]
+    fn bytes_and_value_are_a_bijection(lock in any_lock()) {
+        let bytes = lock.to_bytes();
+        let read = Lockfile::parse(&bytes, Path::new("envbox.lock")).unwrap();
+        prop_assert_eq!(&read, &lock);
+        prop_assert_eq!(read.to_bytes(), bytes);
+    }
+
+    #[test]
+    fn any_text_survives_the_round_trip(texts in proptest::collection::btree_set(
+        prop_oneof!["\\PC*", "[\\x00-\\x1f\\x7f-\\x9f\"'\\\\]*"], 0..4,
+    )) {
+        let mut lock = plain();
+        lock.request.requirements = texts.into_iter().collect();
+        prop_assert_eq!(parse(&text(&lock)).unwrap(), lock);
+    }
+
+    #[test]
+    fn order_of_making_does_not_show(lock in any_lock()) {
+        let mut turned = lock.clone();
+        turned.python.reverse();
+        turned.debian.packages.reverse();
+        turned.debian.suites.reverse();
+        for wheel in &mut turned.python {
+            wheel.required_by.reverse();
+        }
+        turned.sort();
+        prop_assert_eq!(turned, lock);
+    }
+}
