@@ -72,14 +72,18 @@ impl Scene {
 
     /// Writes to the project as another program would while the step runs: later than `start`.
     fn meanwhile(&self, path: &str, bytes: &str) {
-        let path = self.project.join(path);
+        self.let_a_tick_pass();
+        write(&self.project.join(path), bytes);
+    }
+
+    /// The kernel's clock for files has ticks of some milliseconds: what the host changes after
+    /// this is later than what was observed before.
+    fn let_a_tick_pass(&self) {
         let probe = self.upper.with_file_name("clock");
         let start = HostState::observe(&self.project, &self.upper).unwrap();
-        // The kernel's clock for files has ticks of some milliseconds.
         while !start.is_before(&fs::metadata(&probe).map_or((0, 0), |file| time(&file))) {
             fs::write(&probe, "").unwrap();
         }
-        write(&path, bytes);
     }
 
     fn write_back(&self, host: HostState) -> Vec<WrittenChange> {
@@ -306,6 +310,7 @@ fn links_are_never_followed() {
         .before("dir/gone", "before");
     scene.wrote("dir/file", "step");
     let start = scene.start();
+    scene.let_a_tick_pass();
     fs::remove_dir_all(scene.project.join("dir")).unwrap();
     symlink(&outside, scene.project.join("dir")).unwrap();
     write(&outside.join("gone"), "outside");

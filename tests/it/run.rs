@@ -139,7 +139,8 @@ fn a_stale_lock_is_not_touched() {
     let run = tools.run(&["true"]);
     assert_eq!(run.code(), Some(125));
     assert!(
-        run.stderr().contains("[debian] suite changed"),
+        run.stderr()
+            .contains("the Debian suite changed from `bookworm` to `trixie`"),
         "{}",
         run.stderr()
     );
