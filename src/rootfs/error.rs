@@ -1,6 +1,7 @@
 //! What can go wrong between a closure and a rootfs.
 
 use envbox_lockfiles::base::{Explain, FsError, Kind, Platform};
+use envbox_sandbox::SandboxError;
 
 use crate::layers::LayerError;
 use crate::store::StoreError;
@@ -37,6 +38,25 @@ pub enum RootfsError {
         /// The other.
         second: String,
     },
+    /// The sandbox that compiles modules does not start.
+    #[error("failed to compile the modules of `{package}`")]
+    Compile {
+        /// The package.
+        package: String,
+        /// Why.
+        #[source]
+        source: SandboxError,
+    },
+    /// The environment's interpreter does not work.
+    #[error("`{interpreter}` failed to compile the modules of `{package}`: {message}")]
+    Interpreter {
+        /// The interpreter's path inside.
+        interpreter: String,
+        /// The package.
+        package: String,
+        /// What it said.
+        message: String,
+    },
     /// The lock's interpreter is in none of its packages.
     #[error("the packages have no `{path}`, the interpreter of the lock")]
     NoInterpreter {
@@ -67,6 +87,8 @@ impl Explain for RootfsError {
             Self::Store(error) => error.kind(),
             Self::File(error) => error.kind(),
             Self::Conflict { .. } => Kind::User,
+            Self::Compile { .. } => Kind::Host,
+            Self::Interpreter { .. } => Kind::Internal,
             Self::NoInterpreter { .. }
             | Self::NoArchive { .. }
             | Self::NoPython
@@ -81,6 +103,10 @@ impl Explain for RootfsError {
             Self::File(error) => error.hints(),
             Self::Conflict { first, second, .. } => {
                 vec![format!("ask for `{first}` or `{second}`, not for both")]
+            }
+            Self::Compile { source, .. } => source.hint().map(str::to_owned).into_iter().collect(),
+            Self::Interpreter { .. } => {
+                vec!["report this, with the lockfile and the lines above".to_owned()]
             }
             Self::NoInterpreter { .. }
             | Self::NoArchive { .. }

@@ -3,7 +3,7 @@
 //! Comes in: a [`Closure`](crate::fetch::Closure). Goes out: a [`Rootfs`], a directory that a step
 //! sees as `/`. Each package is unpacked once for all environments (see [`crate::layers`]); here
 //! their trees are merged into one tree of hard links, together with what installing would have
-//! written.
+//! written and compiled.
 //!
 //! Files are shared: a file of a rootfs, of a package's tree and of every other rootfs with that
 //! package is one inode. Nothing may write to it; the sandbox mounts it read-only.
@@ -17,10 +17,12 @@
 //! (`tests::a_rootfs_is_equal_everywhere`).
 //! **Invariant:** packages that disagree are named (`merge::tests::disagreements_name_both`).
 
+mod bytecode;
 mod error;
 mod fixups;
 mod merge;
 mod packages;
+mod parallel;
 mod parts;
 mod prepare;
 #[cfg(test)]

@@ -2,17 +2,15 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread;
 
-use envbox_lockfiles::base::{Context, Event, FsError};
+use envbox_lockfiles::base::{Context, FsError};
 
 use crate::fetch::Closure;
 use crate::layers::{LayerError, Limits, unpack_deb, unpack_standalone, unpack_wheel};
 use crate::rootfs::RootfsError;
+use crate::rootfs::parallel::{Task, in_parallel};
 use crate::rootfs::parts::{Contents, Part, Parts};
-use crate::store::{Tree, TreeManifest};
+use crate::store::{Store, Tree, TreeKey, TreeManifest};
 
 /// The name of the stage in events.
 const STAGE: &str = "unpack";
@@ -33,64 +31,54 @@ pub(super) fn unpack_all(
     closure: &Closure,
     parts: &Parts<'_>,
 ) -> Result<Vec<Package>, RootfsError> {
-    context.report(Event::StageStarted {
-        stage: STAGE.to_owned(),
-        total: Some(parts.parts.len() as u64),
-    });
-    // Greatest first: one that takes long and begins last would leave the others idle.
-    let mut order: Vec<usize> = (0..parts.parts.len()).collect();
-    order.sort_by_key(|&part| std::cmp::Reverse(parts.parts[part].artifact.size));
-    let next = AtomicUsize::new(0);
-    let unpacked: Vec<_> = order.iter().map(|_| Mutex::new(None)).collect();
-    thread::scope(|scope| {
-        for _ in 0..context.jobs.clamp(1, order.len().max(1)) {
-            scope.spawn(|| {
-                while let Some(&part) = order.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let package = unpack(closure, parts, &parts.parts[part]);
-                    if package.is_err() {
-                        // The others would be thrown away.
-                        next.store(order.len(), Ordering::Relaxed);
-                    }
-                    context.report(Event::ItemFinished {
-                        stage: STAGE.to_owned(),
-                        item: parts.parts[part].name.clone(),
-                    });
-                    *unpacked[part].lock().expect("no holder panics") = Some(package);
-                }
-            });
-        }
-    });
-    let unpacked = unpacked
-        .into_iter()
-        .filter_map(|package| package.into_inner().expect("no holder panicked"));
-    let packages = unpacked.collect::<Result<Vec<_>, _>>()?;
-    context.report(Event::StageFinished {
-        stage: STAGE.to_owned(),
-    });
-    Ok(packages)
+    let tasks: Vec<Task<'_>> = parts
+        .parts
+        .iter()
+        .map(|part| Task {
+            name: &part.name,
+            weight: part.artifact.size,
+        })
+        .collect();
+    in_parallel(context, STAGE, &tasks, |part| {
+        unpack(closure, parts, &parts.parts[part])
+    })
 }
 
 fn unpack(closure: &Closure, parts: &Parts<'_>, part: &Part<'_>) -> Result<Package, RootfsError> {
-    let mut built = None;
-    let tree = closure.store().tree(part.key, |directory| {
+    let (tree, manifest) = package_tree(closure.store(), part.key, |directory| {
         let unpacked = unpack_part(closure, parts, part, directory);
-        let manifest = unpacked.map_err(|source| RootfsError::Unpack {
+        unpacked.map_err(|source| RootfsError::Unpack {
             artifact: part.artifact.file.clone(),
             source,
-        })?;
-        write_manifest(directory, &manifest)?;
-        built = Some(manifest);
-        Ok::<(), RootfsError>(())
+        })
     })?;
     Ok(Package {
         name: part.name.clone(),
         contents: part.contents.clone(),
-        manifest: match built {
-            Some(manifest) => manifest,
-            None => read_manifest(&tree)?,
-        },
         path: tree.path(),
+        manifest,
     })
+}
+
+/// Returns the tree of `key` and its list; if the store has none, `build` makes it in an empty
+/// directory.
+pub(super) fn package_tree(
+    store: &Store,
+    key: TreeKey,
+    build: impl FnOnce(&Path) -> Result<TreeManifest, RootfsError>,
+) -> Result<(Tree, TreeManifest), RootfsError> {
+    let mut built = None;
+    let tree = store.tree(key, |directory| {
+        let manifest = build(directory)?;
+        write_manifest(directory, &manifest)?;
+        built = Some(manifest);
+        Ok::<(), RootfsError>(())
+    })?;
+    let manifest = match built {
+        Some(manifest) => manifest,
+        None => read_manifest(&tree)?,
+    };
+    Ok((tree, manifest))
 }
 
 fn unpack_part(

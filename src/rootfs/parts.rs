@@ -7,7 +7,7 @@ use envbox_lockfiles::lock::{Artifact, LockedInterpreter, Lockfile};
 use envbox_lockfiles::manifest::InterpreterSource;
 
 use crate::layers::{self, PythonTarget};
-use crate::rootfs::{self, RootfsError};
+use crate::rootfs::{self, RootfsError, bytecode};
 use crate::store::TreeKey;
 
 /// What a package is.
@@ -83,7 +83,8 @@ impl<'a> Parts<'a> {
 
     /// Returns where the store has the rootfs: a digest over everything that it depends on.
     pub(super) fn key(&self) -> TreeKey {
-        let mut text = format!("envbox rootfs {}\n{}\n", rootfs::RULES, self.platform);
+        let rules = format!("{}.{}", rootfs::RULES, bytecode::RULES);
+        let mut text = format!("envbox rootfs {rules}\n{}\n", self.platform);
         if let Some(interpreter) = self.interpreter {
             line(&mut text, &[&interpreter.path, &interpreter.version]);
         }
@@ -98,7 +99,7 @@ impl<'a> Parts<'a> {
             let requested = if requested { "requested" } else { "" };
             line(
                 &mut text,
-                &[&part.name, &digest_of(part.key).to_string(), requested],
+                &[&part.name, &part.key.digest().to_string(), requested],
             );
         }
         TreeKey::Rootfs(Digest::of(text.as_bytes()))
@@ -129,12 +130,6 @@ fn target(interpreter: &LockedInterpreter) -> Result<PythonTarget, RootfsError> 
     version.ok_or_else(|| RootfsError::Version {
         found: interpreter.version.clone(),
     })
-}
-
-fn digest_of(key: TreeKey) -> Digest {
-    match key {
-        TreeKey::Package(digest) | TreeKey::Rootfs(digest) => digest,
-    }
 }
 
 fn line(text: &mut String, fields: &[&str]) {

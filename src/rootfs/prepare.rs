@@ -10,7 +10,7 @@ use crate::fetch::Closure;
 use crate::rootfs::merge::Merged;
 use crate::rootfs::packages::{unpack_all, write_manifest};
 use crate::rootfs::parts::Parts;
-use crate::rootfs::{RootfsError, fixups, write};
+use crate::rootfs::{RootfsError, bytecode, fixups, write};
 use crate::store::{Store, Tree};
 
 /// A root filesystem in the store. It stays there while this value, or a clone of its store's
@@ -76,19 +76,23 @@ pub fn prepare(context: &Context, closure: &Closure) -> Result<Rootfs, RootfsErr
         return Ok(rootfs(tree, &parts));
     }
     let packages = unpack_all(context, closure, &parts)?;
+    let store = closure.store();
     let mut warnings = Vec::new();
-    let tree = closure.store().tree(parts.key(), |directory| {
+    let tree = store.tree(parts.key(), |directory| {
         let mut merged = Merged::of(&packages)?;
         warnings = merged.warnings(&packages);
         fixups::apply(&mut merged, &packages, &parts)?;
-        let manifest = write::write(&merged, &packages, directory)?;
+        let mut tree = write::write(&merged, &packages, directory)?;
+        let bytecode = bytecode::compile_all(context, store, &packages, &parts, directory)?;
+        bytecode::add(&mut tree, &merged, &bytecode).map_err(RootfsError::Merge)?;
+        let manifest = tree.finish().map_err(RootfsError::Merge)?;
         write_manifest(directory, &manifest)?;
         Ok::<(), RootfsError>(())
     })?;
     for message in warnings {
         context.report(Event::Warning { message });
     }
-    closure.store().settle_in_background();
+    store.settle_in_background();
     Ok(rootfs(tree, &parts))
 }
 

@@ -6,15 +6,15 @@ use crate::layers::{EntryPath, Limits, TreeBuilder};
 use crate::rootfs::RootfsError;
 use crate::rootfs::merge::{Merged, Source, as_path};
 use crate::rootfs::packages::Package;
-use crate::store::{EntryKind, TreeManifest};
+use crate::store::EntryKind;
 
 /// Makes the tree in the empty `directory`: directories and links anew, files as further names of
-/// the packages' files.
+/// the packages' files. It may be added to.
 pub(super) fn write(
     merged: &Merged,
     packages: &[Package],
     directory: &Path,
-) -> Result<TreeManifest, RootfsError> {
+) -> Result<TreeBuilder, RootfsError> {
     let limits = Limits {
         entries: usize::MAX,
         bytes: u64::MAX,
@@ -41,5 +41,5 @@ pub(super) fn write(
         };
         written.map_err(RootfsError::Merge)?;
     }
-    tree.finish().map_err(RootfsError::Merge)
+    Ok(tree)
 }

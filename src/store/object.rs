@@ -25,7 +25,8 @@ impl TreeKey {
         }
     }
 
-    pub(super) fn digest(self) -> Digest {
+    /// Returns the digest of everything that the tree depends on.
+    pub fn digest(self) -> Digest {
         match self {
             Self::Package(digest) | Self::Rootfs(digest) => digest,
         }

@@ -63,6 +63,18 @@ impl PythonTarget {
         let Self { major, minor } = self;
         format!("{ENVIRONMENT}/lib/python{major}.{minor}/site-packages")
     }
+
+    /// Returns the directories, each with a slash at its end, below which modules are: those of
+    /// wheels, of the interpreter's own library and of Debian's packages.
+    pub fn module_directories(self) -> [String; 4] {
+        let Self { major, minor } = self;
+        [
+            format!("{}/", self.site_packages()),
+            format!("opt/python/lib/python{major}.{minor}/"),
+            format!("usr/lib/python{major}.{minor}/"),
+            format!("usr/lib/python{major}/dist-packages/"),
+        ]
+    }
 }
 
 /// Unpacks the wheel of `name` into the empty directory `tree`.
