@@ -6,12 +6,15 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use envbox::base::{Digest, Platform};
-use envbox::lock::{Artifact, LockedDebian, LockedPackage, LockedSuite, Lockfile, Origin, Request};
+use envbox::lock::{
+    Artifact, LockedDebian, LockedInterpreter, LockedPackage, LockedSuite, Lockfile, Origin,
+    Request,
+};
 use envbox::manifest::Manifest;
 
 use crate::support::World;
 
-const TOOLS: [&str; 16] = [
+const TOOLS: [&str; 17] = [
     "/bin/dash",
     "/bin/bash",
     "/usr/bin/env",
@@ -28,18 +31,33 @@ const TOOLS: [&str; 16] = [
     "/bin/sleep",
     "/usr/bin/printf",
     "/bin/readlink",
+    "/usr/bin/tr",
 ];
 
 /// Writes a manifest and a lock that answers it into the world's project, and the `.deb` that the
 /// lock names into a directory; returns the option that makes it the registry `debian`.
 pub fn install(world: &World, manifest: &str) -> String {
     world.write("envbox.toml", manifest);
+    install_packages(world, manifest, None, &[("tools", deb())])
+}
+
+/// As [`install`], with these packages and an interpreter among them.
+pub fn install_packages(
+    world: &World,
+    manifest: &str,
+    interpreter: Option<LockedInterpreter>,
+    debs: &[(&str, Vec<u8>)],
+) -> String {
+    world.write("envbox.toml", manifest);
     let registry = world.path().join("registry");
-    let deb = deb();
-    let file = "pool/main/t/tools/tools_1_amd64.deb";
-    fs::create_dir_all(registry.join("pool/main/t/tools")).unwrap();
-    fs::write(registry.join(file), &deb).unwrap();
-    let lock = lock(manifest, file, &deb);
+    let mut packages = Vec::new();
+    for (name, deb) in debs {
+        let file = format!("pool/main/{name}_1_amd64.deb");
+        fs::create_dir_all(registry.join("pool/main")).unwrap();
+        fs::write(registry.join(&file), deb).unwrap();
+        packages.push(package(name, file, deb));
+    }
+    let lock = lock(manifest, interpreter, packages);
     world.write(
         "envbox.lock",
         std::str::from_utf8(&lock.to_bytes()).unwrap(),
@@ -47,12 +65,31 @@ pub fn install(world: &World, manifest: &str) -> String {
     format!("debian={}", registry.display())
 }
 
-fn lock(manifest: &str, file: &str, deb: &[u8]) -> Lockfile {
+fn package(name: &str, file: String, deb: &[u8]) -> LockedPackage {
+    LockedPackage {
+        name: name.parse().unwrap(),
+        version: "1".to_owned(),
+        architecture: "amd64".to_owned(),
+        platforms: vec![Platform::LinuxAmd64],
+        artifact: Artifact {
+            origin: Origin::Registry("debian".parse().unwrap()),
+            file,
+            size: deb.len() as u64,
+            digest: Digest::of(deb),
+        },
+        required_by: vec!["base".to_owned()],
+    }
+}
+
+fn lock(
+    manifest: &str,
+    interpreter: Option<LockedInterpreter>,
+    packages: Vec<LockedPackage>,
+) -> Lockfile {
     let manifest = Manifest::parse(manifest, Path::new("envbox.toml")).unwrap();
-    let platforms = vec![Platform::LinuxAmd64];
     Lockfile {
         request: Request::of(&manifest),
-        interpreter: None,
+        interpreter,
         python: Vec::new(),
         debian: LockedDebian {
             suites: vec![LockedSuite {
@@ -60,33 +97,18 @@ fn lock(manifest: &str, file: &str, deb: &[u8]) -> Lockfile {
                 registry: "debian".parse().unwrap(),
                 date: "2026-01-01T00:00:00Z".parse().unwrap(),
             }],
-            packages: vec![LockedPackage {
-                name: "tools".parse().unwrap(),
-                version: "1".to_owned(),
-                architecture: "amd64".to_owned(),
-                platforms,
-                artifact: Artifact {
-                    origin: Origin::Registry("debian".parse().unwrap()),
-                    file: file.to_owned(),
-                    size: deb.len() as u64,
-                    digest: Digest::of(deb),
-                },
-                required_by: vec!["base".to_owned()],
-            }],
+            packages,
         },
     }
 }
 
 /// Returns a `.deb` (deb(5)) with the tools and the libraries they load.
-fn deb() -> Vec<u8> {
-    let control = b"Package: tools\nVersion: 1\nArchitecture: amd64\nMaintainer: nobody\nDescription: tools\n";
-    let mut control_tar = tar::Builder::new(Vec::new());
-    append(&mut control_tar, "control", control, 0o644);
-    let mut data = tar::Builder::new(Vec::new());
+pub fn deb() -> Vec<u8> {
     let mut files: BTreeSet<PathBuf> = TOOLS.iter().map(PathBuf::from).collect();
     for tool in TOOLS {
         files.extend(libraries(tool));
     }
+    let mut data = tar::Builder::new(Vec::new());
     for file in files {
         let name = file.strip_prefix("/").unwrap().display().to_string();
         let name = if name.starts_with("usr/") {
@@ -101,6 +123,24 @@ fn deb() -> Vec<u8> {
     header.set_size(0);
     header.set_mode(0o777);
     data.append_link(&mut header, "usr/bin/sh", "dash").unwrap();
+    package_of("tools", data)
+}
+
+/// Returns a `.deb` with these files: path, mode and content.
+pub fn deb_of(name: &str, files: &[(&str, u32, &str)]) -> Vec<u8> {
+    let mut data = tar::Builder::new(Vec::new());
+    for (path, mode, content) in files {
+        append(&mut data, path, content.as_bytes(), *mode);
+    }
+    package_of(name, data)
+}
+
+fn package_of(name: &str, data: tar::Builder<Vec<u8>>) -> Vec<u8> {
+    let control = format!(
+        "Package: {name}\nVersion: 1\nArchitecture: amd64\nMaintainer: nobody\nDescription: {name}\n"
+    );
+    let mut control_tar = tar::Builder::new(Vec::new());
+    append(&mut control_tar, "control", control.as_bytes(), 0o644);
     archive(&[
         ("debian-binary", b"2.0\n".to_vec()),
         ("control.tar", control_tar.into_inner().unwrap()),

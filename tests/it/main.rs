@@ -7,5 +7,6 @@ mod cli_reference;
 mod debs;
 mod errors;
 mod readme;
+mod rootfs;
 mod run;
 mod support;

@@ -81,9 +81,13 @@ impl World {
     }
 
     pub fn command_in(&self, directory: &Path, arguments: &[&str]) -> Command {
-        let mut command = Command::new(self.program());
+        let mut command = self.as_user(Command::new(self.program()), directory);
+        command.args(arguments);
         command
-            .args(arguments)
+    }
+
+    fn as_user(&self, mut command: Command, directory: &Path) -> Command {
+        command
             .env_clear()
             .env("HOME", self.path().join("home"))
             .env("PATH", "/usr/bin:/bin")
@@ -91,6 +95,13 @@ impl World {
         if self.changes_user() {
             command.uid(UNPRIVILEGED).gid(UNPRIVILEGED);
         }
+        command
+    }
+
+    /// A shell in the project, with the environment that [`World::command`] gives.
+    pub fn shell(&self, script: &str) -> Command {
+        let mut command = self.as_user(Command::new("/bin/sh"), &self.project());
+        command.args(["-c", script]);
         command
     }
 
