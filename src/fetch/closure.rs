@@ -1,10 +1,12 @@
 //! All artifacts of a lock.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use envbox_lockfiles::base::{Context, Event, Network, Platform};
 use envbox_lockfiles::lock::{Artifact, Lockfile};
 use envbox_lockfiles::net::{Client, block_on};
+use envbox_lockfiles::resolve::python::WheelLocator;
 use tokio::task::JoinSet;
 
 use crate::fetch::download::Downloader;
@@ -14,6 +16,9 @@ use crate::store::{Object, Store};
 
 /// The name of the stage in events.
 const STAGE: &str = "fetch";
+
+/// How many artifacts are downloaded side by side. They wait for the network, not for processors.
+const DOWNLOADS: usize = 16;
 
 /// A lock whose every artifact for one platform is in the store, verified and in use.
 #[derive(Debug, Clone)]
@@ -82,6 +87,7 @@ pub(super) async fn fetch_with(
         let downloader = Downloader {
             context: context.clone(),
             client: client.clone(),
+            locator: Arc::new(WheelLocator::new(context)),
             store: store.clone(),
         };
         download_all(downloader, missing).await?;
@@ -98,13 +104,12 @@ pub(super) async fn fetch_with(
 
 async fn download_all(downloader: Downloader, missing: Vec<Wanted>) -> Result<(), FetchError> {
     let offline = downloader.context.network == Network::Offline;
-    let jobs = downloader.context.jobs.max(1);
     let mut queue = missing.into_iter();
     let mut absent = Vec::new();
     // Dropping the set ends all that are under way.
     let mut running = JoinSet::new();
     loop {
-        while running.len() < jobs
+        while running.len() < DOWNLOADS
             && let Some(wanted) = queue.next()
         {
             let artifact = MissingArtifact::of(&wanted.artifact);

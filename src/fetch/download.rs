@@ -1,10 +1,11 @@
 //! One artifact, from the first place that has it.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use envbox_lockfiles::base::{Context, Event};
 use envbox_lockfiles::net::{Client, NetError, block_on, shown};
-use envbox_lockfiles::resolve::python::{PythonError, locate_wheel, locate_wheel_afresh};
+use envbox_lockfiles::resolve::python::{PythonError, WheelLocator};
 use tokio::task::spawn_blocking;
 use url::Url;
 
@@ -17,6 +18,7 @@ use crate::store::{BlobSlot, BlobWriter, Store, StoreError};
 pub(super) struct Downloader {
     pub(super) context: Context,
     pub(super) client: Client,
+    pub(super) locator: Arc<WheelLocator>,
     pub(super) store: Store,
 }
 
@@ -83,14 +85,14 @@ impl Downloader {
         let url = match source.clone() {
             Source::At(url) => return Ok(url),
             Source::Noted(registry, project) => {
-                self.locate(wanted, async move |context, file| {
-                    locate_wheel(&context, &registry, &project, &file).await
+                self.locate(wanted, async move |locator, file| {
+                    locator.locate(&registry, &project, &file).await
                 })
                 .await
             }
             Source::Listed(registry, project) => {
-                self.locate(wanted, async move |context, file| {
-                    locate_wheel_afresh(&context, &registry, &project, &file).await
+                self.locate(wanted, async move |locator, file| {
+                    locator.locate_afresh(&registry, &project, &file).await
                 })
                 .await
             }
@@ -105,10 +107,10 @@ impl Downloader {
     async fn locate(
         &self,
         wanted: &Wanted,
-        ask: impl AsyncFnOnce(Context, String) -> Result<Url, PythonError> + Send + 'static,
+        ask: impl AsyncFnOnce(Arc<WheelLocator>, String) -> Result<Url, PythonError> + Send + 'static,
     ) -> Result<Url, PythonError> {
-        let (context, file) = (self.context.clone(), wanted.artifact.file.clone());
-        blocking(move || block_on(ask(context, file))).await
+        let (locator, file) = (Arc::clone(&self.locator), wanted.artifact.file.clone());
+        blocking(move || block_on(ask(locator, file))).await
     }
 
     /// Writes what `url` gives. Where the beginning came from an earlier writer and the whole is

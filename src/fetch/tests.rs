@@ -465,7 +465,6 @@ fn downloads_run_side_by_side() {
         server.answers(&format!("/debian/{file}"), vec![Answer::Silence]);
         case = case.with_package(&file, file.as_bytes());
     }
-    case.context.jobs = 3;
     let server = Arc::new(server);
     let waiting = Arc::clone(&server);
     block_on(async {

@@ -181,7 +181,7 @@ fn key(package: TreeKey, compiler: TreeKey) -> TreeKey {
 }
 
 /// Returns where the bytecode of a module lies (PEP 3147).
-fn bytecode_of(module: &[u8], PythonTarget { major, minor }: PythonTarget) -> Vec<u8> {
+pub(super) fn bytecode_of(module: &[u8], PythonTarget { major, minor }: PythonTarget) -> Vec<u8> {
     let split = module.iter().rposition(|&byte| byte == b'/');
     let (directory, name) = module.split_at(split.map_or(0, |slash| slash + 1));
     let stem = name.strip_suffix(b".py").unwrap_or(name);
@@ -190,7 +190,7 @@ fn bytecode_of(module: &[u8], PythonTarget { major, minor }: PythonTarget) -> Ve
 }
 
 /// Returns the module whose bytecode lies at `path`, or nothing for a directory.
-fn module_of(path: &[u8]) -> Option<Vec<u8>> {
+pub(super) fn module_of(path: &[u8]) -> Option<Vec<u8>> {
     let stem = path.strip_suffix(b".pyc")?;
     let stem = &stem[..stem.iter().rposition(|&byte| byte == b'.')?];
     let slash = stem.iter().rposition(|&byte| byte == b'/')?;

@@ -14,8 +14,8 @@
 //! because some popular wheels do disagree, and installers let the last one win, whichever that is.
 //!
 //! **Invariant:** a rootfs depends on its packages, the rules and the platform alone
-//! (`tests::a_rootfs_is_equal_everywhere`).
-//! **Invariant:** packages that disagree are named (`merge::tests::disagreements_name_both`).
+//! (`tests/it/rootfs.rs`: `a_rootfs_is_equal_everywhere`).
+//! **Invariant:** packages that disagree are named (`tests::disagreements_name_both`).
 
 mod bytecode;
 mod error;

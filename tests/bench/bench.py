@@ -86,6 +86,15 @@ class Bench:
     def run(self, *arguments, **options):
         return timed([self.envbox, *arguments], env=options.pop("env", self.env), **options)
 
+    def rootfs(self, project):
+        """Returns the directory that a step of the project has as its root."""
+        mounts = subprocess.run(
+            [self.envbox, "--project", str(self.scratch / project), "run", "--", "/bin/cat", "/proc/self/mountinfo"],
+            env=self.env, check=True, capture_output=True, text=True,
+        ).stdout
+        root = next(line.split()[3] for line in mounts.splitlines() if line.split()[4] == "/")
+        return self.store / "rootfs" / Path(root).name
+
     def lock(self):
         """Lock cold, and warm with nothing changed, against `uv pip compile`."""
         uv = need("uv")
@@ -148,16 +157,29 @@ class Bench:
                           str(cache), "-p", str(venv / "bin" / "python"), str(requirements)])
             return started[0] + rest[0], started[1] + rest[1], max(started[2], rest[2])
 
+        runs = max(3, self.runs // 3)
         pair("build, downloads warm / uv venv + pip sync",
-             lambda: self.run("run", *in_project, *true, prepare=forget_trees), sync, max(3, self.runs // 3))
+             lambda: self.run("run", *in_project, *true, prepare=forget_trees), sync, runs)
+        # One more package: everything else is there, unpacked and compiled (by envbox), or unpacked (by uv).
+        second = self.copy_of(self.project, "second")
+        manifest = second / "envbox.toml"
+        manifest.write_text(manifest.read_text().replace("requirements = [", 'requirements = ["tqdm==4.67.1", '))
+        self.run("run", "--project", str(second), *true)
+        requirements.write_text(_pins(second / "envbox.lock"))
+        merged = self.rootfs("second")
+
+        def forget_second():
+            _remove(merged)
+            Path(f"{merged}.done").unlink(missing_ok=True)
+
+        pair("build of a second project, one package more",
+             lambda: self.run("run", "--project", str(second), "--frozen", *true, prepare=forget_second), sync, runs)
 
     def start(self):
         """Start /bin/true in a built environment against bwrap, crun and runc on the same rootfs."""
         in_project = ["--project", str(self.project)]
         self.run("run", *in_project, "--", "/bin/true")
-        rootfs = next((self.store / "rootfs").iterdir())
-        if (rootfs / "tree").is_dir():
-            rootfs = rootfs / "tree"
+        rootfs = self.rootfs("project")
         ours = lambda: self.run("run", *in_project, "--", "/bin/true")
         if bwrap := need("bwrap"):
             command = [bwrap, "--unshare-all", "--ro-bind", str(rootfs), "/", "--proc", "/proc", "--dev", "/dev",
@@ -188,9 +210,7 @@ class Bench:
         """Import and train inside against the same interpreter and packages outside."""
         in_project = ["--project", str(self.project)]
         self.run("run", *in_project, "--", "/bin/true")
-        rootfs = next((self.store / "rootfs").iterdir())
-        if (rootfs / "tree").is_dir():
-            rootfs = rootfs / "tree"
+        rootfs = self.rootfs("project")
         # The same files, entered with nothing but chroot: what is left is the cost of the sandbox.
         outside = ["chroot", str(rootfs), "/usr/bin/env", "-i", "PATH=/opt/env/bin:/usr/bin:/bin",
                    "PYTHONDONTWRITEBYTECODE=1", "OMP_NUM_THREADS=1", "OPENBLAS_NUM_THREADS=1", "python"]

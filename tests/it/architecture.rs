@@ -146,3 +146,47 @@ fn no_source_names_a_registry_host() {
         }
     }
 }
+
+/// A promise that nobody checks is worth less than none.
+#[test]
+fn every_invariant_names_tests_that_exist() {
+    let files = sources(&root());
+    let files = files
+        .iter()
+        .filter(|file| !file.starts_with(root().join("target")));
+    let texts: Vec<(PathBuf, String)> = files
+        .map(|file| (file.clone(), fs::read_to_string(file).unwrap()))
+        .collect();
+    let mut wrong = Vec::new();
+    let mut checked = 0;
+    for (file, text) in &texts {
+        let lines = text.lines().filter_map(|line| line.strip_prefix("//!"));
+        let doc: String = lines.map(|line| format!("{} ", line.trim())).collect();
+        for invariant in doc.split("**Invariant:**").skip(1) {
+            checked += 1;
+            // The tests are named at its end, in brackets.
+            let named = invariant.rsplit_once('(').map_or("", |(_, named)| named);
+            let names: Vec<&str> = named.split('`').skip(1).step_by(2).collect();
+            let exists = |name: &&str| {
+                let last = name.rsplit("::").next().unwrap_or(name);
+                let [function, module] = [format!("fn {last}("), format!("mod {last};")];
+                let inline = format!("mod {last} {{");
+                name.ends_with(".rs") && root().join(name).exists()
+                    || texts.iter().any(|(_, text)| {
+                        [&function, &module, &inline]
+                            .iter()
+                            .any(|form| text.contains(*form))
+                    })
+            };
+            if names.is_empty() || !names.iter().all(exists) {
+                wrong.push(format!("{}: {}", file.display(), invariant.trim()));
+            }
+        }
+    }
+    assert!(checked > 10);
+    assert!(
+        wrong.is_empty(),
+        "not held by a test:\n{}",
+        wrong.join("\n")
+    );
+}

@@ -1,5 +1,5 @@
 //! Downloads kept between checks in the store that `ENVBOX_STORE` names, so that a registry is
-//! asked once for each file. Copies: the worlds belong to different users.
+//! asked once for each file.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, chown};
@@ -10,14 +10,17 @@ use crate::support::World;
 /// Puts the kept downloads into a world's store.
 pub fn share(world: &World) {
     if let Some(kept) = kept() {
-        copy(&kept, &blobs_of(world));
+        // Nothing but envbox makes a store.
+        let made = world.run(&["store", "du"]);
+        assert_eq!(made.code(), Some(0), "{}", made.stderr());
+        bring(&kept, &blobs_of(world), How::Link);
     }
 }
 
 /// Keeps a world's downloads.
 pub fn keep(world: &World) {
     if let Some(kept) = kept() {
-        copy(&blobs_of(world), &kept);
+        bring(&blobs_of(world), &kept, How::Copy);
     }
 }
 
@@ -33,8 +36,17 @@ fn blobs_of(world: &World) -> PathBuf {
     world.path().join("home/.cache/envbox/blobs/sha256")
 }
 
-/// Copies what is not there yet; what is made belongs to the owner of what it is made in.
-fn copy(from: &Path, to: &Path) {
+/// How files are brought.
+#[derive(Clone, Copy)]
+enum How {
+    /// As one more name of the file: nobody may write to it, whoever it belongs to.
+    Link,
+    /// As a file of who owns the directory.
+    Copy,
+}
+
+/// Brings what is not there yet.
+fn bring(from: &Path, to: &Path, how: How) {
     if !from.is_dir() {
         return;
     }
@@ -43,10 +55,13 @@ fn copy(from: &Path, to: &Path) {
         let entry = entry.unwrap();
         let target = to.join(entry.file_name());
         if entry.file_type().unwrap().is_dir() {
-            copy(&entry.path(), &target);
+            bring(&entry.path(), &target, how);
         } else if !target.exists() {
             let part = to.join(format!(".part-{}", entry.file_name().display()));
-            fs::copy(entry.path(), &part).unwrap();
+            match how {
+                How::Link if fs::hard_link(entry.path(), &target).is_ok() => continue,
+                _ => fs::copy(entry.path(), &part).unwrap(),
+            };
             inherit(&part);
             fs::rename(&part, &target).unwrap();
         }

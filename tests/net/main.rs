@@ -7,3 +7,4 @@ mod support;
 
 mod downloads;
 mod examples;
+mod golden;

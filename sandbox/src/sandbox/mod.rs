@@ -4,7 +4,7 @@
 //! [`Outcome`] or a [`SandboxError`]. A `Sandbox` proves that the policy is well-formed and that
 //! the kernel has what it needs; a `Running` is alive and killed on drop.
 //!
-//! **Invariant:** root and other callers get the same sandbox (`tests/inside.rs` runs as both).
+//! **Invariant:** root and other callers get the same sandbox (`a_step_sees_the_same_whoever_starts_it`).
 //!
 //! **Invariant:** no sandbox outlives its supervisor (`the_tree_dies_with_the_supervisor`).
 

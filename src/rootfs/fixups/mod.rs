@@ -13,8 +13,6 @@ mod certificates;
 mod elf;
 mod linker;
 mod python;
-#[cfg(test)]
-mod tests;
 
 use std::path::PathBuf;
 

@@ -93,34 +93,6 @@ impl WheelLocator {
     }
 }
 
-/// Finds one wheel, as [`WheelLocator::locate`] does.
-///
-/// # Errors
-/// As [`WheelLocator::locate`].
-pub async fn locate_wheel(
-    context: &Context,
-    registry: &RegistryName,
-    project: &PythonName,
-    file: &str,
-) -> Result<Url, PythonError> {
-    let locator = WheelLocator::new(context);
-    locator.locate(registry, project, file).await
-}
-
-/// Finds one wheel, as [`WheelLocator::locate_afresh`] does.
-///
-/// # Errors
-/// As [`WheelLocator::locate`].
-pub async fn locate_wheel_afresh(
-    context: &Context,
-    registry: &RegistryName,
-    project: &PythonName,
-    file: &str,
-) -> Result<Url, PythonError> {
-    let locator = WheelLocator::new(context);
-    locator.locate_afresh(registry, project, file).await
-}
-
 /// Returns the wheels of `project` in all indexes of `session`.
 pub(super) async fn files(
     session: &Session,

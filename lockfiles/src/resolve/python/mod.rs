@@ -31,5 +31,5 @@ mod wheels;
 pub(crate) mod tests;
 
 pub use error::{Explanation, MissingWheel, PythonError, RegistryFailure, Unsupported};
-pub use locate::{WheelLocator, locate_wheel, locate_wheel_afresh};
+pub use locate::WheelLocator;
 pub use solve::{PythonRequest, resolve_python};

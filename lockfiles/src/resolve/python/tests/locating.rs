@@ -2,12 +2,12 @@
 
 use crate::base::{PythonName, RegistryName};
 use crate::net::block_on_large_stack;
+use crate::resolve::python::WheelLocator;
 use crate::resolve::python::tests::Case;
 use crate::resolve::python::tests::http::Server;
 use crate::resolve::python::tests::making::{
     Release, Style, serve_index, write_index, write_links,
 };
-use crate::resolve::python::{locate_wheel, locate_wheel_afresh};
 
 fn registry(case: &mut Case, name: &str, url: &str) -> RegistryName {
     let name: RegistryName = name.parse().unwrap();
@@ -17,7 +17,8 @@ fn registry(case: &mut Case, name: &str, url: &str) -> RegistryName {
 
 fn locate(case: &Case, registry: &RegistryName, file: &str) -> Result<String, String> {
     let project: PythonName = "app".parse().unwrap();
-    let found = block_on_large_stack(|| locate_wheel(&case.context, registry, &project, file));
+    let locator = WheelLocator::new(&case.context);
+    let found = block_on_large_stack(|| locator.locate(registry, &project, file));
     found
         .map(|url| url.to_string())
         .map_err(|error| super::report(&error))
@@ -100,7 +101,8 @@ fn a_stale_note_is_asked_about_afresh() {
     );
     serve_index(&server, "/new/", &releases, Style::Json);
     let project: PythonName = "app".parse().unwrap();
-    let found = block_on_large_stack(|| locate_wheel_afresh(&case.context, &name, &project, &file));
+    let locator = WheelLocator::new(&case.context);
+    let found = block_on_large_stack(|| locator.locate_afresh(&name, &project, &file));
     assert_eq!(
         found.unwrap().to_string(),
         format!("{}/new/{file}", server.url())

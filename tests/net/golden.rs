@@ -1,0 +1,64 @@
+//! The golden examples: projects with a lock that was committed.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use envbox::base::Digest;
+
+use crate::downloads;
+use crate::support::{User, World};
+
+/// Returns the directory of an example.
+pub fn directory(example: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("lockfiles/golden")
+        .join(example)
+}
+
+/// A world with a copy of the example, and with the downloads that an earlier check kept.
+fn world_of(example: &str, user: User) -> World {
+    let world = World::new(user);
+    for name in ["envbox.toml", "envbox.lock", "train.py"] {
+        world.write(
+            name,
+            &fs::read_to_string(directory(example).join(name)).unwrap(),
+        );
+    }
+    downloads::share(&world);
+    world
+}
+
+/// Trains in a fresh environment and returns the digest of every output.
+fn train(world: &World) -> BTreeMap<String, Digest> {
+    let run = world.run(&["run", "--frozen", "--", "python", "train.py"]);
+    assert_eq!(run.code(), Some(0), "{}{}", run.stdout(), run.stderr());
+    let mut outputs = BTreeMap::new();
+    for entry in fs::read_dir(world.project()).unwrap() {
+        let entry = entry.unwrap();
+        let name = entry.file_name().into_string().unwrap();
+        if !["envbox.toml", "envbox.lock", "train.py"].contains(&name.as_str()) {
+            outputs.insert(name, Digest::of(&fs::read(entry.path()).unwrap()));
+            fs::remove_file(entry.path()).unwrap();
+        }
+    }
+    assert!(outputs.len() >= 2, "a model and its metrics: {outputs:?}");
+    outputs
+}
+
+/// Trains twice as each user; all four runs must give the same bytes.
+pub fn same_outputs_twice_and_as_two_users(example: &str) {
+    let mut seen: Option<BTreeMap<String, Digest>> = None;
+    for user in User::ALL {
+        let world = world_of(example, user);
+        for _ in 0..2 {
+            let outputs = train(&world);
+            assert_eq!(
+                seen.get_or_insert_with(|| outputs.clone()),
+                &outputs,
+                "as {user:?}"
+            );
+        }
+        downloads::keep(&world);
+    }
+}
