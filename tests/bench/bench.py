@@ -6,7 +6,7 @@
 
 Each figure is the median of the paired ratios envbox / peer, with the medians of both beside it.
 Quote the ratios: absolute times depend on the machine. Peers are looked up on PATH and a missing
-one is named, never left out silently. Needs CPython 3.9 or newer, nothing else.
+one is named, never left out silently. Needs CPython 3.11 or newer, nothing else.
 """
 
 import argparse
@@ -19,6 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -101,8 +102,8 @@ class Bench:
         if not uv:
             return
         requirements = self.scratch / "requirements.in"
-        manifest = (self.project / "envbox.toml").read_text()
-        wanted = [line for line in _requirements(manifest)]
+        manifest = tomllib.loads((self.project / "envbox.toml").read_text())
+        wanted = manifest["python"]["requirements"]
         requirements.write_text("\n".join(wanted) + "\n")
         cache = self.scratch / "uv-cache"
         compile_ = [
@@ -213,7 +214,7 @@ class Bench:
         rootfs = self.rootfs("project")
         # The same files, entered with nothing but chroot: what is left is the cost of the sandbox.
         outside = ["chroot", str(rootfs), "/usr/bin/env", "-i", "PATH=/opt/env/bin:/usr/bin:/bin",
-                   "PYTHONDONTWRITEBYTECODE=1", "OMP_NUM_THREADS=1", "OPENBLAS_NUM_THREADS=1", "python"]
+                   "PYTHONDONTWRITEBYTECODE=1", "PYTHONHASHSEED=0", "OMP_NUM_THREADS=1", "OPENBLAS_NUM_THREADS=1", "python"]
         inside = ["run", *in_project, "--env", "OMP_NUM_THREADS=1", "--env", "OPENBLAS_NUM_THREADS=1", "--", "python"]
         fit = ("from sklearn.datasets import load_digits as d\n"
                "from sklearn.ensemble import RandomForestClassifier as R\n"
@@ -223,24 +224,10 @@ class Bench:
                  lambda: timed([*outside, "-c", code]), self.runs)
 
 
-def _requirements(manifest):
-    inside = manifest.split("requirements = [", 1)[1].split("]", 1)[0]
-    return [part.strip().strip('",') for part in inside.splitlines() if part.strip().strip('",')] \
-        if "\n" in inside else [part.strip().strip('"') for part in inside.split(",") if part.strip()]
-
-
 def _pins(lock):
-    """The wheels of a lock as pinned requirements (one [[python]] table a wheel)."""
-    pins, table = [], None
-    for line in lock.read_text().splitlines():
-        if line.startswith("["):
-            table = line
-            name = None
-        elif table == "[[python]]" and line.startswith("name = "):
-            name = line.split('"')[1]
-        elif table == "[[python]]" and line.startswith("version = ") and name:
-            pins.append(f"{name}=={line.split(chr(34))[1]}")
-    return "\n".join(pins) + "\n"
+    """Returns the wheels of a lock as pinned requirements."""
+    wheels = tomllib.loads(lock.read_text())["python"]
+    return "".join(f"{wheel['name']}=={wheel['version']}\n" for wheel in wheels)
 
 
 def _remove(path):

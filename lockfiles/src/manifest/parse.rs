@@ -241,7 +241,8 @@ fn cut_off(value: Value<'_>) -> Result<Timestamp, ManifestError> {
         return Ok(timestamp);
     }
     let date: Result<Date, _> = text.parse();
-    date.and_then(|date| date.in_tz("UTC"))
+    // Not `in_tz`, which reads all of the host's time zones to find this one.
+    date.and_then(|date| date.to_zoned(jiff::tz::TimeZone::UTC))
         .map(|zoned| zoned.timestamp())
         .map_err(|error| value.invalid(text, EXPECTED, Some(error.to_string())))
 }
