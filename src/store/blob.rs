@@ -148,11 +148,12 @@ impl BlobWriter {
             create_dir_all(directory)?;
         }
         let publish = || {
-            self.file.set_permissions(Permissions::from_mode(0o444))?;
             // Before the rename, or a power cut could leave a name without its bytes. The name
             // itself may be lost: then the blob is fetched again.
             self.file.sync_all()?;
-            fs::rename(&self.partial, &place)
+            fs::rename(&self.partial, &place)?;
+            // After it, or a writer killed here would leave a beginning that nobody can go on with.
+            self.file.set_permissions(Permissions::from_mode(0o444))
         };
         publish().map_err(FsError::at("write", &place))?;
         self.published = true;

@@ -1,44 +1,12 @@
 //! `envbox run`, from the lock to the outputs, as root and as an unprivileged user.
 
+use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::process::ExitStatusExt as _;
 
-use crate::debs;
-use crate::support::{Run, User, World};
-
-const MANIFEST: &str = "[environment]\nname = \"tools\"\n[debian]\nsuite = \"bookworm\"\n[sandbox]\nenv = { GREETING = \"hello\" }\n";
-
-struct Tools {
-    world: World,
-    registry: String,
-}
-
-impl Tools {
-    fn new(user: User) -> Self {
-        let world = World::new(user);
-        let registry = debs::install(&world, MANIFEST);
-        Self { world, registry }
-    }
-
-    fn run(&self, command: &[&str]) -> Run {
-        self.run_with(&[], command)
-    }
-
-    fn run_with(&self, options: &[&str], command: &[&str]) -> Run {
-        let head = ["run", "--frozen", "--registry", self.registry.as_str()];
-        self.world.run(&[&head, options, &["--"], command].concat())
-    }
-
-    fn sh(&self, script: &str) -> Run {
-        self.run(&["sh", "-c", script])
-    }
-}
-
-fn for_both(test: impl Fn(Tools)) {
-    for user in User::ALL {
-        test(Tools::new(user));
-    }
-}
+use crate::support::User;
+use crate::tools::{MANIFEST, Tools, for_both};
 
 #[test]
 fn a_step_sees_the_same_for_every_caller() {
@@ -183,9 +151,15 @@ fn there_is_no_network() {
 
 #[test]
 fn a_project_may_have_any_name() {
-    for name in ["with space", "new\nline", "co,mm:a=\\"] {
+    for name in [
+        &b"with space"[..],
+        b"new\nline",
+        b"co,mm:a=\\",
+        b"-dash",
+        b"caf\xe9",
+    ] {
         let tools = Tools::new(User::Unprivileged);
-        let odd = tools.world.path().join(name);
+        let odd = tools.world.path().join(OsStr::from_bytes(name));
         fs::rename(tools.world.project(), &odd).unwrap();
         let mut command = tools.world.command_in(
             &odd,

@@ -61,7 +61,7 @@ impl World {
         self.give(&path);
     }
 
-    fn program(&self) -> PathBuf {
+    pub fn program(&self) -> PathBuf {
         self.path().join("envbox")
     }
 
@@ -106,8 +106,13 @@ impl World {
     }
 
     pub fn run(&self, arguments: &[&str]) -> Run {
+        self.finished(self.command(arguments))
+    }
+
+    /// Runs a command to its end.
+    pub fn finished(&self, mut command: Command) -> Run {
         Run {
-            output: self.command(arguments).output().unwrap(),
+            output: command.output().unwrap(),
             root: self.path().to_path_buf(),
         }
     }
