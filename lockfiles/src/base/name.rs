@@ -84,7 +84,7 @@ name!(
     /// Names a place that artifacts come from; where it lies is the user's configuration.
     RegistryName,
     "registry name",
-    "letters, digits and `-`, beginning with a letter",
+    "letters, digits, `-` and `_`, beginning with a letter",
     simple_name
 );
 
@@ -92,7 +92,7 @@ name!(
     /// Names an environment.
     EnvironmentName,
     "environment name",
-    "letters, digits and `-`, beginning with a letter",
+    "letters, digits, `-` and `_`, beginning with a letter",
     simple_name
 );
 

@@ -1,12 +1,17 @@
-//! What can be wrong with a manifest, and where.
+//! What can be wrong with a manifest.
 
+use std::error::Error;
 use std::fmt;
+use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use crate::base::{Explain, FsError, Kind};
+use crate::base::{Explain, FsError, InvalidName, Kind};
+use crate::manifest::keys::table_of;
+use crate::manifest::place::Place;
+use crate::manifest::schema::PythonVersion;
 
-/// A manifest cannot be used.
+/// A manifest, or a file that it refers to, cannot be used.
 #[derive(Debug)]
 pub struct ManifestError {
     /// The file.
@@ -17,21 +22,9 @@ pub struct ManifestError {
     pub problem: Problem,
 }
 
-/// A place in a text.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Place {
-    /// The line, from 1.
-    pub line: usize,
-    /// The column in characters, from 1.
-    pub column: usize,
-    /// How many characters it covers on that line; at least 1.
-    pub width: usize,
-    /// The line's text.
-    pub text: String,
-}
-
 /// What is wrong with a manifest.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum Problem {
     /// Neither manifest is there.
     #[error("there is no `envbox.toml`, and no `pyproject.toml` with a `[tool.envbox]` table")]
@@ -39,6 +32,9 @@ pub enum Problem {
     /// Both are there.
     #[error("the directory has both `envbox.toml` and `[tool.envbox]` in `pyproject.toml`")]
     Both,
+    /// One is there where none should be.
+    #[error("there is a `[tool.envbox]` table already")]
+    AlreadyThere,
     /// A file cannot be read.
     #[error(transparent)]
     Fs(#[from] FsError),
@@ -51,7 +47,7 @@ pub enum Problem {
         /// The parser's words.
         message: String,
     },
-    /// A key that no table has.
+    /// A key that no table has, or not this one.
     #[error("unknown key `{found}` in {table}")]
     UnknownKey {
         /// The key.
@@ -61,13 +57,11 @@ pub enum Problem {
         /// The known keys.
         known: &'static [&'static str],
     },
-    /// A key whose feature is not there yet.
-    #[error("{table} `{key}` is not supported by this version of envbox")]
+    /// A known word whose feature is not there yet.
+    #[error("{what} is not supported yet")]
     NotYet {
-        /// The key.
-        key: String,
-        /// The table.
-        table: &'static str,
+        /// The key or value.
+        what: String,
     },
     /// A key that must be there.
     #[error("{table} needs the key `{key}`")]
@@ -77,6 +71,12 @@ pub enum Problem {
         /// The table.
         table: &'static str,
     },
+    /// The one table that must be there.
+    #[error("the manifest has no table `[environment]`")]
+    NoEnvironment,
+    /// There are requirements, and nothing that could import them.
+    #[error("there are Python requirements, but [environment] has no `python`")]
+    NoPython,
     /// A value of the wrong type.
     #[error("expected {expected}, found {found}")]
     WrongType {
@@ -84,6 +84,8 @@ pub enum Problem {
         expected: &'static str,
         /// What stands there.
         found: &'static str,
+        /// The value as it should be written, if that can be guessed.
+        instead: Option<String>,
     },
     /// A word that is none of those allowed.
     #[error("`{found}` is not one of {}", Words(known))]
@@ -93,6 +95,27 @@ pub enum Problem {
         /// The words allowed.
         known: &'static [&'static str],
     },
+    /// An extra or a dependency group that a `pyproject.toml` does not have.
+    #[error("`{}` has no {kind} `{found}`", file.display())]
+    UnknownName {
+        /// The `pyproject.toml`.
+        file: PathBuf,
+        /// `extra` or `dependency group`.
+        kind: &'static str,
+        /// The name.
+        found: String,
+        /// The names that it has.
+        known: Vec<String>,
+    },
+    /// A dependency group that includes itself.
+    #[error("the dependency group `{name}` includes itself")]
+    GroupCycle {
+        /// The group.
+        name: String,
+    },
+    /// A name that its kind does not allow.
+    #[error(transparent)]
+    Name(#[from] InvalidName),
     /// A value that its own grammar refuses.
     #[error("`{found}` is not {expected}")]
     Invalid {
@@ -101,23 +124,63 @@ pub enum Problem {
         /// What is expected.
         expected: &'static str,
         /// The grammar's words, when it has some.
-        reason: Option<String>,
+        source: Option<Box<dyn Error + Send + Sync>>,
+        /// What to do, when it can be said.
+        remedy: Option<&'static str>,
+    },
+    /// A requirement with a password in its URL.
+    #[error("`{found}` has a password")]
+    Password {
+        /// The requirement, its password masked.
+        found: String,
+    },
+    /// A file of requirements that includes itself.
+    #[error("`{}` includes itself", found.display())]
+    FileCycle {
+        /// The file.
+        found: PathBuf,
     },
     /// A line of a requirements file that an environment cannot take.
     #[error("`{found}` cannot be taken from a requirements file")]
     RequirementsOption {
-        /// The line.
+        /// The option.
         found: String,
         /// What to do instead.
         remedy: &'static str,
     },
+    /// A `pyproject.toml` without what was asked of it.
+    #[error("`{}` has no `[project]` table to take requirements from", file.display())]
+    NoProject {
+        /// The `pyproject.toml`.
+        file: PathBuf,
+    },
+    /// Requirements that only a build backend knows.
+    #[error("`{field}` are dynamic: only the build backend of the project knows them")]
+    Dynamic {
+        /// `dependencies` or `optional-dependencies`.
+        field: &'static str,
+    },
+    /// The project does not run on the Python chosen.
+    #[error("Python {python} does not meet `requires-python = \"{requires}\"` of `{}`", file.display())]
+    RequiresPython {
+        /// The Python of the manifest.
+        python: PythonVersion,
+        /// What the project needs.
+        requires: String,
+        /// The project's file.
+        file: PathBuf,
+    },
 }
 
-struct Words<'a>(&'a [&'a str]);
+struct Words<'a, T>(&'a [T]);
 
-impl fmt::Display for Words<'_> {
+impl<T: AsRef<str>> fmt::Display for Words<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let quoted: Vec<_> = self.0.iter().map(|word| format!("`{word}`")).collect();
+        let quoted: Vec<_> = self
+            .0
+            .iter()
+            .map(|word| format!("`{}`", word.as_ref()))
+            .collect();
         f.write_str(&quoted.join(", "))
     }
 }
@@ -141,120 +204,115 @@ impl ManifestError {
         }
     }
 
-    /// Returns the line in question with its neighbourhood marked, for a terminal.
+    /// Returns the line in question with its place underlined, for a terminal; none where the line
+    /// holds a secret.
     pub fn excerpt(&self) -> Option<String> {
-        let place = self.place.as_ref()?;
-        let number = place.line.to_string();
-        let margin = " ".repeat(number.len());
-        let indent: String = place
-            .text
-            .chars()
-            .take(place.column - 1)
-            // A tab keeps its width only as a tab.
-            .map(|c| if c == '\t' { '\t' } else { ' ' })
-            .collect();
-        let mark = "^".repeat(place.width);
-        Some(format!(
-            "{margin} |\n{number} | {}\n{margin} | {indent}{mark}",
-            place.text
-        ))
-    }
-}
-
-impl Place {
-    fn of(text: &str, span: Range<usize>) -> Self {
-        let start = floor_boundary(text, span.start);
-        let line_start = text[..start].rfind('\n').map_or(0, |newline| newline + 1);
-        let line_end = text[start..]
-            .find('\n')
-            .map_or(text.len(), |newline| start + newline);
-        let end = floor_boundary(text, span.end.clamp(start, line_end));
-        Self {
-            line: text[..start].matches('\n').count() + 1,
-            column: text[line_start..start].chars().count() + 1,
-            width: text[start..end].chars().count().max(1),
-            text: text[line_start..line_end].trim_end_matches('\r').to_owned(),
+        if matches!(self.problem, Problem::Password { .. }) {
+            return None;
         }
+        self.place.as_ref().map(|place| place.excerpt())
     }
-}
-
-fn floor_boundary(text: &str, index: usize) -> usize {
-    let mut index = index.min(text.len());
-    while !text.is_char_boundary(index) {
-        index -= 1;
-    }
-    index
 }
 
 impl fmt::Display for ManifestError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (&self.place, &self.problem) {
-            (_, Problem::Fs(error)) => error.fmt(f),
-            (Some(place), problem) => {
-                write!(
-                    f,
-                    "{}:{}:{}: {problem}",
-                    self.file.display(),
-                    place.line,
-                    place.column
-                )
-            }
-            (None, problem) => write!(f, "{}: {problem}", self.file.display()),
+        let (file, problem) = (self.file.display(), &self.problem);
+        match (&self.place, problem) {
+            (Some(place), _) => write!(f, "{file}:{}:{}: {problem}", place.line, place.column),
+            // It names the file itself.
+            (None, Problem::Fs(error)) => error.fmt(f),
+            (None, _) => write!(f, "{file}: {problem}"),
         }
     }
 }
 
-impl std::error::Error for ManifestError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match &self.problem {
-            Problem::Fs(error) => Some(&error.source),
-            _ => None,
-        }
+impl Error for ManifestError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.problem.source()
     }
 }
 
 impl Explain for ManifestError {
     fn kind(&self) -> Kind {
         match &self.problem {
-            Problem::Fs(error) if error.source.kind() != std::io::ErrorKind::NotFound => {
-                error.kind()
-            }
+            Problem::Fs(error) if error.source.kind() != io::ErrorKind::NotFound => error.kind(),
             _ => Kind::User,
         }
     }
 
     fn hints(&self) -> Vec<String> {
-        match &self.problem {
-            Problem::Missing => vec!["run `envbox init` to write an `envbox.toml`".to_owned()],
-            Problem::Both => vec!["keep one of the two".to_owned()],
-            Problem::UnknownKey { found, known, .. } | Problem::UnknownWord { found, known } => {
-                nearest(found, known)
+        self.problem.remedy().into_iter().collect()
+    }
+}
+
+impl Problem {
+    /// Returns one sentence on what to do, if there is something to say.
+    fn remedy(&self) -> Option<String> {
+        let remedy = match self {
+            Self::Missing => "run `envbox init` to write an `envbox.toml`",
+            Self::Both => "keep one of the two",
+            Self::AlreadyThere => "edit it, or remove it first",
+            Self::Fs(error) => return file_remedy(error.source.kind()),
+            Self::Encoding => "save the file as UTF-8",
+            Self::UnknownKey { found, known, .. } => {
+                return Some(match table_of(found) {
+                    Some(table) => format!("move it to {table}"),
+                    None => nearest(found, known),
+                });
             }
-            Problem::MissingKey { key, table } => vec![format!("add `{key} = …` to {table}")],
-            Problem::NotYet { .. } => vec!["remove it, or update envbox".to_owned()],
-            Problem::Invalid {
-                reason: Some(reason),
-                ..
-            } => vec![reason.clone()],
-            Problem::RequirementsOption { remedy, .. } => vec![(*remedy).to_owned()],
-            Problem::Fs(error) if error.source.kind() == std::io::ErrorKind::NotFound => {
-                vec!["create it, or correct the path".to_owned()]
+            // The message lists the words.
+            Self::UnknownWord { found, known } => {
+                return similar(found, known).map(|word| format!("write `{word}`"));
             }
-            _ => Vec::new(),
-        }
+            Self::UnknownName { known, kind, .. } if known.is_empty() => {
+                return Some(format!("remove it: the project has no {kind} at all"));
+            }
+            Self::UnknownName { found, known, .. } => return Some(nearest(found, known)),
+            Self::NotYet { .. } => "remove it, or update envbox",
+            Self::MissingKey { key, table } => return Some(format!("add `{key} = …` to {table}")),
+            Self::NoEnvironment => "add `[environment]` and a `name` below it",
+            Self::NoPython => "add a `python` version to [environment]",
+            Self::WrongType { instead, .. } => {
+                return instead.as_ref().map(|text| format!("write `{text}`"));
+            }
+            Self::Invalid { remedy, .. } => return remedy.map(str::to_owned),
+            Self::RequirementsOption { remedy, .. } => remedy,
+            Self::Password { .. } => "remove the password: the lockfile would hold it",
+            Self::NoProject { .. } => "list the requirements in `[python] requirements`",
+            Self::Dynamic { .. } => {
+                "list them in `[python] requirements`, or name their file in `requirements-from`"
+            }
+            Self::RequiresPython { .. } => "choose another `python`, or change `requires-python`",
+            Self::FileCycle { .. } | Self::GroupCycle { .. } => "remove the line",
+            Self::Syntax { .. } | Self::Name(_) => return None,
+        };
+        Some(remedy.to_owned())
+    }
+}
+
+fn file_remedy(kind: io::ErrorKind) -> Option<String> {
+    match kind {
+        io::ErrorKind::NotFound => Some("create it, or correct the path".to_owned()),
+        io::ErrorKind::PermissionDenied => Some("make it readable".to_owned()),
+        _ => None,
     }
 }
 
 /// A word is taken for a slip of another from this similarity on (Jaro-Winkler).
 const SIMILAR: f64 = 0.75;
 
-fn nearest(found: &str, known: &[&str]) -> Vec<String> {
-    let best = known
-        .iter()
-        .map(|word| (strsim::jaro_winkler(found, word), word))
-        .max_by(|a, b| a.0.total_cmp(&b.0));
-    match best {
-        Some((similarity, word)) if similarity >= SIMILAR => vec![format!("write `{word}`")],
-        _ => vec![format!("use one of {}", Words(known))],
+fn nearest<T: AsRef<str>>(found: &str, known: &[T]) -> String {
+    match similar(found, known) {
+        Some(word) => format!("write `{word}`"),
+        None => format!("use one of {}", Words(known)),
     }
+}
+
+fn similar<'a, T: AsRef<str>>(found: &str, known: &'a [T]) -> Option<&'a str> {
+    known
+        .iter()
+        .map(|word| (strsim::jaro_winkler(found, word.as_ref()), word.as_ref()))
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .filter(|(similarity, _)| *similarity >= SIMILAR)
+        .map(|(_, word)| word)
 }

@@ -13,6 +13,9 @@ use crate::manifest::table::Source;
 /// The Pythons that a Debian suite has, in order of preference.
 const PYTHONS: [&str; 2] = ["3.11", "3.13"];
 
+const BY_HAND: &str =
+    "write `envbox.toml` by hand with `python = { version = \"…\", from = \"standalone\" }`";
+
 /// Returns the text of an `envbox.toml` for the project in `directory`, which refers to its
 /// `pyproject.toml` or `requirements.txt` when there is one.
 ///
@@ -61,8 +64,8 @@ struct Project {
 
 fn read_project(file: &Path) -> Result<Project, ManifestError> {
     let text = read(file)?;
-    let source = Source { file, text: &text };
-    let document = source.parse()?;
+    let document_source = Source { file, text: &text };
+    let document = document_source.parse()?;
     let project = document
         .get_ref()
         .get("project")
@@ -77,20 +80,20 @@ fn read_project(file: &Path) -> Result<Project, ManifestError> {
             python: PYTHONS[0],
         });
     };
-    let invalid = |expected, reason| {
+    let invalid = |expected, source, remedy| {
         let found = requires_python.clone();
-        ManifestError::whole(
-            file,
-            Problem::Invalid {
-                found,
-                expected,
-                reason,
-            },
-        )
+        let problem = Problem::Invalid {
+            found,
+            expected,
+            source,
+            remedy,
+        };
+        let span = project.and_then(|project| project.get("requires-python"));
+        document_source.error(span.map_or(0..0, toml::Spanned::span), problem)
     };
     let specifiers: VersionSpecifiers = requires_python
         .parse()
-        .map_err(|error| invalid("a PEP 440 version specifier", Some(format!("{error}"))))?;
+        .map_err(|error| invalid("a PEP 440 version specifier", Some(Box::new(error)), None))?;
     // The newest patch of a minor version: `>=3.11.4` is answered by some 3.11.
     let accepts = |minor: &&&str| {
         let newest: Version = format!("{minor}.99")
@@ -98,13 +101,9 @@ fn read_project(file: &Path) -> Result<Project, ManifestError> {
             .expect("three numbers are a version");
         specifiers.contains(&newest)
     };
-    let reason =
-        "write `envbox.toml` by hand with `python = { version = \"…\", from = \"standalone\" }`";
     let python = PYTHONS.iter().find(accepts).ok_or_else(|| {
-        invalid(
-            "met by the Pythons of Debian (3.11 and 3.13)",
-            Some(reason.to_owned()),
-        )
+        let expected = "met by the Pythons of Debian (3.11 and 3.13)";
+        invalid(expected, None, Some(BY_HAND))
     })?;
     Ok(Project {
         name: string("name"),

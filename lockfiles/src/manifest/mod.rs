@@ -1,23 +1,38 @@
 //! `envbox.toml`, and `[tool.envbox]` of `pyproject.toml`.
 //!
 //! Comes in: a text and the file's name. Goes out: a [`Manifest`], well-formed and with names and
-//! requirements in their one spelling, or the first thing that is wrong with its line and column.
+//! requirements in their one spelling, or the first thing that is wrong, with its file, line and
+//! column, the line itself ([`ManifestError::excerpt`]) and a remedy. Every key is in
+//! `lockfiles/README.md`.
 //!
-//! **Invariant:** no key is ignored (`tests::every_mistake_has_a_place_and_a_remedy`).
+//! **Invariant:** no key is ignored, and every mistake has its place
+//! (`tests::mistakes::every_mistake_has_a_place`).
+//! **Invariant:** what a manifest means does not depend on the environment or the time zone
+//! (`tests::values::times_mean_the_same_everywhere`, `tests::files::variables_are_not_expanded`).
 
+mod debian;
+mod environment;
 mod error;
 mod init;
+mod keys;
 mod parse;
-mod requirements;
+mod place;
+mod pyproject;
+mod python;
+mod requirement;
+mod requirements_txt;
+mod sandbox;
+mod scalar;
 mod schema;
 mod table;
 
 #[cfg(test)]
 mod tests;
 
-pub use error::{ManifestError, Place, Problem};
+pub use error::{ManifestError, Problem};
 pub use init::init_text;
 pub use parse::{MANIFEST, PYPROJECT};
+pub use place::Place;
 pub use schema::{
     Debian, Environment, Interpreter, InterpreterSource, Manifest, NamedUrl, Prerelease, Python,
     PythonVersion, SandboxPolicy, StepNetwork,

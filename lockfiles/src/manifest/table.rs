@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::error::Error;
 use std::ops::Range;
 use std::path::Path;
 use std::str::FromStr;
@@ -9,14 +10,9 @@ use std::str::FromStr;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use crate::base::InvalidName;
 use crate::manifest::error::{ManifestError, Problem};
-
-/// A value with its place.
-#[derive(Clone, Copy)]
-pub(super) struct Value<'a> {
-    pub(super) source: Source<'a>,
-    inner: &'a Spanned<DeValue<'a>>,
-}
+use crate::manifest::keys::Keys;
 
 /// The text a value stands in.
 #[derive(Clone, Copy)]
@@ -25,11 +21,18 @@ pub(super) struct Source<'a> {
     pub(super) text: &'a str,
 }
 
-/// A table and the keys it may have.
-pub(super) struct Table<'a> {
+/// A value with its place.
+#[derive(Clone, Copy)]
+pub(super) struct Value<'a> {
     pub(super) source: Source<'a>,
-    pub(super) name: &'static str,
-    pub(super) span: Range<usize>,
+    inner: &'a Spanned<DeValue<'a>>,
+}
+
+/// A table whose keys are all known.
+pub(super) struct Table<'a> {
+    source: Source<'a>,
+    name: &'static str,
+    span: Range<usize>,
     entries: BTreeMap<&'a str, Value<'a>>,
 }
 
@@ -44,48 +47,33 @@ impl<'a> Source<'a> {
             self.error(error.span().unwrap_or(0..0), Problem::Syntax { message })
         })
     }
+
+    /// Returns the directory that paths in the file are relative to.
+    pub(super) fn directory(self) -> &'a Path {
+        self.file.parent().unwrap_or(Path::new(""))
+    }
 }
 
 impl<'a> Table<'a> {
-    /// Takes `table`, whose keys must all be among `known`.
+    /// Takes `table`, whose keys must all be among `keys`.
     ///
     /// # Errors
-    /// Names the first key that is neither `known` nor `planned`, or that is only planned.
+    /// Names the first key, in alphabetical order, that has no meaning.
     pub(super) fn new(
         source: Source<'a>,
-        name: &'static str,
         table: &'a DeTable<'a>,
         span: Range<usize>,
-        known: &'static [&'static str],
-        planned: &[&str],
+        keys: &'static Keys,
     ) -> Result<Self, ManifestError> {
         let mut entries = BTreeMap::new();
-        for (key, value) in table {
+        for (key, inner) in table {
             let text: &str = key.get_ref();
-            if !known.contains(&text) {
-                let found = text.to_owned();
-                let problem = if planned.contains(&text) {
-                    Problem::NotYet {
-                        key: found,
-                        table: name,
-                    }
-                } else {
-                    Problem::UnknownKey {
-                        found,
-                        table: name,
-                        known,
-                    }
-                };
-                return Err(source.error(key.span(), problem));
+            if !keys.known.contains(&text) {
+                return Err(source.error(key.span(), unknown(text, inner, keys)));
             }
-            entries.insert(
-                text,
-                Value {
-                    source,
-                    inner: value,
-                },
-            );
+            entries.insert(text, Value { source, inner });
         }
+        let name = keys.table;
         Ok(Self {
             source,
             name,
@@ -94,17 +82,29 @@ impl<'a> Table<'a> {
         })
     }
 
+    /// Returns the table at `key`; where there is none, all its values are their defaults.
+    pub(super) fn section(&self, key: &str, keys: &'static Keys) -> Result<Self, ManifestError> {
+        match self.get(key) {
+            Some(value) => value.table(keys),
+            None => Ok(Self {
+                source: self.source,
+                name: keys.table,
+                span: self.span.clone(),
+                entries: BTreeMap::new(),
+            }),
+        }
+    }
+
     pub(super) fn get(&self, key: &str) -> Option<Value<'a>> {
         self.entries.get(key).copied()
     }
 
     pub(super) fn need(&self, key: &'static str) -> Result<Value<'a>, ManifestError> {
-        let problem = Problem::MissingKey {
-            key,
-            table: self.name,
-        };
-        self.get(key)
-            .ok_or_else(|| self.source.error(self.span.clone(), problem))
+        let table = self.name;
+        self.get(key).ok_or_else(|| {
+            self.source
+                .error(self.span.clone(), Problem::MissingKey { key, table })
+        })
     }
 
     pub(super) fn map<T>(
@@ -118,13 +118,28 @@ impl<'a> Table<'a> {
     pub(super) fn list<T>(
         &self,
         key: &str,
-        convert: impl Fn(Value<'a>) -> Result<T, ManifestError>,
+        convert: impl FnMut(Value<'a>) -> Result<T, ManifestError>,
     ) -> Result<Vec<T>, ManifestError> {
         match self.get(key) {
             Some(value) => value.array()?.into_iter().map(convert).collect(),
             None => Ok(Vec::new()),
         }
     }
+}
+
+fn unknown(key: &str, value: &Spanned<DeValue<'_>>, keys: &'static Keys) -> Problem {
+    if !keys.planned.contains(&key) {
+        return Problem::UnknownKey {
+            found: key.to_owned(),
+            table: keys.table,
+            known: keys.known,
+        };
+    }
+    let what = match value.get_ref() {
+        DeValue::Table(_) => format!("the table `[{key}]`"),
+        _ => format!("`{key}` in {}", keys.table),
+    };
+    Problem::NotYet { what }
 }
 
 impl<'a> Value<'a> {
@@ -134,6 +149,23 @@ impl<'a> Value<'a> {
 
     pub(super) fn error(self, problem: Problem) -> ManifestError {
         self.source.error(self.inner.span(), problem)
+    }
+
+    /// Returns an error at `part` of the string, as far as it stands there as it reads.
+    pub(super) fn error_within(self, part: Range<usize>, problem: Problem) -> ManifestError {
+        let span = self.inner.span();
+        let written = self
+            .source
+            .text
+            .get(span.start + 1..span.end.saturating_sub(1));
+        match self.inner.get_ref() {
+            DeValue::String(text) if written == Some(text) => {
+                let start = span.start + 1;
+                self.source
+                    .error(start + part.start..start + part.end, problem)
+            }
+            _ => self.error(problem),
+        }
     }
 
     pub(super) fn wrong_type(self, expected: &'static str) -> ManifestError {
@@ -146,7 +178,29 @@ impl<'a> Value<'a> {
             DeValue::Array(_) => "an array",
             DeValue::Table(_) => "a table",
         };
-        self.error(Problem::WrongType { expected, found })
+        self.error(Problem::WrongType {
+            expected,
+            found,
+            instead: None,
+        })
+    }
+
+    /// As [`Self::wrong_type`]; says how the value should be written, where `wrap` can tell.
+    fn wrong_type_of(
+        self,
+        expected: &'static str,
+        wrap: impl FnOnce(&str) -> String,
+    ) -> ManifestError {
+        let mut error = self.wrong_type(expected);
+        let written = self.source.text.get(self.inner.span()).unwrap_or_default();
+        let is_scalar = !self.is_table() && !matches!(self.inner.get_ref(), DeValue::Array(_));
+        if let Problem::WrongType { instead, .. } = &mut error.problem
+            && is_scalar
+            && !written.contains('\n')
+        {
+            *instead = Some(wrap(written));
+        }
+        error
     }
 
     pub(super) fn is_table(self) -> bool {
@@ -154,9 +208,22 @@ impl<'a> Value<'a> {
     }
 
     pub(super) fn str(self) -> Result<&'a str, ManifestError> {
+        self.str_of("a string")
+    }
+
+    pub(super) fn str_of(self, expected: &'static str) -> Result<&'a str, ManifestError> {
         match self.inner.get_ref() {
             DeValue::String(text) => Ok(text),
-            _ => Err(self.wrong_type("a string")),
+            _ => Err(self.wrong_type_of(expected, |written| format!("\"{written}\""))),
+        }
+    }
+
+    /// Returns the text of a string or of a TOML date.
+    pub(super) fn date_text(self, expected: &'static str) -> Result<Cow<'a, str>, ManifestError> {
+        match self.inner.get_ref() {
+            DeValue::String(text) => Ok(Cow::Borrowed(text)),
+            DeValue::Datetime(date) => Ok(Cow::Owned(date.to_string())),
+            _ => Err(self.wrong_type(expected)),
         }
     }
 
@@ -177,32 +244,22 @@ impl<'a> Value<'a> {
         u64::from_str_radix(number.as_str(), number.radix())
             .ok()
             .and_then(|number| T::try_from(number).ok())
-            .ok_or_else(|| self.invalid(number.as_str(), expected, None))
+            .ok_or_else(|| self.invalid(number.as_str(), expected))
     }
 
     pub(super) fn array(self) -> Result<Vec<Value<'a>>, ManifestError> {
+        let source = self.source;
         match self.inner.get_ref() {
-            DeValue::Array(items) => Ok(items
-                .iter()
-                .map(|inner| Value {
-                    source: self.source,
-                    inner,
-                })
-                .collect()),
-            _ => Err(self.wrong_type("an array")),
+            DeValue::Array(items) => {
+                Ok(items.iter().map(|inner| Value { source, inner }).collect())
+            }
+            _ => Err(self.wrong_type_of("an array", |written| format!("[{written}]"))),
         }
     }
 
-    pub(super) fn table(
-        self,
-        name: &'static str,
-        known: &'static [&'static str],
-        planned: &[&str],
-    ) -> Result<Table<'a>, ManifestError> {
+    pub(super) fn table(self, keys: &'static Keys) -> Result<Table<'a>, ManifestError> {
         match self.inner.get_ref() {
-            DeValue::Table(table) => {
-                Table::new(self.source, name, table, self.inner.span(), known, planned)
-            }
+            DeValue::Table(table) => Table::new(self.source, table, self.inner.span(), keys),
             _ => Err(self.wrong_type("a table")),
         }
     }
@@ -212,26 +269,33 @@ impl<'a> Value<'a> {
         let DeValue::Table(table) = self.inner.get_ref() else {
             return Err(self.wrong_type("a table"));
         };
+        let source = self.source;
         let entry = |(key, inner): (&'a Spanned<Cow<'a, str>>, &'a Spanned<DeValue<'a>>)| {
-            (
-                key.get_ref().as_ref(),
-                Value {
-                    source: self.source,
-                    inner,
-                },
-            )
+            (key.get_ref().as_ref(), Value { source, inner })
         };
         Ok(table.iter().map(entry).collect())
+    }
+
+    /// Takes a string that is a name.
+    pub(super) fn name<T: FromStr<Err = InvalidName>>(self) -> Result<T, ManifestError> {
+        let parsed: Result<T, _> = self.str()?.parse();
+        parsed.map_err(|error| self.error(error.into()))
     }
 
     /// Parses a string by its type's own grammar.
     pub(super) fn parse<T: FromStr>(self, expected: &'static str) -> Result<T, ManifestError>
     where
-        T::Err: std::fmt::Display,
+        T::Err: Error + Send + Sync + 'static,
     {
         let text = self.str()?;
-        text.parse()
-            .map_err(|error: T::Err| self.invalid(text, expected, Some(error.to_string())))
+        text.parse().map_err(|error: T::Err| {
+            self.error(Problem::Invalid {
+                found: text.to_owned(),
+                expected,
+                source: Some(Box::new(error)),
+                remedy: None,
+            })
+        })
     }
 
     /// Takes a string that is one of `words`, as serde spells the variants of `T`.
@@ -240,24 +304,31 @@ impl<'a> Value<'a> {
         known: &'static [&'static str],
     ) -> Result<T, ManifestError> {
         let text = self.str()?;
-        serde_json::from_value(serde_json::Value::String(text.to_owned())).map_err(|_| {
-            self.error(Problem::UnknownWord {
-                found: text.to_owned(),
-                known,
-            })
+        let found = text.to_owned();
+        serde_json::from_value(serde_json::Value::String(text.to_owned()))
+            .map_err(|_| self.error(Problem::UnknownWord { found, known }))
+    }
+
+    pub(super) fn invalid(self, found: &str, expected: &'static str) -> ManifestError {
+        self.error(Problem::Invalid {
+            found: found.to_owned(),
+            expected,
+            source: None,
+            remedy: None,
         })
     }
 
-    pub(super) fn invalid(
+    pub(super) fn invalid_with(
         self,
         found: &str,
         expected: &'static str,
-        reason: Option<String>,
+        remedy: &'static str,
     ) -> ManifestError {
         self.error(Problem::Invalid {
             found: found.to_owned(),
             expected,
-            reason,
+            source: None,
+            remedy: Some(remedy),
         })
     }
 }

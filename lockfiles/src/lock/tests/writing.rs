@@ -4,7 +4,8 @@ use std::path::Path;
 use crate::base::Digest;
 use crate::lock::tests::any::any_lock;
 use crate::lock::tests::{full, parse, plain, text};
-use crate::lock::{ChangeKind, Lockfile, diff};
+use crate::lock::{ChangeKind, Lockfile, Request, diff};
+use crate::manifest::Manifest;
 
 use proptest::prelude::*;
 
@@ -130,4 +131,28 @@ proptest! {
         turned.sort();
         prop_assert_eq!(turned, lock);
     }
+}
+
+#[test]
+fn the_example_manifests_ask_what_their_locks_answer() {
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("golden");
+    let mut read = 0;
+    for project in fs::read_dir(golden).unwrap() {
+        let project = project.unwrap().path();
+        let (manifest, _) = Manifest::from_project(&project).unwrap();
+        let request = Request::of(&manifest);
+        let file = project.join("envbox.lock");
+        assert_eq!(
+            Lockfile::read(&file).unwrap().request,
+            request,
+            "{project:?}"
+        );
+        let line = format!("manifest = \"{}\"\n", request.digest());
+        assert!(
+            fs::read_to_string(&file).unwrap().contains(&line),
+            "{project:?}"
+        );
+        read += 1;
+    }
+    assert!(read >= 5, "the examples are there");
 }

@@ -1,0 +1,95 @@
+//! The keys of every table.
+
+/// The keys that a table may have.
+#[derive(Debug)]
+pub(super) struct Keys {
+    /// What messages call the table.
+    pub(super) table: &'static str,
+    /// Those with a meaning.
+    pub(super) known: &'static [&'static str],
+    /// Those that will have one: no slip of the user's, so told apart.
+    pub(super) planned: &'static [&'static str],
+}
+
+pub(super) const ROOT: Keys = Keys {
+    table: "the manifest",
+    known: &["environment", "python", "debian", "sandbox"],
+    planned: &["base", "conda", "data", "gpu"],
+};
+
+pub(super) const ENVIRONMENT: Keys = Keys {
+    table: "[environment]",
+    known: &["name", "python", "platforms"],
+    planned: &[],
+};
+
+pub(super) const INTERPRETER: Keys = Keys {
+    table: "[environment] python",
+    known: &["version", "from"],
+    planned: &[],
+};
+
+pub(super) const PYTHON: Keys = Keys {
+    table: "[python]",
+    known: &[
+        "requirements",
+        "requirements-from",
+        "constraints",
+        "overrides",
+        "exclude-newer",
+        "prerelease",
+        "index-url",
+        "extra-index-urls",
+        "find-links",
+        "no-build",
+    ],
+    planned: &[],
+};
+
+pub(super) const REQUIREMENTS_FROM: Keys = Keys {
+    table: "[python] requirements-from",
+    known: &["file", "extras", "groups"],
+    planned: &[],
+};
+
+pub(super) const REGISTRY: Keys = Keys {
+    table: "a registry",
+    known: &["name", "url"],
+    planned: &[],
+};
+
+pub(super) const DEBIAN: Keys = Keys {
+    table: "[debian]",
+    known: &[
+        "suite",
+        "snapshot",
+        "packages",
+        "security",
+        "mirror",
+        "security-mirror",
+    ],
+    planned: &[],
+};
+
+pub(super) const SANDBOX: Keys = Keys {
+    table: "[sandbox]",
+    known: &[
+        "hostname", "epoch", "seed", "cpus", "network", "outputs", "env", "pass-env",
+    ],
+    planned: &["clock", "cpu-baseline"],
+};
+
+/// PEP 735.
+pub(super) const GROUP_ITEM: Keys = Keys {
+    table: "a dependency group",
+    known: &["include-group"],
+    planned: &[],
+};
+
+/// Returns the table that `key` belongs in.
+pub(super) fn table_of(key: &str) -> Option<&'static str> {
+    [&ENVIRONMENT, &PYTHON, &DEBIAN, &SANDBOX]
+        .into_iter()
+        .find(|keys| keys.known.contains(&key))
+        .map(|keys| keys.table)
+}

@@ -1,0 +1,184 @@
+use std::path::Path;
+
+use crate::base::Platform;
+use crate::manifest::tests::{parse, parse_all};
+use crate::manifest::{InterpreterSource, Prerelease, StepNetwork};
+
+#[test]
+fn a_whole_manifest_is_read() {
+    let manifest = parse(
+        r#"
+        [python]
+        requirements = ["Scikit_Learn == 1.5.2", "pandas>=2 ; python_version > '3.8'"]
+        constraints = ["NumPy<3"]
+        overrides = ["attrs==24.1"]
+        exclude-newer = "2026-11-01"
+        prerelease = "if-necessary"
+        index-url = "https://pypi.example/simple"
+        extra-index-urls = ["https://example.org/simple", { name = "own", url = "https://own.example/simple" }]
+        find-links = ["wheels", { name = "more", url = "/srv/more" }]
+        no-build = true
+        [debian]
+        suite = "bookworm"
+        snapshot = "20261101T000000Z"
+        packages = ["libgomp1"]
+        security = false
+        mirror = "https://deb.example/debian"
+        security-mirror = "https://deb.example/security"
+        [sandbox]
+        hostname = "box"
+        epoch = 1980-01-01
+        seed = 0x10
+        cpus = 2
+        network = "loopback"
+        outputs = ["model.pkl", "metrics/"]
+        env = { OMP_NUM_THREADS = "1" }
+        pass-env = ["HTTPS_PROXY"]
+        "#,
+    )
+    .unwrap();
+    insta::assert_debug_snapshot!(manifest.sandbox, @r#"
+    SandboxPolicy {
+        hostname: "box",
+        epoch: 1980-01-01T00:00:00Z,
+        seed: 16,
+        cpus: Some(
+            2,
+        ),
+        network: Loopback,
+        outputs: [
+            "model.pkl",
+            "metrics/",
+        ],
+        env: {
+            "OMP_NUM_THREADS": "1",
+        },
+        pass_env: [
+            "HTTPS_PROXY",
+        ],
+    }
+    "#);
+    insta::assert_debug_snapshot!(manifest.debian, @r#"
+    Debian {
+        suite: Some(
+            "bookworm",
+        ),
+        snapshot: Some(
+            "20261101T000000Z",
+        ),
+        packages: [
+            DebianName(
+                "libgomp1",
+            ),
+        ],
+        security: Some(
+            false,
+        ),
+        mirror: Some(
+            "https://deb.example/debian",
+        ),
+        security_mirror: Some(
+            "https://deb.example/security",
+        ),
+    }
+    "#);
+    let python = &manifest.python;
+    let expected = [
+        "scikit-learn==1.5.2",
+        "pandas>=2 ; python_full_version >= '3.9'",
+    ];
+    assert_eq!(python.requirements, expected);
+    assert_eq!(python.constraints, ["numpy<3"]);
+    assert_eq!(python.overrides, ["attrs==24.1"]);
+    assert_eq!(python.prerelease, Prerelease::IfNecessary);
+    let time = python.exclude_newer.unwrap().to_string();
+    assert_eq!(time, "2026-11-01T00:00:00Z");
+    let index = python.index_url.as_deref();
+    assert_eq!(index, Some("https://pypi.example/simple"));
+    let names = python.extra_indexes.iter().chain(&python.find_links);
+    let names: Vec<_> = names.map(|index| index.name.as_str()).collect();
+    assert_eq!(names, ["extra-1", "own", "find-links-1", "more"]);
+    let beside = std::path::absolute(Path::new("wheels")).unwrap();
+    let beside = format!("file://{}/", beside.display());
+    assert_eq!(python.find_links[0].url, beside);
+    assert_eq!(python.find_links[1].url, "file:///srv/more/");
+}
+
+#[test]
+fn what_is_not_said_has_its_default() {
+    let manifest = parse_all("[environment]\nname = \"iris\"\n").unwrap();
+    assert_eq!(manifest.environment.python, None);
+    assert_eq!(manifest.environment.platforms, [Platform::LinuxAmd64]);
+    let (python, sandbox) = (&manifest.python, &manifest.sandbox);
+    assert!(python.no_build && python.requirements.is_empty());
+    assert_eq!(python.prerelease, Prerelease::IfNecessaryOrExplicit);
+    assert_eq!(manifest.debian, crate::manifest::Debian::default());
+    assert_eq!(sandbox.hostname, "envbox");
+    assert_eq!(sandbox.epoch.to_string(), "2020-01-01T00:00:00Z");
+    assert_eq!(
+        (sandbox.seed, sandbox.cpus, sandbox.network),
+        (0, None, StepNetwork::None)
+    );
+}
+
+#[test]
+fn a_python_is_a_text_or_a_table() {
+    for (written, version, from) in [
+        ("\"3.11\"", "3.11", None),
+        ("\"3.11.9\"", "3.11.9", None),
+        ("{ version = \"3.13\" }", "3.13", None),
+        (
+            "{ version = \"3.11\", from = \"debian\" }",
+            "3.11",
+            Some(InterpreterSource::Debian),
+        ),
+        (
+            "{ version = \"3.12.1\", from = \"standalone\" }",
+            "3.12.1",
+            Some(InterpreterSource::Standalone),
+        ),
+    ] {
+        let text = format!("[environment]\nname = \"iris\"\npython = {written}\n");
+        let python = parse_all(&text).unwrap().environment.python.unwrap();
+        let found = (python.version.to_string(), python.from);
+        assert_eq!(found, (version.to_owned(), from), "{written}");
+    }
+}
+
+#[test]
+fn platforms_are_sorted_and_each_is_there_once() {
+    let text = "[environment]\nname = \"iris\"\nplatforms = [\"linux/arm64\", \"linux/amd64\", \"linux/arm64\"]\n";
+    let platforms = parse_all(text).unwrap().environment.platforms;
+    assert_eq!(platforms, [Platform::LinuxAmd64, Platform::LinuxArm64]);
+}
+
+#[test]
+fn times_mean_the_same_everywhere() {
+    let start = "2026-11-01T00:00:00Z";
+    for (written, expected) in [
+        ("\"2026-11-01\"", Some(start)),
+        ("2026-11-01", Some(start)),
+        ("2026-11-01T00:00:00Z", Some(start)),
+        ("\"2026-11-01T02:00:00+02:00\"", Some(start)),
+        ("2026-11-01 02:00:00+02:00", Some(start)),
+        ("\"2026-11-01T00:00:00\"", None),
+        ("2026-11-01T00:00:00", None),
+        ("00:00:00", None),
+    ] {
+        let found = parse(&format!("[python]\nexclude-newer = {written}\n"))
+            .ok()
+            .map(|manifest| manifest.python.exclude_newer.unwrap().to_string());
+        assert_eq!(found.as_deref(), expected, "{written}");
+    }
+}
+
+#[test]
+fn line_ends_and_a_byte_order_mark_mean_nothing() {
+    let text = format!("{}[python]\nrequirements = [\"numpy\"]\n", super::HEAD);
+    let expected = parse_all(&text).unwrap();
+    let windows = text.replace('\n', "\r\n");
+    assert_eq!(parse_all(&windows).unwrap(), expected);
+    assert_eq!(parse_all(&format!("\u{feff}{windows}")).unwrap(), expected);
+    let project = super::Project::new(&[("envbox.toml", &format!("\u{feff}{windows}"))]);
+    assert_eq!(project.manifest().unwrap(), expected);
+}
