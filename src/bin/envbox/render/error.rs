@@ -109,9 +109,9 @@ fn report(failure: &Failure, exit_code: u8) -> ErrorReport {
 }
 
 fn text(report: &ErrorReport) -> String {
-    let mut text = format!("\x1b[1;31merror:\x1b[0m {}", report.message);
+    let mut text = format!("\x1b[1;31merror:\x1b[0m {}", printable(&report.message));
     for cause in &report.causes {
-        let indented = cause.trim_end().replace('\n', "\n  ");
+        let indented = printable(cause.trim_end()).replace('\n', "\n  ");
         write!(text, "\n\x1b[1mcaused by:\x1b[0m {indented}")
             .expect("writing to a String cannot fail");
     }
@@ -120,8 +120,40 @@ fn text(report: &ErrorReport) -> String {
     }
     for (index, hint) in report.hints.iter().enumerate() {
         let gap = if index == 0 { "\n" } else { "" };
-        write!(text, "{gap}\n\x1b[1;36mhint:\x1b[0m {hint}")
+        write!(text, "{gap}\n\x1b[1;36mhint:\x1b[0m {}", printable(hint))
             .expect("writing to a String cannot fail");
     }
     text
+}
+
+/// What an error quotes comes from files: they must not steer the terminal.
+fn printable(text: &str) -> String {
+    text.chars()
+        .map(|c| match c {
+            '\n' | '\t' => c,
+            c if c.is_control() => char::REPLACEMENT_CHARACTER,
+            c => c,
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_quoted_does_not_steer_the_terminal() {
+        let foreign = "a\u{1b}[2J\u{7}\r\u{9b}1A".to_owned();
+        let report = ErrorReport {
+            kind: Kind::User,
+            message: foreign.clone(),
+            causes: vec![foreign.clone()],
+            hints: vec![foreign],
+            exit_code: 0,
+            excerpt: None,
+        };
+        let quoted = "a\u{fffd}[2J\u{fffd}\u{fffd}\u{fffd}1A";
+        let shown = text(&report);
+        assert_eq!(shown.matches(quoted).count(), 3, "{shown:?}");
+    }
 }
