@@ -47,13 +47,8 @@ fn whenever_it_comes_the_next_command_works() {
     let mut killed = 0;
     for hundredths in 0..12 {
         let limit = format!("0.{hundredths:02}");
-        let mut command = tools.world.shell("exec timeout -s KILL \"$@\"");
-        let run = tools.command("true");
-        command
-            .arg("sh")
-            .arg(limit)
-            .arg(run.get_program())
-            .args(run.get_args());
+        let wrapper = ["timeout", "-s", "KILL", limit.as_str()];
+        let mut command = tools.world.started_by(&wrapper, &tools.command("true"));
         killed += usize::from(!command.output().unwrap().status.success());
         let next = tools.sh("echo works");
         assert_eq!(next.stdout(), "works\n", "{}", next.stderr());

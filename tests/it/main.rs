@@ -12,4 +12,5 @@ mod readme;
 mod rootfs;
 mod run;
 mod support;
+mod terminal;
 mod tools;

@@ -109,6 +109,15 @@ impl World {
         self.finished(self.command(arguments))
     }
 
+    /// The same command started by another program, with the same user and environment.
+    pub fn started_by(&self, wrapper: &[&str], command: &Command) -> Command {
+        let directory = command.get_current_dir().unwrap();
+        let mut wrapped = self.as_user(Command::new(wrapper[0]), directory);
+        wrapped.args(&wrapper[1..]).arg(command.get_program());
+        wrapped.args(command.get_args());
+        wrapped
+    }
+
     /// Runs a command to its end.
     pub fn finished(&self, mut command: Command) -> Run {
         Run {
