@@ -6,9 +6,14 @@ mod architecture;
 mod cli_reference;
 mod debs;
 mod errors;
+mod fetch;
+#[path = "../support/http.rs"]
+mod http;
 mod killed;
+mod lock;
 mod places;
 mod readme;
+mod registry;
 mod rootfs;
 mod run;
 mod support;

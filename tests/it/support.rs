@@ -61,6 +61,17 @@ impl World {
         self.give(&path);
     }
 
+    /// Writes a file below the home directory.
+    pub fn write_home(&self, name: &str, text: &str) {
+        let home = self.path().join("home");
+        let path = home.join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, text).unwrap();
+        for made in path.ancestors().take_while(|made| *made != home) {
+            self.give(made);
+        }
+    }
+
     pub fn program(&self) -> PathBuf {
         self.path().join("envbox")
     }

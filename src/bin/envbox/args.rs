@@ -146,7 +146,11 @@ pub(crate) enum StoreCommand {
     /// Say how much space each part takes.
     Du,
     /// Read everything in the store and compare it with its digests.
-    Verify,
+    Verify {
+        /// Remove what is damaged; it is fetched or built again when it is needed
+        #[arg(long)]
+        discard: bool,
+    },
     /// Remove what no lockfile in use and no running step needs.
     Gc {
         /// Only say what would be removed.

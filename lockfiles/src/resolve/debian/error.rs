@@ -285,6 +285,10 @@ impl Explain for DebianError {
                     .to_owned()
             }
             Self::UnknownSuite { suite, .. } => match nearest_suite(suite) {
+                Some(nearest) if nearest == *suite => {
+                    "check that the registry's URL is that of an archive, which has a `dists`"
+                        .to_owned()
+                }
                 Some(nearest) => format!("did you mean `{nearest}`?"),
                 None => format!("use one of {}", suites()),
             },

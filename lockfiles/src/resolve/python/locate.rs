@@ -15,7 +15,7 @@ use crate::base::{Context, Digest, PythonName, RegistryName, fs};
 use crate::resolve::python::indexes::Indexes;
 use crate::resolve::python::session::{Patience, Session};
 use crate::resolve::python::solve::package_name;
-use crate::resolve::python::{PythonError, failure};
+use crate::resolve::python::{PythonError, RegistryFailure, failure};
 
 /// Finds locked wheels, with one client and cache for each registry.
 pub struct WheelLocator {
@@ -121,9 +121,17 @@ pub(super) async fn files(
     // project is read as a list of files.
     if wheels.is_empty() {
         let (client, requests) = (&session.client, &session.requests);
-        let entries = client.find_links_entries(project, requests).await;
-        let entries = entries.map_err(|error| failure::client(&error, &session.indexes))?;
-        collect(MetadataFormat::Flat(entries), project, &mut wheels);
+        match client.find_links_entries(project, requests).await {
+            Ok(entries) => collect(MetadataFormat::Flat(entries), project, &mut wheels),
+            Err(error) => match failure::client(&error, &session.indexes) {
+                // An index need not list its projects: it simply does not have this one.
+                PythonError::Registry {
+                    failure: RegistryFailure::Status(404),
+                    ..
+                } => {}
+                failure => return Err(failure),
+            },
+        }
     }
     Ok(wheels)
 }

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use envbox::ops::store::{collect_garbage, usage, verify};
+use envbox::ops::store::{Damaged, collect_garbage, usage, verify};
 use envbox::store::{GcMode, GcReport, Usage, VerifyReport};
 
 use crate::args::StoreCommand;
@@ -24,9 +24,15 @@ pub(super) fn store(session: &Session, args: &StoreCommand) -> Result<ExitCode, 
             let report = collect_garbage(&session.context, mode)?;
             session.print("envbox.store.gc/1", &report, |report| gc_text(report, mode))?;
         }
-        StoreCommand::Verify => {
-            let report = verify(&session.context)?;
-            session.print("envbox.store.verify/1", &report, verify_text)?;
+        StoreCommand::Verify { discard } => {
+            let damaged = match discard {
+                true => Damaged::Discard,
+                false => Damaged::Keep,
+            };
+            let report = verify(&session.context, damaged)?;
+            session.print("envbox.store.verify/1", &report, |report| {
+                verify_text(report, damaged)
+            })?;
             if !report.damaged.is_empty() {
                 return Ok(ExitCode::from(exit::FOUND_WRONG));
             }
@@ -52,13 +58,19 @@ fn usage_text(usage: &Usage) -> String {
     text + &format!("{all:>12}          in all\n")
 }
 
-fn verify_text(report: &VerifyReport) -> String {
+fn verify_text(report: &VerifyReport, fate: Damaged) -> String {
     let mut text = String::new();
     for damage in &report.damaged {
         text += &format!("damaged: {}\n", damage.object.display());
     }
     let (blobs, trees, damaged) = (report.blobs, report.trees, report.damaged.len());
-    text + &format!("read {blobs} downloads and {trees} trees: {damaged} damaged\n")
+    text += &format!("read {blobs} downloads and {trees} trees: {damaged} damaged\n");
+    text += match (damaged, fate) {
+        (0, _) => "",
+        (_, Damaged::Keep) => "`envbox store verify --discard` removes what is damaged\n",
+        (_, Damaged::Discard) => "what was damaged is removed, and made again when it is needed\n",
+    };
+    text
 }
 
 fn gc_text(report: &GcReport, mode: GcMode) -> String {
