@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -135,6 +136,16 @@ pub fn deb_of(name: &str, files: &[(&str, u32, &str)]) -> Vec<u8> {
     package_of(name, data)
 }
 
+/// Returns a compressed archive with these files: path, mode and content.
+pub fn tar_gz(files: &[(&str, u32, &str)]) -> Vec<u8> {
+    let level = flate2::Compression::fast();
+    let mut archive = tar::Builder::new(flate2::write::GzEncoder::new(Vec::new(), level));
+    for (path, mode, content) in files {
+        append(&mut archive, path, content.as_bytes(), *mode);
+    }
+    archive.into_inner().unwrap().finish().unwrap()
+}
+
 fn package_of(name: &str, data: tar::Builder<Vec<u8>>) -> Vec<u8> {
     let control = format!(
         "Package: {name}\nVersion: 1\nArchitecture: amd64\nMaintainer: nobody\nDescription: {name}\n"
@@ -148,7 +159,7 @@ fn package_of(name: &str, data: tar::Builder<Vec<u8>>) -> Vec<u8> {
     ])
 }
 
-fn append(tar: &mut tar::Builder<Vec<u8>>, name: &str, bytes: &[u8], mode: u32) {
+fn append(tar: &mut tar::Builder<impl Write>, name: &str, bytes: &[u8], mode: u32) {
     let mut header = tar::Header::new_gnu();
     header.set_size(bytes.len() as u64);
     header.set_mode(mode);

@@ -6,8 +6,8 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use envbox::base::Digest;
-use envbox::lock::LockedInterpreter;
+use envbox::base::{Digest, Platform};
+use envbox::lock::{Artifact, LockedArchive, LockedInterpreter, Origin};
 use envbox::manifest::InterpreterSource;
 
 use crate::debs;
@@ -138,6 +138,54 @@ fn modules_are_compiled_by_the_environments_interpreter() {
     assert_eq!(of(&inner).as_deref(), Some("2line"));
     assert_eq!(of(&cached("__pycache__/bad")), None);
     assert!(!tree.join("usr/share/__pycache__").exists());
+}
+
+#[test]
+fn a_standalone_interpreter_comes_from_its_own_registry() {
+    let world = World::new(User::Unprivileged);
+    let archive = debs::tar_gz(&[
+        ("python/bin/python3.12", 0o755, INTERPRETER),
+        ("python/lib/python3.12/good.py", 0o644, "1line\n"),
+    ]);
+    let mirror = world.path().join("mirror");
+    fs::create_dir(&mirror).unwrap();
+    fs::write(mirror.join("python.tar.gz"), &archive).unwrap();
+    let interpreter = LockedInterpreter {
+        from: InterpreterSource::Standalone,
+        version: "3.12.1".to_owned(),
+        path: "/opt/python/bin/python3.12".to_owned(),
+        archives: vec![LockedArchive {
+            platform: Platform::LinuxAmd64,
+            artifact: Artifact {
+                origin: Origin::Registry("python-build-standalone".parse().unwrap()),
+                file: "python.tar.gz".to_owned(),
+                size: archive.len() as u64,
+                digest: Digest::of(&archive),
+            },
+        }],
+    };
+    let manifest = MANIFEST.replace("\"3.11\"", "{ version = \"3.12\", from = \"standalone\" }");
+    let tools = [("tools", debs::deb())];
+    let debian = debs::install_packages(&world, &manifest, Some(interpreter), &tools);
+    let mirror = format!("python-build-standalone={}", mirror.display());
+    let run = world.run(&[
+        "run",
+        "--frozen",
+        "--registry",
+        &debian,
+        "--registry",
+        &mirror,
+        "--",
+        "sh",
+        "-c",
+        "readlink -f /opt/env/bin/python; cat /opt/python/lib/python3.12/__pycache__/*",
+    ]);
+    assert_eq!(
+        run.stdout(),
+        "/opt/python/bin/python3.12\n1line",
+        "{}",
+        run.stderr()
+    );
 }
 
 #[test]
