@@ -30,20 +30,15 @@ impl Lockfile {
             file: file.clone(),
             source: Box::new(source),
         };
-        // Before the rest is looked at: another version may have another shape.
-        let VersionWire { version } = toml::from_str(text).map_err(syntax)?;
-        if version > CURRENT {
-            return Err(LockError::TooNew {
-                file,
-                found: version,
-                known: CURRENT,
-            });
-        }
-        if version < OLDEST {
-            let found = version;
-            return Err(LockError::UnknownVersion { file, found });
-        }
-        let wire: LockWire = toml::from_str(text).map_err(syntax)?;
+        let wire = match toml::from_str::<LockWire>(text) {
+            Ok(wire) if (OLDEST..=CURRENT).contains(&wire.version) => wire,
+            other => {
+                // Another version may have another shape, so that comes before what is wrong.
+                let VersionWire { version } = toml::from_str(text).map_err(syntax)?;
+                check_version(version, &file)?;
+                other.map_err(syntax)?
+            }
+        };
         let seal = wire.digest;
         let lock = wire.into_lockfile().map_err(|source| LockError::Entry {
             file: file.clone(),
@@ -52,10 +47,11 @@ impl Lockfile {
         if let Some(source) = lock.disorder() {
             return Err(LockError::Unsorted { file, source });
         }
-        if lock.digest() != seal {
+        let (canonical, expected) = lock.sealed();
+        if seal != expected {
             return Err(LockError::BrokenSeal { file });
         }
-        match first_difference(text, &lock.to_bytes()) {
+        match first_difference(text, canonical.as_bytes()) {
             None => Ok(lock),
             Some(line) => Err(LockError::NotCanonical { file, line }),
         }
@@ -83,6 +79,19 @@ impl Lockfile {
     /// Returns [`LockError::Fs`]; the old file is then unchanged.
     pub fn write(&self, file: &Path) -> Result<(), LockError> {
         Ok(fs::write_atomic(file, &self.to_bytes())?)
+    }
+}
+
+fn check_version(found: u64, file: &Path) -> Result<(), LockError> {
+    let file = file.to_path_buf();
+    match found {
+        found if found > CURRENT => Err(LockError::TooNew {
+            file,
+            found,
+            known: CURRENT,
+        }),
+        found if found < OLDEST => Err(LockError::UnknownVersion { file, found }),
+        _ => Ok(()),
     }
 }
 

@@ -21,8 +21,7 @@ pub(super) struct VersionWire {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct LockWire {
-    #[serde(rename = "version")]
-    _version: u64,
+    pub(super) version: u64,
     pub(super) digest: Digest,
     #[serde(rename = "manifest")]
     _manifest: Digest,

@@ -18,19 +18,25 @@ const SEAL: &str = "digest";
 impl Lockfile {
     /// Returns the canonical bytes.
     pub fn to_bytes(&self) -> Vec<u8> {
-        debug_assert_eq!(self.disorder(), None, "a lock is sorted when it is made");
-        let (head, body) = (head(), self.body());
-        let mut text = String::with_capacity(head.len() + body.len() + 128);
-        text.push_str(&head);
-        string(&mut text, SEAL, &seal(&head, &body).to_string());
-        text.push_str(&body);
-        text.into_bytes()
+        self.sealed().0.into_bytes()
     }
 
     /// Returns the digest that names this lock: its seal, which is the SHA-256 of the canonical
     /// bytes without the seal's own line.
     pub fn digest(&self) -> Digest {
-        seal(&head(), &self.body())
+        self.sealed().1
+    }
+
+    /// Returns the canonical text and its seal.
+    pub(super) fn sealed(&self) -> (String, Digest) {
+        debug_assert_eq!(self.disorder(), None, "a lock is sorted when it is made");
+        let (head, body) = (head(), self.body());
+        let seal = seal(&head, &body);
+        let mut text = String::with_capacity(head.len() + body.len() + 128);
+        text.push_str(&head);
+        string(&mut text, SEAL, &seal.to_string());
+        text.push_str(&body);
+        (text, seal)
     }
 
     /// Everything below the seal.
