@@ -113,7 +113,9 @@ impl World {
 
     /// Returns the command of the supervisor alone.
     pub fn tool<O: AsRef<OsStr>>(&self, options: &[O]) -> Command {
-        let mut command = Command::new(self.path("supervisor"));
+        // Under `nohup` the tests would else hand an ignored signal on, which stays ignored.
+        let mut command = Command::new("/usr/bin/env");
+        command.arg("--default-signal").arg(self.path("supervisor"));
         command.args(options).stdin(Stdio::null()).env_clear();
         self.lower(&mut command);
         command
