@@ -78,6 +78,9 @@ pub const FLAG_TERMINAL: u64 = 2;
 /// Stop after the last operation and report [`REPORT_READY`]: nothing is executed.
 pub const FLAG_PROBE: u64 = 4;
 
+/// The filter asks the supervisor: send the descriptor by which it listens.
+pub const FLAG_ASK: u64 = 8;
+
 /// One operation on the tree of mounts.
 #[derive(Clone, Copy, Debug, Default)]
 #[repr(C)]
@@ -169,6 +172,9 @@ pub const REPORT_EXEC_FAILED: u32 = 4;
 pub const REPORT_EXITED: u32 = 5;
 /// A probe came through.
 pub const REPORT_READY: u32 = 6;
+
+/// The seccomp filter is in force; the descriptor to listen by comes with the message.
+pub const REPORT_LISTENER: u32 = 7;
 
 /// A message to init: a signal for the step.
 #[derive(Clone, Copy, Debug, Default)]

@@ -19,16 +19,18 @@
 #[cfg(not(all(target_os = "linux", target_arch = "x86_64")))]
 compile_error!("envbox-sandbox supports x86_64 Linux only: init and the filter are written for it");
 
+mod answer;
 mod host;
 mod init;
 mod sandbox;
 mod sys;
 
+pub use answer::Machine;
 pub use host::{
     Cgroups, Check, CheckStatus, HostFacts, Kernel, UserNamespace, UserNamespaceRefusal,
 };
 pub use sandbox::{
-    Bind, Exit, Limits, Network, Outcome, Policy, Project, Running, Sandbox, SandboxError, Signals,
-    Stage, Step, Terminal, Usage,
+    Bind, Clock, Exit, Limits, Network, Outcome, Policy, Project, Running, Sandbox, SandboxError,
+    Signals, Stage, Step, Terminal, Usage,
 };
 pub use sys::mirror_signal;

@@ -5,7 +5,10 @@
 
 use crate::channel::Channel;
 use crate::kernel::{self, Ended, Poll, address};
-use crate::plan::{FLAG_TERMINAL, Order, REPORT_EXEC_FAILED, REPORT_EXITED, Report, STEP, Stage};
+use crate::plan::{
+    FLAG_ASK, FLAG_TERMINAL, Order, REPORT_EXEC_FAILED, REPORT_EXITED, REPORT_LISTENER, Report,
+    STEP, Stage,
+};
 use crate::reader::Plan;
 use crate::syscall::{Errno, Result, call, number};
 use crate::terminal;
@@ -164,7 +167,7 @@ fn start_step(channel: Channel, plan: &Plan) -> ! {
     let arguments = plan.pointers(header.arguments);
     let environment = plan.pointers(header.environment);
     channel.check(Stage::Process, kernel::set_signal_mask(0));
-    channel.check(Stage::Seccomp, install_filter(plan));
+    channel.check(Stage::Seccomp, install_filter(channel, plan));
     let (error, exists) = execute(plan, arguments, environment);
     let report = Report {
         kind: REPORT_EXEC_FAILED,
@@ -178,8 +181,9 @@ fn start_step(channel: Channel, plan: &Plan) -> ! {
 
 const CLOSE_RANGE_CLOEXEC: usize = 4;
 
-fn install_filter(plan: &Plan) -> Result<()> {
+fn install_filter(channel: Channel, plan: &Plan) -> Result<()> {
     const SECCOMP_SET_MODE_FILTER: usize = 1;
+    const NEW_LISTENER: usize = 8;
     /// `struct sock_fprog`.
     #[repr(C)]
     struct Program {
@@ -191,14 +195,25 @@ fn install_filter(plan: &Plan) -> Result<()> {
         count: span.count as u16,
         filter: plan.text(span.offset).address(),
     };
+    let asks = plan.header().flags & FLAG_ASK != 0;
+    let flags = if asks { NEW_LISTENER } else { 0 };
     // SAFETY: the program points to `count` instructions in the plan, which the kernel checks.
-    unsafe {
+    let listener = unsafe {
         call(
             number::SECCOMP,
-            [SECCOMP_SET_MODE_FILTER, 0, address(&program)],
+            [SECCOMP_SET_MODE_FILTER, flags, address(&program)],
         )
+    }?;
+    if !asks {
+        return Ok(());
     }
-    .map(drop)
+    let report = Report {
+        kind: REPORT_LISTENER,
+        ..Report::default()
+    };
+    channel.send(report, listener as i32)?;
+    kernel::close(listener as i32);
+    Ok(())
 }
 
 /// Tries the candidates in order, as a shell does: what does not exist is passed over, what may

@@ -9,8 +9,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use envbox_sandbox::{
-    Bind, Exit, HostFacts, Network, Outcome, Policy, Project, Sandbox, SandboxError, Step,
-    Terminal, mirror_signal,
+    Bind, Clock, Exit, HostFacts, Machine, Network, Outcome, Policy, Project, Sandbox,
+    SandboxError, Step, Terminal, mirror_signal,
 };
 
 const USAGE: &str = "\
@@ -20,6 +20,8 @@ usage: envbox-sandbox [OPTION...] ROOTFS COMMAND [ARGUMENT...]
   --bind SOURCE TARGET | --bind-read-only SOURCE TARGET
   --network none|loopback|host   --hostname NAME
   --env NAME=VALUE   --directory DIR   --name ARGV0   --terminal
+  --clock real|ticking|frozen|logical   --epoch SECONDS   --seed NUMBER
+  --machine   --sorted   --deterministic
   --usage    print what the command used to standard error";
 
 /// What the command line asks for.
@@ -133,6 +135,15 @@ fn option_into(
         "--env" => step.env.push(assignment(&rest.next()?)?),
         "--directory" => step.cwd = path()?,
         "--name" => step.argv0 = Some(rest.next()?),
+        "--clock" => policy.clock = clock(&rest.next()?)?,
+        "--epoch" => policy.epoch = rest.next()?.to_str()?.parse().ok()?,
+        "--seed" => policy.seed = Some(rest.next()?.to_str()?.parse().ok()?),
+        "--machine" => policy.machine = Some(Machine::default()),
+        "--sorted" => policy.sorted_directories = true,
+        "--deterministic" => {
+            (policy.clock, policy.seed) = (Clock::Logical, Some(0));
+            (policy.machine, policy.sorted_directories) = (Some(Machine::default()), true);
+        }
         "--terminal" => step.terminal = Terminal::Pty,
         "--usage" => *usage = true,
         _ => return None,
@@ -145,6 +156,16 @@ fn network(name: &OsStr) -> Option<Network> {
         "none" => Some(Network::None),
         "loopback" => Some(Network::Loopback),
         "host" => Some(Network::Host),
+        _ => None,
+    }
+}
+
+fn clock(name: &OsStr) -> Option<Clock> {
+    match name.to_str()? {
+        "real" => Some(Clock::Real),
+        "ticking" => Some(Clock::Ticking),
+        "frozen" => Some(Clock::Frozen),
+        "logical" => Some(Clock::Logical),
         _ => None,
     }
 }

@@ -22,8 +22,8 @@ use rustix::net::{
 use rustix::process::{PidfdFlags, getpid, pidfd_open};
 
 use super::wire::{
-    REPORT_CHILD, REPORT_EXEC_FAILED, REPORT_EXITED, REPORT_FAILED, REPORT_READY, REPORT_TERMINAL,
-    Report, Stage,
+    REPORT_CHILD, REPORT_EXEC_FAILED, REPORT_EXITED, REPORT_FAILED, REPORT_LISTENER, REPORT_READY,
+    REPORT_TERMINAL, Report, Stage,
 };
 
 /// Init, as `build.rs` compiled it.
@@ -61,6 +61,8 @@ pub enum Message {
     Child(OwnedFd),
     /// The step's terminal exists, and this is its master side.
     Terminal(OwnedFd),
+    /// The step's filter is in force, and this is what to listen by.
+    Listener(OwnedFd),
     /// The step could not be executed.
     ExecFailed { errno: i32, exists: bool },
     /// The step ended with a `CLD_*` code and a status.
@@ -215,6 +217,7 @@ fn decode(bytes: [u8; 16], descriptor: Option<OwnedFd>) -> Option<Message> {
         }
         REPORT_CHILD => Message::Child(descriptor?),
         REPORT_TERMINAL => Message::Terminal(descriptor?),
+        REPORT_LISTENER => Message::Listener(descriptor?),
         REPORT_EXEC_FAILED => Message::ExecFailed {
             errno: value,
             exists: detail != 0,

@@ -6,6 +6,7 @@
 //! **Invariant:** a plan's bytes are a function of the plan alone (`encoding_is_a_function`).
 
 mod encode;
+pub mod filter;
 mod launch;
 mod operation;
 #[path = "../../inside/plan.rs"]
@@ -15,4 +16,4 @@ mod wire;
 pub use encode::{EncodeError, Plan, encode};
 pub use launch::{Launched, Message, Standard, launch};
 pub use operation::{Attribute, Held, Operation, overlay};
-pub use wire::{FLAG_LOOPBACK, FLAG_PROBE, FLAG_TERMINAL, Limit, Stage};
+pub use wire::{FLAG_ASK, FLAG_LOOPBACK, FLAG_PROBE, FLAG_TERMINAL, Limit, Stage};

@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::io;
 use std::path::PathBuf;
 
+use crate::answer::VdsoError;
 use crate::host::UserNamespaceRefusal;
 use crate::init::{EncodeError, Stage};
 
@@ -91,6 +92,9 @@ pub enum SandboxError {
     /// Init ended without saying what became of the step, because somebody killed it.
     #[error("the sandbox was killed from outside")]
     Killed,
+    /// The clocks cannot be held on this host.
+    #[error("this host cannot hold the clock of a step")]
+    Clock(#[from] VdsoError),
     /// Watching the step failed.
     #[error("failed to supervise the step")]
     Supervise {
@@ -107,6 +111,7 @@ impl SandboxError {
             SandboxError::ProcCovered => Some(
                 "start the outer container with an unmasked `/proc` (docker: `--security-opt systempaths=unconfined`)",
             ),
+            SandboxError::Clock(_) => Some("let the step see the host's: clock = \"real\""),
             SandboxError::Setup {
                 subject: Some(subject),
                 ..

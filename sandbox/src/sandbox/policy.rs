@@ -4,6 +4,8 @@ use std::ffi::OsString;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
+use crate::answer::Machine;
+
 /// What a step may see.
 #[derive(Clone, Debug)]
 pub struct Policy {
@@ -34,6 +36,16 @@ pub struct Policy {
     pub tmp_size: u64,
     /// The size in bytes that `/dev/shm` may grow to.
     pub shm_size: u64,
+    /// How the clocks of the step move.
+    pub clock: Clock,
+    /// What the wall clock shows at the start, in seconds since 1970, unless it is the host's.
+    pub epoch: u64,
+    /// The seed of all random bytes; `None` for the kernel's randomness.
+    pub seed: Option<u64>,
+    /// The machine that the step believes to be on; `None` for the host.
+    pub machine: Option<Machine>,
+    /// Whether directories are read in the order of their names.
+    pub sorted_directories: bool,
     /// Whether the rootfs can be written to. For building a rootfs, not for steps.
     pub writable_root: bool,
 }
@@ -56,9 +68,30 @@ impl Default for Policy {
             home: PathBuf::from("/home/envbox"),
             tmp_size: 8 * GIBIBYTE,
             shm_size: 8 * GIBIBYTE,
+            clock: Clock::Real,
+            epoch: 1_577_836_800,
+            seed: None,
+            machine: None,
+            sorted_directories: false,
             writable_root: false,
         }
     }
+}
+
+/// How the clocks of a step move.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Clock {
+    /// As the host's.
+    #[default]
+    Real,
+    /// The wall clock starts at the epoch and moves as the host's.
+    Ticking,
+    /// The wall clock stands at the epoch, except that a thread that sleeps sees it moved by as
+    /// much; all else is as the host's, from zero.
+    Frozen,
+    /// Every clock, processor time included, moves by what its thread slept, and by 0.1 ms each
+    /// time that it looks.
+    Logical,
 }
 
 /// How the project is mounted at `/project`.

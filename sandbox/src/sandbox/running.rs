@@ -12,6 +12,7 @@ use rustix::process::{Signal, getpid, kill_process, pidfd_send_signal};
 
 use super::error::SandboxError;
 use super::terminal::Relay;
+use crate::answer::Answers;
 use crate::host;
 use crate::init::{self, Launched, Message, Operation, Stage, Standard};
 use crate::sys::{SignalRelay, wait_child};
@@ -24,6 +25,7 @@ pub struct Running {
     /// Pid 1, once it exists.
     child: Option<OwnedFd>,
     relay: Option<SignalRelay>,
+    answers: Answers,
     terminal: Option<Relay>,
     /// The supervisor's side of a terminal to come.
     own: Standard,
@@ -82,6 +84,7 @@ impl Running {
         standard: Standard,
         own: Standard,
         relay: Option<SignalRelay>,
+        answers: Answers,
         subjects: Subjects,
     ) -> io::Result<Running> {
         let started = Instant::now();
@@ -90,6 +93,7 @@ impl Running {
             launched,
             child: None,
             relay,
+            answers,
             terminal: None,
             own,
             subjects,
@@ -156,6 +160,9 @@ impl Running {
                 .iter()
                 .map(|relay| PollFd::new(relay, PollFlags::IN)),
         );
+        let asked = events.len();
+        let listener = self.answers.listener();
+        events.extend(listener.map(|listener| PollFd::from_borrowed_fd(listener, PollFlags::IN)));
         match poll(&mut events, None) {
             Ok(_) | Err(Errno::INTR) => {}
             Err(error) => return Err(error.into()),
@@ -168,6 +175,11 @@ impl Running {
             }
         }
         self.forward_signals()?;
+        match happened.get(asked) {
+            Some(flags) if flags.contains(PollFlags::IN) => self.answers.serve()?,
+            Some(flags) if !flags.is_empty() => self.answers.close(),
+            _ => {}
+        }
         if happened[0].is_empty() {
             return Ok(true);
         }
@@ -181,6 +193,7 @@ impl Running {
     fn handle(&mut self, message: Message, report: &mut Option<Report>) -> io::Result<()> {
         match message {
             Message::Child(child) => self.child = Some(child),
+            Message::Listener(listener) => self.answers.listen(listener),
             Message::Terminal(master) => {
                 let own = std::mem::take(&mut self.own);
                 self.terminal = Some(Relay::new(master, own.input, own.output)?);

@@ -8,8 +8,10 @@
 
 use libc::{EAFNOSUPPORT, ENOSYS, EPERM};
 
-/// One rule.
-struct Rule {
+use crate::init::filter::{self, Rule, Test, Verdict};
+
+/// One denied call.
+struct Denied {
     call: libc::c_long,
     /// If present, the rule only holds if the low 32 bits of this argument have this value.
     argument: Option<(u32, u32)>,
@@ -21,8 +23,19 @@ struct Rule {
     why: &'static str,
 }
 
-const fn deny(call: libc::c_long, why: &'static str) -> Rule {
-    Rule {
+impl Denied {
+    fn rule(&self) -> Rule {
+        let test = self.argument.map(|(index, value)| Test::Is(index, value));
+        Rule {
+            call: self.call,
+            tests: test.into_iter().collect(),
+            verdict: Verdict::Error(self.errno),
+        }
+    }
+}
+
+const fn deny(call: libc::c_long, why: &'static str) -> Denied {
+    Denied {
         call,
         argument: None,
         errno: EPERM,
@@ -30,8 +43,8 @@ const fn deny(call: libc::c_long, why: &'static str) -> Rule {
     }
 }
 
-const fn absent(call: libc::c_long, why: &'static str) -> Rule {
-    Rule {
+const fn absent(call: libc::c_long, why: &'static str) -> Denied {
+    Denied {
         call,
         argument: None,
         errno: ENOSYS,
@@ -39,8 +52,13 @@ const fn absent(call: libc::c_long, why: &'static str) -> Rule {
     }
 }
 
-const fn deny_if(call: libc::c_long, argument: (u32, u32), errno: i32, why: &'static str) -> Rule {
-    Rule {
+const fn deny_if(
+    call: libc::c_long,
+    argument: (u32, u32),
+    errno: i32,
+    why: &'static str,
+) -> Denied {
+    Denied {
         call,
         argument: Some(argument),
         errno,
@@ -51,7 +69,7 @@ const fn deny_if(call: libc::c_long, argument: (u32, u32), errno: i32, why: &'st
 /// `TIOCLINUX`, which libc does not name.
 const TIOCLINUX: u32 = 0x541c;
 
-const RULES: &[Rule] = &[
+const RULES: &[Denied] = &[
     deny(libc::SYS_kexec_load, "replaces the host's kernel"),
     deny(libc::SYS_kexec_file_load, "replaces the host's kernel"),
     deny(libc::SYS_reboot, "reboots, in a pid namespace kills init"),
@@ -145,91 +163,19 @@ const RULES: &[Rule] = &[
     ),
 ];
 
-/// Values from `linux/seccomp.h`, `linux/audit.h` and `linux/bpf_common.h`.
-mod abi {
-    pub const RET_KILL_PROCESS: u32 = 0x8000_0000;
-    pub const RET_ERRNO: u32 = 0x0005_0000;
-    pub const RET_ALLOW: u32 = 0x7fff_0000;
-    pub const AUDIT_ARCH_X86_64: u32 = 0xc000_003e;
-    /// Set in the number of every x32 call.
-    pub const X32: u32 = 0x4000_0000;
-    pub const LOAD: u64 = 0x20;
-    pub const JUMP_EQUAL: u64 = 0x15;
-    pub const JUMP_AT_LEAST: u64 = 0x35;
-    pub const RETURN: u64 = 0x06;
-    /// Offsets in `struct seccomp_data`.
-    pub const NUMBER: u32 = 0;
-    pub const ARCH: u32 = 4;
-    pub const ARGUMENTS: u32 = 16;
-}
-
-/// Returns the filter, one `struct sock_filter` per word.
-pub fn filter() -> Vec<u64> {
-    let errno = |number: i32| abi::RET_ERRNO | number.unsigned_abs();
-    let mut program = vec![
-        load(abi::ARCH),
-        jump(abi::JUMP_EQUAL, abi::AUDIT_ARCH_X86_64, 1, 0),
-        // Another architecture numbers its calls differently: the rules below would mean nothing.
-        give(abi::RET_KILL_PROCESS),
-        load(abi::NUMBER),
-        jump(abi::JUMP_AT_LEAST, abi::X32, 0, 1),
-        give(errno(ENOSYS)),
-    ];
-    for rule in RULES {
-        let number = rule.call as u32;
-        match rule.argument {
-            None => program.extend([jump(abi::JUMP_EQUAL, number, 0, 1), give(errno(rule.errno))]),
-            Some((index, value)) => program.extend([
-                jump(abi::JUMP_EQUAL, number, 0, 4),
-                load(abi::ARGUMENTS + 8 * index),
-                jump(abi::JUMP_EQUAL, value, 0, 1),
-                give(errno(rule.errno)),
-                load(abi::NUMBER),
-            ]),
-        }
-    }
-    program.push(give(abi::RET_ALLOW));
-    program
-}
-
-fn load(offset: u32) -> u64 {
-    abi::LOAD | u64::from(offset) << 32
-}
-
-fn jump(code: u64, value: u32, then: u8, otherwise: u8) -> u64 {
-    code | u64::from(then) << 16 | u64::from(otherwise) << 24 | u64::from(value) << 32
-}
-
-fn give(value: u32) -> u64 {
-    abi::RETURN | u64::from(value) << 32
+/// Returns the filter, with the calls by which the supervisor is asked.
+pub fn filter(asked: &[Rule]) -> Vec<u64> {
+    let denied: Vec<Rule> = RULES.iter().map(Denied::rule).collect();
+    filter::assemble(denied.iter().chain(asked))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{ENOSYS, EPERM, RULES, TIOCLINUX, abi, filter};
+    use super::{ENOSYS, EPERM, RULES, TIOCLINUX, filter};
+    use crate::init::filter::{abi, judge as run};
 
-    /// Runs the filter as the kernel would.
     fn judge(arch: u32, number: u32, arguments: [u64; 6]) -> u32 {
-        let mut data = [0_u32; 16];
-        (data[0], data[1]) = (number, arch);
-        for (index, argument) in arguments.into_iter().enumerate() {
-            data[4 + 2 * index] = argument as u32;
-            data[5 + 2 * index] = (argument >> 32) as u32;
-        }
-        let (program, mut at, mut value) = (filter(), 0, 0);
-        loop {
-            let word = program[at];
-            let (then, otherwise) = ((word >> 16 & 255) as usize, (word >> 24 & 255) as usize);
-            let operand = (word >> 32) as u32;
-            at += 1;
-            match word & 0xffff {
-                abi::LOAD => value = data[operand as usize / 4],
-                abi::JUMP_EQUAL => at += if value == operand { then } else { otherwise },
-                abi::JUMP_AT_LEAST => at += if value >= operand { then } else { otherwise },
-                abi::RETURN => return operand,
-                other => panic!("no such instruction: {other:#x}"),
-            }
-        }
+        run(&filter(&[]), arch, number, arguments)
     }
 
     #[test]

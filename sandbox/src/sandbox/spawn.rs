@@ -10,11 +10,12 @@ use rustix::time::{ClockId, clock_gettime};
 
 use super::error::SandboxError;
 use super::mounts::{self, CheckedBind};
-use super::policy::{Limits, Network, Policy, Project, Signals, Step, Terminal};
+use super::policy::{Clock, Limits, Network, Policy, Project, Signals, Step, Terminal};
 use super::running::{Running, Subjects};
 use super::{seccomp, terminal};
+use crate::answer::{Answers, Mode, World};
 use crate::host::{HostFacts, OLDEST_KERNEL, UserNamespace};
-use crate::init::{self, FLAG_LOOPBACK, FLAG_TERMINAL, Limit, Operation, Plan, Standard};
+use crate::init::{self, FLAG_ASK, FLAG_LOOPBACK, FLAG_TERMINAL, Limit, Operation, Plan, Standard};
 use crate::sys::SignalRelay;
 
 /// Every namespace but the user namespace, which init makes first, and the network's.
@@ -88,7 +89,10 @@ impl Sandbox {
             }
             Signals::Leave => None,
         };
-        let plan = init::encode(&self.plan(&step)?)?;
+        let offsets = Offsets::now();
+        let world = self.world(&offsets);
+        let plan = init::encode(&self.plan(&step, &world, &offsets)?)?;
+        let answers = Answers::new(world)?;
         let mut standard = Standard::default();
         let mut own = Standard::default();
         match step.terminal {
@@ -110,6 +114,7 @@ impl Sandbox {
             standard,
             own,
             relay,
+            answers,
             Subjects {
                 command,
                 rootfs,
@@ -119,7 +124,26 @@ impl Sandbox {
         .map_err(|source| SandboxError::Launch { source })
     }
 
-    fn plan(&self, step: &Step) -> Result<Plan, SandboxError> {
+    fn world(&self, offsets: &Offsets) -> World {
+        let policy = &self.policy;
+        World {
+            clock: match policy.clock {
+                Clock::Real => Mode::Real,
+                Clock::Ticking => Mode::Ticking,
+                Clock::Frozen => Mode::Frozen,
+                Clock::Logical => Mode::Logical,
+            },
+            epoch: policy.epoch,
+            seed: policy.seed,
+            machine: policy.machine.clone(),
+            sorted: policy.sorted_directories,
+            hostname: policy.hostname.clone(),
+            domainname: policy.domainname.clone(),
+            offset: offsets.monotonic - offsets.own_monotonic,
+        }
+    }
+
+    fn plan(&self, step: &Step, world: &World, offsets: &Offsets) -> Result<Plan, SandboxError> {
         let policy = &self.policy;
         let Some(command) = step.argv.first() else {
             return Err(SandboxError::EmptyCommand);
@@ -134,6 +158,10 @@ impl Sandbox {
             namespaces |= libc::CLONE_NEWNET;
             flags |= FLAG_LOOPBACK;
         }
+        let asked = world.rules();
+        if !asked.is_empty() {
+            flags |= FLAG_ASK;
+        }
         let mut window = (0, 0);
         if step.terminal == Terminal::Pty {
             flags |= FLAG_TERMINAL;
@@ -144,7 +172,7 @@ impl Sandbox {
             namespaces: u64::from(namespaces.unsigned_abs()),
             uid_map: format!("{} {} 1\n", policy.uid, geteuid().as_raw()),
             gid_map: format!("{} {} 1\n", policy.gid, getegid().as_raw()),
-            clock_offsets: clock_offsets(),
+            clock_offsets: offsets.text(),
             hostname: policy.hostname.clone(),
             domainname: policy.domainname.clone(),
             rootfs: policy.rootfs.clone(),
@@ -153,7 +181,7 @@ impl Sandbox {
             limits: limits(&policy.limits),
             umask: policy.umask,
             personality: ADDR_NO_RANDOMIZE,
-            filter: seccomp::filter(),
+            filter: seccomp::filter(&asked),
             directory: step.cwd.clone(),
             candidates: candidates(command, &step.env),
             arguments,
@@ -237,28 +265,39 @@ fn candidates(command: &OsStr, environment: &[(OsString, OsString)]) -> Vec<Vec<
     path.split(|byte| *byte == b':').map(join).collect()
 }
 
-/// Returns the offsets that let both clocks of the time namespace start at zero.
+/// The offsets that let both clocks of the time namespace start at zero, in nanoseconds.
 ///
 /// The kernel wants them relative to the host's clocks, while we may be in a time namespace
 /// ourselves: then our own offsets are part of what we read.
-fn clock_offsets() -> String {
-    let own = fs::read_to_string("/proc/self/timens_offsets").unwrap_or_default();
-    let mut text = String::new();
-    for (clock, name) in [
-        (ClockId::Monotonic, "monotonic"),
-        (ClockId::Boottime, "boottime"),
-    ] {
-        let own = own_offset(&own, name);
-        let now = clock_gettime(clock);
-        let now = i128::from(now.tv_sec) * NANOSECONDS + i128::from(now.tv_nsec);
-        let offset = own - now;
-        let (seconds, nanoseconds) = (
-            offset.div_euclid(NANOSECONDS),
-            offset.rem_euclid(NANOSECONDS),
-        );
-        text.push_str(&format!("{name} {seconds} {nanoseconds}\n"));
+struct Offsets {
+    monotonic: i128,
+    boottime: i128,
+    own_monotonic: i128,
+}
+
+impl Offsets {
+    fn now() -> Offsets {
+        let own = fs::read_to_string("/proc/self/timens_offsets").unwrap_or_default();
+        let offset = |clock, name| {
+            let now = clock_gettime(clock);
+            own_offset(&own, name) - i128::from(now.tv_sec) * NANOSECONDS - i128::from(now.tv_nsec)
+        };
+        Offsets {
+            monotonic: offset(ClockId::Monotonic, "monotonic"),
+            boottime: offset(ClockId::Boottime, "boottime"),
+            own_monotonic: own_offset(&own, "monotonic"),
+        }
     }
-    text
+
+    /// The text for `/proc/self/timens_offsets`.
+    fn text(&self) -> String {
+        [("monotonic", self.monotonic), ("boottime", self.boottime)]
+            .map(|(name, offset)| {
+                let seconds = offset.div_euclid(NANOSECONDS);
+                format!("{name} {seconds} {}\n", offset.rem_euclid(NANOSECONDS))
+            })
+            .concat()
+    }
 }
 
 const NANOSECONDS: i128 = 1_000_000_000;

@@ -4,7 +4,10 @@
 //! There is no `pre_exec` either: init takes what it needs from the socket it is started with.
 #![expect(unsafe_code, reason = "the one module of the library that may")]
 
+pub mod memory;
+pub mod notify;
 mod signals;
+pub mod trace;
 mod wait;
 
 pub use signals::{SignalRelay, mirror_signal};

@@ -1,0 +1,215 @@
+# The clock that a step reads: code for the vDSO page of each of its processes.
+#
+# The supervisor copies everything between the two outer labels into the padding of a process's
+# private copy of the vDSO, fills the words below in, and points the page's symbols here (see
+# `src/answer/vdso.rs`). The code is position independent, calls nothing and needs no memory of its
+# own: what a thread has read and slept is counted in its GS base, which no program on x86-64 Linux
+# uses (thread-local storage is FS). A new thread and a forked process start with their creator's
+# count, so what a thread sees depends on itself and its creators alone, whatever the interleaving;
+# an exec clears it, and the supervisor then raises the bases below instead.
+#
+# The count must stay a canonical address, so it has 47 bits. It stops at the end.
+#   logical  tenths of microseconds since the step began
+#   frozen   bits 0 to 15: reads, up to 65535; above: tenths of milliseconds
+
+    .pushsection .rodata.envbox_vdso, "a", @progbits
+    .balign 64
+    .globl envbox_vdso_start
+    .hidden envbox_vdso_start
+envbox_vdso_start:
+.Lheader:
+    .ascii "envboxtm"
+    .quad .Lclock_gettime - .Lheader
+    .quad .Lgettimeofday - .Lheader
+    .quad .Ltime - .Lheader
+    .quad .Lwait - .Lheader
+.Lmode:
+    .quad 0                             # 1 frozen, 2 logical, 3 ticking
+.Lwall_base:
+    .quad 0                             # nanoseconds of the wall clock at a count of zero
+.Lmonotonic_base:
+    .quad 0                             # nanoseconds of the other clocks at a count of zero
+.Loriginal:
+    .quad 0                             # the kernel's clock_gettime, from .Lheader on
+    .set FROZEN, 1
+    .set TICKING, 3
+    .set LOGICAL, 2
+    .set STEP, 1000                     # a read takes 100 microseconds
+    .set SPIN, 0x65627370               # the clock id by which the supervisor hears of spinning
+
+# int clock_gettime(clockid_t edi, struct timespec *rsi)
+    .balign 16
+.Lclock_gettime:
+    endbr64
+    cmp edi, 11
+    ja .Lunusual
+    mov eax, 0x921                      # REALTIME, REALTIME_COARSE, REALTIME_ALARM, TAI
+    bt eax, edi
+    jc .Lwall_clock
+    cmp dword ptr [rip + .Lmode], LOGICAL
+    jne .Lkernel
+    mov eax, 0x2de                      # MONOTONIC*, BOOTTIME*, and the CPU-time clocks
+    bt eax, edi
+    jnc .Lkernel
+.Llogical_clock:
+    call .Lcount
+    imul rax, rax, 100
+    add rax, [rip + .Lmonotonic_base]
+    jmp .Lstore
+.Lwall_clock:
+    call .Lwall
+.Lstore:
+    xor edx, edx
+    mov ecx, 1000000000
+    div rcx
+    mov [rsi], rax
+    mov [rsi + 8], rdx
+    xor eax, eax
+    ret
+.Lunusual:                              # negative: the CPU-time clock of some process or thread
+    test edi, edi
+    jns .Lkernel
+    cmp dword ptr [rip + .Lmode], LOGICAL
+    jne .Lkernel
+    mov eax, edi
+    and eax, 7
+    cmp eax, 3                          # the clock of a descriptor, a PTP device
+    jne .Llogical_clock
+.Lkernel:
+    lea rax, [rip + .Lheader]
+    add rax, [rip + .Loriginal]
+    jmp rax
+
+# int gettimeofday(struct timeval *rdi, struct timezone *rsi)
+    .balign 16
+.Lgettimeofday:
+    endbr64
+    test rsi, rsi
+    jz 1f
+    mov qword ptr [rsi], 0
+1:  test rdi, rdi
+    jz 2f
+    call .Lwall
+    xor edx, edx
+    mov ecx, 1000000000
+    div rcx
+    mov [rdi], rax
+    mov rax, rdx
+    xor edx, edx
+    mov ecx, 1000
+    div rcx
+    mov [rdi + 8], rax
+2:  xor eax, eax
+    ret
+
+# time_t time(time_t *rdi)
+    .balign 16
+.Ltime:
+    endbr64
+    call .Lwall
+    xor edx, edx
+    mov ecx, 1000000000
+    div rcx
+    test rdi, rdi
+    jz 1f
+    mov [rdi], rax
+1:  ret
+
+# Returns the wall clock in nanoseconds; keeps rdi and rsi.
+.Lwall:
+    cmp dword ptr [rip + .Lmode], TICKING
+    je 3f
+    cmp dword ptr [rip + .Lmode], LOGICAL
+    je 2f
+    rdgsbase rax                        # frozen: moves by what the thread slept
+    inc ax
+    jz 4f
+    wrgsbase rax
+1:  shr rax, 16
+    imul rax, rax, 100000
+    add rax, [rip + .Lwall_base]
+    ret
+4:  dec ax                              # 65535 reads: it waits for the clock to move
+    add rax, 0x10000
+    bt rax, 47
+    jc 5f
+    wrgsbase rax
+    test eax, 0xffff0000                # every 6.5536 seconds of it
+    jnz 1b
+    call .Lspin
+    jmp 1b
+5:  rdgsbase rax
+    jmp 1b
+2:  call .Lcount
+    imul rax, rax, 100
+    add rax, [rip + .Lwall_base]
+    ret
+3:  push rdi
+    push rsi
+    sub rsp, 16                         # aligned: two calls and four words
+    mov edi, 1                          # MONOTONIC starts at zero with the sandbox
+    mov rsi, rsp
+    call .Lkernel
+    imul rax, [rsp], 1000000000
+    add rax, [rsp + 8]
+    add rsp, 16
+    pop rsi
+    pop rdi
+    add rax, [rip + .Lwall_base]
+    ret
+
+# Advances the thread's count by one read and returns it.
+.Lcount:
+    rdgsbase rax
+    add rax, STEP
+    bt rax, 47
+    jc 1f
+    wrgsbase rax
+    mov rcx, rax
+    sub rcx, STEP
+    xor rcx, rax
+    shr rcx, 30                         # every million reads, if nothing sleeps
+    jnz .Lspin
+    ret
+1:  rdgsbase rax
+    ret
+
+# Tells the supervisor; keeps everything but rcx and r11.
+.Lspin:
+    push rax
+    push rdi
+    mov edi, SPIN
+    mov eax, 228
+    syscall
+    pop rdi
+    pop rax
+    ret
+
+# A timed wait, entered by the supervisor with the call's registers and a frame on the stack:
+#    0  room for a deadline          64  rdi rsi rdx r10 r8 r9 of the step
+#   32  result that means "ran out"  40  what to add to the count then
+#   48  where to go on               56  the step's stack pointer
+    .balign 16
+.Lwait:
+    syscall
+    cmp rax, [rsp + 32]
+    jne 1f
+    rdgsbase rcx
+    add rcx, [rsp + 40]
+    bt rcx, 47
+    jc 1f
+    wrgsbase rcx
+1:  mov rdi, [rsp + 64]
+    mov rsi, [rsp + 72]
+    mov rdx, [rsp + 80]
+    mov r10, [rsp + 88]
+    mov r8, [rsp + 96]
+    mov r9, [rsp + 104]
+    mov rcx, [rsp + 48]
+    mov rsp, [rsp + 56]
+    jmp rcx
+    .balign 64
+    .globl envbox_vdso_end
+    .hidden envbox_vdso_end
+envbox_vdso_end:
+    .popsection

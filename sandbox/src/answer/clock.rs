@@ -1,0 +1,435 @@
+//! What the clocks of a step show, wherever it asks: the arithmetic of `inside/vdso.s`, and its use
+//! for calls and deadlines.
+
+use std::fs;
+use std::io;
+
+use rustix::time::{ClockId, DynamicClockId, clock_gettime_dynamic};
+
+use super::Reply;
+use super::vdso::{Bases, HEADER_SIZE, Mode, Vdso};
+use super::waits::{Clock, Of, Span, Wait};
+use crate::sys::memory;
+use crate::sys::notify::{Answer, Notification};
+use crate::sys::trace::{Registers, Stopped};
+
+/// Nanoseconds of a second.
+const SECOND: u64 = 1_000_000_000;
+/// The largest count of a thread.
+const MOST: u64 = (1 << 47) - 1;
+/// What a read adds to a logical count, in its tenths of microseconds.
+const STEP: u64 = 1000;
+/// Nanoseconds of a unit of a logical count.
+const LOGICAL_UNIT: u64 = 100;
+/// Nanoseconds of a unit of a frozen count, which is above its reads.
+const FROZEN_UNIT: u64 = 100_000;
+const FROZEN_SHIFT: u32 = 16;
+
+/// The clocks of a step.
+#[derive(Debug)]
+pub struct Clocks {
+    /// The page that each of its processes gets.
+    pub vdso: Vdso,
+    /// What the wall clock showed at the start, in nanoseconds since 1970.
+    epoch: u64,
+    /// What to add to the host's monotonic clock to get the step's, in nanoseconds.
+    offset: i128,
+}
+
+/// Where a process has our page.
+#[derive(Clone, Copy, Debug)]
+pub struct Page {
+    /// Where it starts.
+    pub base: u64,
+    /// What its clocks show at a count of zero.
+    pub bases: Bases,
+}
+
+/// What the kernel tells a new program of where things are: `/proc/PID/auxv`.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Auxiliary {
+    /// `AT_SYSINFO_EHDR`.
+    pub vdso: u64,
+    /// `AT_RANDOM`.
+    pub random: u64,
+}
+
+impl Auxiliary {
+    /// Reads that of a thread's process.
+    pub fn of(thread: u32) -> io::Result<Auxiliary> {
+        const AT_RANDOM: u64 = 25;
+        const AT_SYSINFO_EHDR: u64 = 33;
+        let bytes = fs::read(format!("/proc/{thread}/auxv"))?;
+        let mut found = Auxiliary::default();
+        for entry in bytes.chunks_exact(16) {
+            let (key, value) = (word(entry, 0), word(entry, 8));
+            match key {
+                AT_SYSINFO_EHDR => found.vdso = value,
+                AT_RANDOM => found.random = value,
+                _ => {}
+            }
+        }
+        Ok(found)
+    }
+}
+
+impl Clocks {
+    pub fn new(vdso: Vdso, epoch: u64, offset: i128) -> Clocks {
+        Clocks {
+            vdso,
+            epoch,
+            offset,
+        }
+    }
+
+    /// The clocks of the first process.
+    pub fn start(&self) -> Bases {
+        Bases {
+            wall: self.epoch,
+            monotonic: 0,
+        }
+    }
+
+    /// Finds our page in a process; `None` if it has none yet.
+    pub fn page(&self, thread: u32) -> Option<Page> {
+        let base = Auxiliary::of(thread).ok()?.vdso;
+        self.page_at(thread, base)
+    }
+
+    /// Reads our page where it should be.
+    pub fn page_at(&self, thread: u32, base: u64) -> Option<Page> {
+        let mut header = [0; HEADER_SIZE];
+        memory::read(thread, self.vdso.header(base), &mut header).ok()?;
+        let bases = self.vdso.bases(&header)?;
+        Some(Page { base, bases })
+    }
+
+    /// Returns what the clocks show at a count, for another program of the same thread to go on
+    /// with from a count of zero.
+    pub fn carried(&self, page: Page, count: u64) -> Bases {
+        let slept = self.elapsed(count);
+        Bases {
+            wall: page.bases.wall.saturating_add(slept),
+            monotonic: page.bases.monotonic.saturating_add(slept),
+        }
+    }
+
+    /// Nanoseconds that a count stands for.
+    fn elapsed(&self, count: u64) -> u64 {
+        match self.vdso.mode() {
+            Mode::Frozen => (count >> FROZEN_SHIFT) * FROZEN_UNIT,
+            Mode::Logical => count * LOGICAL_UNIT,
+            Mode::Real | Mode::Ticking => 0,
+        }
+    }
+
+    /// What a wait of so many nanoseconds adds to a count; never less than it was.
+    fn count_of(&self, nanoseconds: u64) -> u64 {
+        match self.vdso.mode() {
+            Mode::Frozen => {
+                nanoseconds.div_ceil(FROZEN_UNIT).min(MOST >> FROZEN_SHIFT) << FROZEN_SHIFT
+            }
+            Mode::Logical => nanoseconds.div_ceil(LOGICAL_UNIT).min(MOST),
+            Mode::Real | Mode::Ticking => 0,
+        }
+    }
+
+    /// Nanoseconds that a clock of a thread with this count shows, without its being read.
+    fn shows(&self, clock: Clock, bases: Bases, count: u64) -> u64 {
+        let elapsed = self.elapsed(count);
+        match (clock, self.vdso.mode()) {
+            (Clock::Wall(_), Mode::Ticking) => self
+                .epoch
+                .saturating_add(self.kernels(libc::CLOCK_MONOTONIC)),
+            (Clock::Wall(_), _) => bases.wall.saturating_add(elapsed),
+            (_, Mode::Logical) => bases.monotonic.saturating_add(elapsed),
+            (Clock::Monotonic(id), _) => self.kernels(id),
+            (Clock::Processor, _) => 0,
+        }
+    }
+
+    /// Nanoseconds that a clock of the kernel shows in the sandbox.
+    fn kernels(&self, id: i32) -> u64 {
+        let (clock, offset) = match id {
+            libc::CLOCK_MONOTONIC_RAW => (DynamicClockId::Known(ClockId::MonotonicRaw), 0),
+            // All of these began at zero at once.
+            libc::CLOCK_MONOTONIC
+            | libc::CLOCK_MONOTONIC_COARSE
+            | libc::CLOCK_BOOTTIME
+            | libc::CLOCK_BOOTTIME_ALARM => {
+                (DynamicClockId::Known(ClockId::Monotonic), self.offset)
+            }
+            libc::CLOCK_TAI => (DynamicClockId::Tai, 0),
+            _ => (DynamicClockId::Known(ClockId::Realtime), 0),
+        };
+        let Ok(now) = clock_gettime_dynamic(clock) else {
+            return 0;
+        };
+        let now = i128::from(now.tv_sec) * i128::from(SECOND) + i128::from(now.tv_nsec);
+        u64::try_from(now + offset).unwrap_or(0)
+    }
+
+    /// Answers a call that reads a clock; the vDSO has the same answers for most.
+    pub fn read(&self, call: &Notification) -> io::Result<Reply> {
+        let [first, second, ..] = call.arguments;
+        let (clock, out) = match i64::from(call.call) {
+            libc::SYS_clock_gettime => (Clock::of(first as i32), second),
+            libc::SYS_gettimeofday | libc::SYS_time => (Clock::Wall(libc::CLOCK_REALTIME), first),
+            _ => return Ok(Reply::Answer(Answer::Continue)),
+        };
+        let ours = match clock {
+            Clock::Wall(_) => true,
+            Clock::Monotonic(_) => self.vdso.mode() == Mode::Logical,
+            // `(id & 7) == 3` is the clock of a descriptor.
+            Clock::Processor => self.vdso.mode() == Mode::Logical && is_processor(first as i32),
+        };
+        let Some(page) = self.page(call.thread).filter(|_| ours) else {
+            return Ok(Reply::Answer(Answer::Continue));
+        };
+        if self.vdso.mode() == Mode::Ticking {
+            let now = self.shows(clock, page.bases, 0);
+            return Ok(Reply::Answer(tell(call, out, now)));
+        }
+        let Some((stopped, mut registers)) = stop(call)? else {
+            return Ok(Reply::Done);
+        };
+        let count = self.after_read(registers.gs_base);
+        registers.gs_base = count;
+        let answer = tell(call, out, self.shows(clock, page.bases, count));
+        registers.rax = match answer {
+            Answer::Value(value) => value as u64,
+            Answer::Error(number) => i64::from(-number) as u64,
+            Answer::Continue => 0,
+        };
+        registers.orig_rax = u64::MAX;
+        stopped.set_registers(&registers)?;
+        Ok(Reply::Done)
+    }
+
+    fn after_read(&self, count: u64) -> u64 {
+        let next = match self.vdso.mode() {
+            Mode::Frozen if count & 0xffff == 0xffff => count + (1 << FROZEN_SHIFT),
+            Mode::Frozen => count + 1,
+            Mode::Logical => count + STEP,
+            Mode::Real | Mode::Ticking => count,
+        };
+        if next > MOST { count } else { next }
+    }
+
+    /// Sends a thread into its timed wait.
+    pub fn wait(&self, call: &Notification, wait: &Wait) -> io::Result<Reply> {
+        const CONTINUE: Reply = Reply::Answer(Answer::Continue);
+        let span = wait.span(&call.arguments);
+        let Some(asked) = Asked::read(call, span) else {
+            // Nothing to wait for, or nothing that is valid: the kernel knows what to say.
+            return Ok(CONTINUE);
+        };
+        let Some(page) = self.page(call.thread) else {
+            return Ok(CONTINUE);
+        };
+        let ours = |clock| match clock {
+            Clock::Wall(_) => true,
+            Clock::Monotonic(_) => self.vdso.mode() == Mode::Logical,
+            Clock::Processor => false,
+        };
+        if let (Mode::Ticking, Some(clock)) = (self.vdso.mode(), asked.clock)
+            && !ours(clock)
+        {
+            return Ok(CONTINUE);
+        }
+        let Some((stopped, mut registers)) = stop(call)? else {
+            return Ok(Reply::Done);
+        };
+        let mut arguments = call.arguments;
+        wait.mark(&mut arguments);
+        let mut frame = Frame::of(call, &registers, wait.ran_out);
+        let duration = match asked.clock {
+            None => asked.nanoseconds,
+            Some(clock) => {
+                let now = self.shows(clock, page.bases, registers.gs_base);
+                let rest = asked.nanoseconds.saturating_sub(now);
+                if let Clock::Wall(id) | Clock::Monotonic(id) = clock
+                    && ours(clock)
+                {
+                    frame.deadline(call, span, self.kernels(id).saturating_add(rest));
+                    arguments[asked.argument] = frame.address;
+                }
+                rest
+            }
+        };
+        frame.set(5, self.count_of(duration));
+        frame.write(call.thread)?;
+        let [rdi, rsi, rdx, r10, r8, r9] = arguments;
+        registers = Registers {
+            rdi,
+            rsi,
+            rdx,
+            r10,
+            r8,
+            r9,
+            rax: call.call as u64,
+            // Not in a call any more: there is nothing to make again.
+            orig_rax: u64::MAX,
+            rsp: frame.address,
+            rip: self.vdso.wait_entry(page.base),
+            ..registers
+        };
+        stopped.set_registers(&registers)?;
+        Ok(Reply::Done)
+    }
+}
+
+/// Stops the thread that made a call, in the call; `None` if it has gone elsewhere meanwhile.
+pub fn stop(call: &Notification) -> io::Result<Option<(Stopped, Registers)>> {
+    let Some(stopped) = Stopped::new(call.thread)? else {
+        return Ok(None);
+    };
+    let registers = stopped.registers()?;
+    Ok((registers.rip == call.instruction).then_some((stopped, registers)))
+}
+
+fn is_processor(id: i32) -> bool {
+    id == libc::CLOCK_PROCESS_CPUTIME_ID
+        || id == libc::CLOCK_THREAD_CPUTIME_ID
+        || (id < 0 && id & 7 != 3)
+}
+
+/// Writes a time where a call wants it.
+fn tell(call: &Notification, out: u64, nanoseconds: u64) -> Answer {
+    let (seconds, rest) = (nanoseconds / SECOND, nanoseconds % SECOND);
+    let (bytes, value) = match i64::from(call.call) {
+        libc::SYS_time => (seconds.to_le_bytes().to_vec(), seconds as i64),
+        libc::SYS_gettimeofday => ([seconds, rest / 1000].map(u64::to_le_bytes).concat(), 0),
+        _ => ([seconds, rest].map(u64::to_le_bytes).concat(), 0),
+    };
+    let optional = i64::from(call.call) != libc::SYS_clock_gettime;
+    if optional && call.call == libc::SYS_gettimeofday as i32 && call.arguments[1] != 0 {
+        // `struct timezone`, which nobody has used since 1990.
+        let _ = memory::write(call.thread, call.arguments[1], &[0; 8]);
+    }
+    if (out == 0 && optional) || memory::write(call.thread, out, &bytes).is_ok() {
+        Answer::Value(value)
+    } else {
+        Answer::Error(libc::EFAULT)
+    }
+}
+
+/// What a call wants to wait for.
+struct Asked {
+    nanoseconds: u64,
+    /// The clock, if that is a deadline.
+    clock: Option<Clock>,
+    /// The argument it came from.
+    argument: usize,
+}
+
+impl Asked {
+    fn read(call: &Notification, span: Span) -> Option<Asked> {
+        let pair = |argument: usize, offset: u64, scale: u64| {
+            let mut bytes = [0; 16];
+            memory::read(call.thread, call.arguments[argument] + offset, &mut bytes).ok()?;
+            let (seconds, rest) = (word(&bytes, 0), word(&bytes, 8) * scale);
+            let valid = seconds <= i64::MAX as u64 && rest < SECOND;
+            valid.then(|| seconds.saturating_mul(SECOND).saturating_add(rest))
+        };
+        let (nanoseconds, of, argument) = match span {
+            Span::Timespec(argument) => (pair(argument, 0, 1)?, None, argument),
+            Span::Timeval(argument) => (pair(argument, 0, 1000)?, None, argument),
+            Span::Milliseconds(argument) => {
+                let milliseconds = u64::from(call.arguments[argument] as u32);
+                (milliseconds * 1_000_000, None, argument)
+            }
+            Span::Deadline(argument, of) => (pair(argument, 0, 1)?, Some(of), argument),
+            Span::Timer(argument, of) => (pair(argument, 16, 1)?, Some(of), argument),
+            Span::Futex | Span::Sleep => return None,
+        };
+        let clock = match of {
+            None => None,
+            Some(Of::Wall) => Some(Clock::Wall(libc::CLOCK_REALTIME)),
+            Some(Of::Monotonic) => Some(Clock::Monotonic(libc::CLOCK_MONOTONIC)),
+            Some(Of::Argument(index)) => Some(Clock::of(call.arguments[index] as i32)),
+            Some(Of::Descriptor) => Some(descriptor_clock(call)?),
+            Some(Of::Timer) => Some(timer_clock(call)?),
+        };
+        (nanoseconds > 0).then_some(Asked {
+            nanoseconds,
+            clock,
+            argument,
+        })
+    }
+}
+
+/// The clock of a timer descriptor, as `/proc/PID/fdinfo` tells.
+fn descriptor_clock(call: &Notification) -> Option<Clock> {
+    let descriptor = call.arguments[0] as i32;
+    let text = fs::read_to_string(format!("/proc/{}/fdinfo/{descriptor}", call.thread)).ok()?;
+    let id = text
+        .lines()
+        .find_map(|line| line.strip_prefix("clockid:"))?;
+    Some(Clock::of(id.trim().parse().ok()?))
+}
+
+/// The clock of a timer, as `/proc/PID/timers` tells.
+fn timer_clock(call: &Notification) -> Option<Clock> {
+    let text = fs::read_to_string(format!("/proc/{}/timers", call.thread)).ok()?;
+    let wanted = format!("ID: {}", call.arguments[0] as i32);
+    let mut lines = text.lines().skip_while(|line| *line != wanted);
+    let id = lines.find_map(|line| line.strip_prefix("ClockID:"))?;
+    Some(Clock::of(id.trim().parse().ok()?))
+}
+
+/// What `.Lwait` of `inside/vdso.s` finds on the stack.
+struct Frame {
+    address: u64,
+    words: [u64; 14],
+}
+
+impl Frame {
+    fn of(call: &Notification, registers: &Registers, ran_out: i64) -> Frame {
+        // Below what the ABI lets a function use without moving its stack pointer.
+        const RED_ZONE: u64 = 128;
+        let size = size_of::<[u64; 14]>() as u64;
+        let mut words = [0; 14];
+        words[4] = ran_out as u64;
+        words[6] = registers.rip;
+        words[7] = registers.rsp;
+        words[8..].copy_from_slice(&call.arguments);
+        Frame {
+            address: (registers.rsp - RED_ZONE - size) & !63,
+            words,
+        }
+    }
+
+    fn set(&mut self, index: usize, value: u64) {
+        self.words[index] = value;
+    }
+
+    /// Puts a deadline in, behind the interval of a timer.
+    fn deadline(&mut self, call: &Notification, span: Span, nanoseconds: u64) {
+        let mut at = 0;
+        if let Span::Timer(argument, _) = span {
+            let mut interval = [0; 16];
+            let _ = memory::read(call.thread, call.arguments[argument], &mut interval);
+            self.words[0] = word(&interval, 0);
+            self.words[1] = word(&interval, 8);
+            at = 2;
+        }
+        self.words[at] = nanoseconds / SECOND;
+        self.words[at + 1] = nanoseconds % SECOND;
+    }
+
+    fn write(&self, thread: u32) -> io::Result<()> {
+        let bytes: Vec<u8> = self
+            .words
+            .iter()
+            .flat_map(|word| word.to_le_bytes())
+            .collect();
+        memory::write(thread, self.address, &bytes)
+    }
+}
+
+fn word(bytes: &[u8], at: usize) -> u64 {
+    let mut word = [0; 8];
+    word.copy_from_slice(&bytes[at..at + 8]);
+    u64::from_le_bytes(word)
+}

@@ -1,0 +1,156 @@
+//! Directories in the order of their names.
+//!
+//! The position in a directory is kept where the kernel keeps it, in the open file that forks and
+//! duplicates share; it counts entries here. A listing is read whole at its beginning and kept
+//! until its end is asked for.
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+
+use rustix::fs::{SeekFrom, fstat, fstatfs, seek};
+use rustix::process::{Pid, PidfdFlags, PidfdGetfdFlags, pidfd_getfd, pidfd_open};
+
+use super::entropy::group;
+use crate::sys::memory;
+use crate::sys::notify::{Answer, Notification};
+
+/// How many listings are kept.
+const KEPT: usize = 64;
+
+/// Listings that are being read.
+#[derive(Debug, Default)]
+pub struct Directories {
+    open: Vec<(Place, Vec<Entry>)>,
+}
+
+/// A directory that a process reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Place {
+    process: u32,
+    descriptor: u64,
+    device: u64,
+    inode: u64,
+}
+
+/// A `struct linux_dirent64`.
+#[derive(Clone, Debug)]
+struct Entry {
+    inode: u64,
+    kind: u8,
+    name: Vec<u8>,
+}
+
+/// Offset of the name in an entry.
+const NAME: usize = 19;
+
+impl Directories {
+    /// Answers `getdents64`.
+    pub fn read(&mut self, call: &Notification) -> Answer {
+        self.sorted(call).unwrap_or(Answer::Continue)
+    }
+
+    fn sorted(&mut self, call: &Notification) -> io::Result<Answer> {
+        /// `PROC_SUPER_MAGIC`; its order is that of the numbers.
+        const PROC: i64 = 0x9fa0;
+        let [descriptor, address, size, ..] = call.arguments;
+        let process = group(call.thread).unwrap_or(call.thread);
+        let directory = borrow(process, descriptor)?;
+        if fstatfs(&directory)?.f_type as i64 == PROC {
+            return Ok(Answer::Continue);
+        }
+        let status = fstat(&directory)?;
+        let place = Place {
+            process,
+            descriptor,
+            device: status.st_dev,
+            inode: status.st_ino,
+        };
+        let position = seek(&directory, SeekFrom::Current(0))?;
+        let kept = self.open.iter().position(|(kept, _)| *kept == place);
+        let entries = match kept {
+            Some(index) if position > 0 => self.open.remove(index).1,
+            _ => {
+                kept.map(|index| self.open.remove(index));
+                list(&directory)?
+            }
+        };
+        let (bytes, next) = pack(&entries, position as usize, size as usize);
+        if bytes.is_empty() && next < entries.len() {
+            return Ok(Answer::Error(libc::EINVAL));
+        }
+        seek(&directory, SeekFrom::Start(next as u64))?;
+        if memory::write(call.thread, address, &bytes).is_err() {
+            seek(&directory, SeekFrom::Start(position))?;
+            return Ok(Answer::Error(libc::EFAULT));
+        }
+        if !bytes.is_empty() {
+            self.open.truncate(KEPT - 1);
+            self.open.insert(0, (place, entries));
+        }
+        Ok(Answer::Value(bytes.len() as i64))
+    }
+}
+
+/// Takes the open file behind a descriptor of a process.
+fn borrow(process: u32, descriptor: u64) -> io::Result<OwnedFd> {
+    let pid = Pid::from_raw(process as i32).ok_or(io::ErrorKind::NotFound)?;
+    let process = pidfd_open(pid, PidfdFlags::empty())?;
+    Ok(pidfd_getfd(
+        &process,
+        descriptor as i32,
+        PidfdGetfdFlags::empty(),
+    )?)
+}
+
+/// Reads a whole directory, sorted.
+fn list(directory: &OwnedFd) -> io::Result<Vec<Entry>> {
+    seek(directory, SeekFrom::Start(0))?;
+    let mut buffer = Vec::with_capacity(64 << 10);
+    let mut reader = rustix::fs::RawDir::new(directory.as_fd(), buffer.spare_capacity_mut());
+    let mut entries = Vec::new();
+    while let Some(entry) = reader.next() {
+        let entry = entry?;
+        entries.push(Entry {
+            inode: entry.ino(),
+            kind: kind(entry.file_type()),
+            name: entry.file_name().to_bytes().to_vec(),
+        });
+    }
+    entries.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+    Ok(entries)
+}
+
+/// The `DT_*` of a file.
+fn kind(file: rustix::fs::FileType) -> u8 {
+    use rustix::fs::FileType;
+    match file {
+        FileType::Fifo => libc::DT_FIFO,
+        FileType::CharacterDevice => libc::DT_CHR,
+        FileType::Directory => libc::DT_DIR,
+        FileType::BlockDevice => libc::DT_BLK,
+        FileType::RegularFile => libc::DT_REG,
+        FileType::Symlink => libc::DT_LNK,
+        FileType::Socket => libc::DT_SOCK,
+        FileType::Unknown => libc::DT_UNKNOWN,
+    }
+}
+
+/// Packs entries from a position on into so many bytes. Returns them and the position after.
+fn pack(entries: &[Entry], position: usize, size: usize) -> (Vec<u8>, usize) {
+    let (mut bytes, mut next) = (Vec::new(), position);
+    for entry in entries.iter().skip(position) {
+        let length = (NAME + entry.name.len() + 1).next_multiple_of(8);
+        if bytes.len() + length > size {
+            break;
+        }
+        next += 1;
+        let start = bytes.len();
+        bytes.extend(entry.inode.to_le_bytes());
+        bytes.extend((next as u64).to_le_bytes());
+        bytes.extend((length as u16).to_le_bytes());
+        bytes.push(entry.kind);
+        bytes.extend(&entry.name);
+        bytes.resize(start + length, 0);
+    }
+    (bytes, next)
+}

@@ -1,0 +1,321 @@
+//! What a step is told instead of the truth: the supervisor's side of seccomp user notification.
+//!
+//! Comes in: a [`World`] (what the step shall believe) and notifications. Goes out: answers. The
+//! rules say by which calls we are asked; everything that is frequent is answered inside the step
+//! instead, by the clock in its vDSO, which is put there when a new program makes its first calls.
+//!
+//! **Invariant:** a call that we cannot answer is made (`Reply::Answer(Answer::Continue)`): nothing
+//! hangs because of us (`what_is_invalid_is_the_kernels_to_refuse`).
+
+mod clock;
+mod directory;
+mod entropy;
+mod machine;
+mod vdso;
+mod waits;
+
+use std::collections::{HashMap, HashSet};
+use std::fs::OpenOptions;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::FileExt;
+
+pub use machine::Machine;
+pub use vdso::{Mode, VdsoError};
+
+use self::clock::{Auxiliary, Clocks};
+use self::directory::Directories;
+use self::entropy::Entropy;
+use self::vdso::{Bases, Vdso};
+use crate::init::filter::{Rule, Test, Verdict};
+use crate::sys::memory;
+use crate::sys::notify::{self, Answer, Notification};
+
+/// What a step shall believe.
+#[derive(Clone, Debug, Default)]
+pub struct World {
+    /// How its clocks move.
+    pub clock: Mode,
+    /// What the wall clock shows at the start, in seconds since 1970.
+    pub epoch: u64,
+    /// Where its random bytes come from; `None` for the kernel's.
+    pub seed: Option<u64>,
+    /// What machine it is on; `None` for the host.
+    pub machine: Option<Machine>,
+    /// Whether directories are in the order of their names.
+    pub sorted: bool,
+    /// The host name.
+    pub hostname: String,
+    /// The NIS domain name.
+    pub domainname: String,
+    /// What to add to the host's monotonic clock to get the step's, in nanoseconds.
+    pub offset: i128,
+}
+
+/// Answers the calls of one sandbox.
+#[derive(Debug)]
+pub struct Answers {
+    listener: Option<OwnedFd>,
+    world: World,
+    clocks: Option<Clocks>,
+    entropy: Option<Entropy>,
+    directories: Directories,
+    /// What the clocks of a process showed when it executed another program.
+    carried: HashMap<u32, Bases>,
+    /// The threads whose next exec is the one that was looked at.
+    looked: HashSet<u32>,
+}
+
+/// What becomes of a call.
+enum Reply {
+    /// It is told this.
+    Answer(Answer),
+    /// Its thread was sent on already.
+    Done,
+}
+
+const CONTINUE: Reply = Reply::Answer(Answer::Continue);
+
+impl World {
+    /// Returns the rules by which we are asked; none if the step shall see the truth.
+    pub fn rules(&self) -> Vec<Rule> {
+        let mut rules = Vec::new();
+        let mut ask = |call: libc::c_long, tests: &[Test]| {
+            rules.push(Rule {
+                call,
+                tests: tests.to_vec(),
+                verdict: Verdict::Ask,
+            });
+        };
+        if self.has_page() {
+            // The first calls of a new program, before it looks at its vDSO: glibc's is `brk`,
+            // musl's and Go's sets the thread pointer.
+            const ARCH_SET_FS: u32 = 0x1002;
+            ask(libc::SYS_brk, &[Test::Zero(0)]);
+            ask(libc::SYS_arch_prctl, &[Test::Is(0, ARCH_SET_FS)]);
+        }
+        if self.clock != Mode::Real {
+            for call in [
+                libc::SYS_clock_gettime,
+                libc::SYS_gettimeofday,
+                libc::SYS_time,
+            ] {
+                ask(call, &[]);
+            }
+        }
+        if matches!(self.clock, Mode::Frozen | Mode::Logical) {
+            ask(libc::SYS_execve, &[]);
+            ask(libc::SYS_execveat, &[]);
+        }
+        if self.seed.is_some() {
+            const CLONE_THREAD: u32 = libc::CLONE_THREAD as u32;
+            ask(libc::SYS_getrandom, &[]);
+            ask(libc::SYS_fork, &[]);
+            ask(libc::SYS_vfork, &[]);
+            ask(libc::SYS_clone, &[Test::None(0, CLONE_THREAD)]);
+        }
+        if self.machine.is_some() {
+            for call in [
+                libc::SYS_uname,
+                libc::SYS_sysinfo,
+                libc::SYS_sched_getaffinity,
+            ] {
+                ask(call, &[]);
+            }
+        }
+        if self.sorted {
+            ask(libc::SYS_getdents64, &[]);
+        }
+        if self.seed.is_some() {
+            // Its flags are in memory, where no filter sees them; libraries fall back to `clone`.
+            rules.push(Rule {
+                call: libc::SYS_clone3,
+                tests: Vec::new(),
+                verdict: Verdict::Error(libc::ENOSYS),
+            });
+        }
+        if self.clock != Mode::Real {
+            rules.extend(waits::rules(self.clock));
+        }
+        rules
+    }
+
+    /// Whether processes get a vDSO of ours.
+    fn has_page(&self) -> bool {
+        self.clock != Mode::Real || self.seed.is_some()
+    }
+}
+
+impl Answers {
+    /// Prepares answers.
+    ///
+    /// # Errors
+    /// Fails if the kernel's vDSO cannot be used.
+    pub fn new(world: World) -> Result<Answers, VdsoError> {
+        let clocks = match world.has_page() {
+            true => Some(Clocks::new(
+                Vdso::new(world.clock)?,
+                world.epoch.saturating_mul(1_000_000_000),
+                world.offset,
+            )),
+            false => None,
+        };
+        Ok(Answers {
+            listener: None,
+            clocks,
+            entropy: world.seed.map(Entropy::new),
+            world,
+            directories: Directories::default(),
+            carried: HashMap::new(),
+            looked: HashSet::new(),
+        })
+    }
+
+    /// Begins to listen.
+    pub fn listen(&mut self, listener: OwnedFd) {
+        self.listener = Some(listener);
+    }
+
+    /// What to poll, if there is anything.
+    pub fn listener(&self) -> Option<BorrowedFd<'_>> {
+        self.listener.as_ref().map(AsFd::as_fd)
+    }
+
+    /// Stops listening: everybody who could ask is gone.
+    pub fn close(&mut self) {
+        self.listener = None;
+    }
+
+    /// Answers one call.
+    ///
+    /// # Errors
+    /// Passes on what the kernel says of the listener.
+    pub fn serve(&mut self) -> io::Result<()> {
+        let Some(listener) = self.listener.take() else {
+            return Ok(());
+        };
+        let served = match notify::receive(listener.as_fd()) {
+            Ok(Some(call)) => self.answer(listener.as_fd(), &call),
+            Ok(None) => Ok(()),
+            Err(error) => Err(error),
+        };
+        self.listener = Some(listener);
+        served
+    }
+
+    fn answer(&mut self, listener: BorrowedFd<'_>, call: &Notification) -> io::Result<()> {
+        if i64::from(call.call) == libc::SYS_getrandom {
+            return self.random(listener, call);
+        }
+        match self.reply(call) {
+            Ok(Reply::Answer(answer)) => notify::answer(listener, call.id, answer).map(drop),
+            Ok(Reply::Done) => Ok(()),
+            // It is traced by a debugger inside, or dead.
+            Err(_) => notify::answer(listener, call.id, Answer::Continue).map(drop),
+        }
+    }
+
+    fn reply(&mut self, call: &Notification) -> io::Result<Reply> {
+        let machine = self.world.machine.as_ref();
+        match (i64::from(call.call), machine, &self.clocks) {
+            (libc::SYS_brk | libc::SYS_arch_prctl, ..) => self.begin(call).map(|()| CONTINUE),
+            (libc::SYS_execve | libc::SYS_execveat, ..) => self.carry(call),
+            (libc::SYS_fork | libc::SYS_vfork | libc::SYS_clone, ..) => {
+                if let Some(entropy) = &mut self.entropy {
+                    entropy.forks(call.thread);
+                }
+                Ok(CONTINUE)
+            }
+            (libc::SYS_getdents64, ..) => Ok(Reply::Answer(self.directories.read(call))),
+            (libc::SYS_uname, Some(machine), _) => {
+                let (host, domain) = (&self.world.hostname, &self.world.domainname);
+                Ok(Reply::Answer(machine::uname(machine, host, domain, call)))
+            }
+            (libc::SYS_sysinfo, Some(machine), _) => {
+                Ok(Reply::Answer(machine::sysinfo(machine, call)))
+            }
+            (libc::SYS_sched_getaffinity, Some(machine), _) => {
+                Ok(Reply::Answer(machine::affinity(machine, call)))
+            }
+            (_, _, Some(clocks)) => match waits::find(call.call) {
+                Some(wait) => clocks.wait(call, wait),
+                None => clocks.read(call),
+            },
+            _ => Ok(CONTINUE),
+        }
+    }
+
+    /// Gives a new program its clock and its first random bytes, if it has not got them.
+    fn begin(&mut self, call: &Notification) -> io::Result<()> {
+        let auxiliary = Auxiliary::of(call.thread)?;
+        let process = entropy::group(call.thread).unwrap_or(call.thread);
+        let Some(clocks) = &mut self.clocks else {
+            return Ok(());
+        };
+        if auxiliary.vdso == 0 || clocks.page_at(call.thread, auxiliary.vdso).is_some() {
+            return Ok(());
+        }
+        // Over the protection of the page, which `process_vm_writev` heeds.
+        let memory = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .open(format!("/proc/{}/mem", call.thread))?;
+        let bases = self.carried.remove(&process).unwrap_or(clocks.start());
+        memory.write_all_at(clocks.vdso.bytes(bases), auxiliary.vdso)?;
+        if let Some(entropy) = &mut self.entropy {
+            let mut bytes = [0; 16];
+            let draw = entropy.draw(call.thread, &mut bytes);
+            memory.write_all_at(&bytes, auxiliary.random)?;
+            entropy.commit(draw);
+        }
+        Ok(())
+    }
+
+    /// Remembers what the clocks of a thread show that is about to execute another program.
+    fn carry(&mut self, call: &Notification) -> io::Result<Reply> {
+        let Some(clocks) = &self.clocks else {
+            return Ok(CONTINUE);
+        };
+        if self.looked.remove(&call.thread) {
+            return Ok(CONTINUE);
+        }
+        let Some(page) = clocks.page(call.thread) else {
+            return Ok(CONTINUE);
+        };
+        let Some((stopped, mut registers)) = clock::stop(call)? else {
+            return Ok(Reply::Done);
+        };
+        let process = entropy::group(call.thread).unwrap_or(call.thread);
+        let bases = clocks.carried(page, registers.gs_base);
+        self.carried.insert(process, bases);
+        self.looked.insert(call.thread);
+        // Made again by going back to it: a signal that arrives now must not end it.
+        const SYSCALL: u64 = 2;
+        registers.rip -= SYSCALL;
+        registers.rax = call.call as u64;
+        registers.orig_rax = u64::MAX;
+        stopped.set_registers(&registers)?;
+        Ok(Reply::Done)
+    }
+
+    fn random(&mut self, listener: BorrowedFd<'_>, call: &Notification) -> io::Result<()> {
+        /// `getrandom` gives no more at once.
+        const MOST: u64 = 32 << 20;
+        const KNOWN_FLAGS: u64 = 7;
+        let [address, size, flags, ..] = call.arguments;
+        let Some(entropy) = self.entropy.as_mut().filter(|_| flags & !KNOWN_FLAGS == 0) else {
+            return notify::answer(listener, call.id, Answer::Continue).map(drop);
+        };
+        let mut bytes = vec![0; size.min(MOST) as usize];
+        let draw = entropy.draw(call.thread, &mut bytes);
+        let answer = match memory::write(call.thread, address, &bytes) {
+            Ok(()) => Answer::Value(bytes.len() as i64),
+            Err(_) => Answer::Error(libc::EFAULT),
+        };
+        // A signal may have come between: then the call is made again.
+        if notify::answer(listener, call.id, answer)? {
+            entropy.commit(draw);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,251 @@
+//! The vDSO page that a step's processes get: the kernel's, with our clock in its padding.
+//!
+//! The kernel maps the same code into every 64-bit process (`arch/x86/entry/vdso`), so ours is the
+//! original. Symbols are redirected, code is not changed: what our clock does not answer is still
+//! answered by the kernel's own, at its own speed. `getrandom` is taken away, for it would draw
+//! from the host's entropy without a system call; libraries then make the call.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::{fs, ops::Range};
+
+use crate::sys::memory::vdso_code;
+
+/// How the wall clock of a step moves, as `inside/vdso.s` numbers it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(u64)]
+pub enum Mode {
+    /// It is the kernel's.
+    #[default]
+    Real = 0,
+    /// It moves by what the thread slept.
+    Frozen = 1,
+    /// It moves by what the thread slept and by how often it looked, and so do the other clocks.
+    Logical = 2,
+    /// It moves.
+    Ticking = 3,
+}
+
+/// Words of the header in `inside/vdso.s`, in its order.
+const CLOCK_GETTIME: usize = 1;
+const GETTIMEOFDAY: usize = 2;
+const TIME: usize = 3;
+const WAIT: usize = 4;
+const MODE: usize = 5;
+const ORIGINAL: usize = 8;
+const WORDS: usize = 9;
+
+/// The page, ready to be written into a process.
+#[derive(Debug)]
+pub struct Vdso {
+    bytes: Vec<u8>,
+    /// Where our code starts.
+    header: usize,
+    mode: Mode,
+}
+
+/// What the clocks of a process show at a count of zero, in nanoseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bases {
+    /// Time since 1970.
+    pub wall: u64,
+    /// Time since the step began.
+    pub monotonic: u64,
+}
+
+/// Why the kernel's vDSO cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum VdsoError {
+    /// It cannot be read.
+    #[error("cannot read the vDSO of this process")]
+    Read(#[source] io::Error),
+    /// It is not what the kernel's sources say.
+    #[error("the vDSO of this kernel has {0}")]
+    Shape(&'static str),
+}
+
+impl Vdso {
+    /// Makes the page from the one of this process.
+    ///
+    /// # Errors
+    /// Fails if there is none, or one without the symbols or the room that we need.
+    pub fn new(mode: Mode) -> Result<Vdso, VdsoError> {
+        patch(own().map_err(VdsoError::Read)?, mode)
+    }
+
+    /// How its clock moves.
+    pub fn mode(&self) -> Mode {
+        self.mode
+    }
+
+    /// Returns where in a process our code starts.
+    pub fn header(&self, base: u64) -> u64 {
+        base + self.header as u64
+    }
+
+    /// Returns where in a process a timed wait is entered.
+    pub fn wait_entry(&self, base: u64) -> u64 {
+        self.header(base) + self.word(WAIT)
+    }
+
+    /// Returns the bytes of the page for a process.
+    pub fn bytes(&mut self, bases: Bases) -> &[u8] {
+        let at = self.header + 8 * (MODE + 1);
+        self.bytes[at..at + 8].copy_from_slice(&bases.wall.to_le_bytes());
+        self.bytes[at + 8..at + 16].copy_from_slice(&bases.monotonic.to_le_bytes());
+        &self.bytes
+    }
+
+    /// Reads what the header of a process says; `None` if it does not have our page.
+    pub fn bases(&self, header: &[u8; HEADER_SIZE]) -> Option<Bases> {
+        let word = |index: usize| u64_at(header, 8 * index);
+        (header[..8] == self.bytes[self.header..self.header + 8]).then(|| Bases {
+            wall: word(MODE + 1),
+            monotonic: word(MODE + 2),
+        })
+    }
+
+    fn word(&self, index: usize) -> u64 {
+        u64_at(&self.bytes, self.header + 8 * index)
+    }
+}
+
+/// The size of the header of our code.
+pub const HEADER_SIZE: usize = 8 * WORDS;
+
+/// Copies the vDSO of this process.
+fn own() -> io::Result<Vec<u8>> {
+    let maps = fs::read_to_string("/proc/self/maps")?;
+    let line = maps.lines().find(|line| line.ends_with("[vdso]"));
+    let range = line.and_then(range).ok_or(io::ErrorKind::NotFound)?;
+    let mut bytes = vec![0; (range.end - range.start) as usize];
+    File::open("/proc/self/mem")?.read_exact_at(&mut bytes, range.start)?;
+    Ok(bytes)
+}
+
+fn range(line: &str) -> Option<Range<u64>> {
+    let (start, end) = line.split_whitespace().next()?.split_once('-')?;
+    let number = |text| u64::from_str_radix(text, 16).ok();
+    Some(number(start)?..number(end)?)
+}
+
+fn patch(mut bytes: Vec<u8>, mode: Mode) -> Result<Vdso, VdsoError> {
+    let code = vdso_code();
+    let elf = Elf::parse(&bytes).ok_or(VdsoError::Shape("a form that is not ELF's"))?;
+    if bytes.windows(8).any(|word| word == &code[..8]) {
+        return Err(VdsoError::Shape("a fixed clock already"));
+    }
+    let header = elf.end.next_multiple_of(64);
+    if header + code.len() > bytes.len() {
+        return Err(VdsoError::Shape("no room for a clock"));
+    }
+    let entry = |index: usize| header as u64 + u64_at(code, 8 * index);
+    let mut original = None;
+    for (name, symbol) in &elf.symbols {
+        let mut redirect = |index| {
+            let value = symbol + VALUE..symbol + VALUE + 8;
+            let kernels = u64_at(&bytes, value.start);
+            if mode != Mode::Real {
+                bytes[value].copy_from_slice(&entry(index).to_le_bytes());
+            }
+            kernels
+        };
+        match name.strip_prefix("__vdso_").unwrap_or(name) {
+            "clock_gettime" => {
+                let kernels = redirect(CLOCK_GETTIME);
+                // The symbol has two names.
+                original = original.or(Some(kernels));
+            }
+            "gettimeofday" => drop(redirect(GETTIMEOFDAY)),
+            "time" => drop(redirect(TIME)),
+            // Undefined and without a name.
+            "getrandom" => {
+                bytes[*symbol..symbol + 4].fill(0);
+                bytes[symbol + SECTION..symbol + SECTION + 2].fill(0);
+            }
+            _ => {}
+        }
+    }
+    let original = original.ok_or(VdsoError::Shape("no `__vdso_clock_gettime`"))?;
+    bytes[header..header + code.len()].copy_from_slice(code);
+    let mut set = |index: usize, value: u64| {
+        let at = header + 8 * index;
+        bytes[at..at + 8].copy_from_slice(&value.to_le_bytes());
+    };
+    set(MODE, mode as u64);
+    set(ORIGINAL, original.wrapping_sub(header as u64));
+    Ok(Vdso {
+        bytes,
+        header,
+        mode,
+    })
+}
+
+/// Offsets in `Elf64_Sym`.
+const SECTION: usize = 6;
+const VALUE: usize = 8;
+const SYMBOL_SIZE: usize = 24;
+
+/// What we need of the ELF file that a vDSO is; addresses in it are offsets.
+struct Elf {
+    /// The end of what is used.
+    end: usize,
+    /// The name of each symbol and where its entry is.
+    symbols: Vec<(String, usize)>,
+}
+
+impl Elf {
+    fn parse(bytes: &[u8]) -> Option<Elf> {
+        const PT_LOAD: u64 = 1;
+        const PT_DYNAMIC: u64 = 2;
+        const DT_HASH: u64 = 4;
+        const DT_STRTAB: u64 = 5;
+        const DT_SYMTAB: u64 = 6;
+        const DT_GNU_HASH: u64 = 0x6fff_fef5;
+        let word = |at: usize| Some(u64_at(bytes.get(at..at + 8)?, 0));
+        let half = |at: usize| Some(u16::from_le_bytes(bytes.get(at..at + 2)?.try_into().ok()?));
+        if bytes.get(..4)? != b"\x7fELF" {
+            return None;
+        }
+        let (table, count) = (word(32)? as usize, half(56)?);
+        let (mut end, mut dynamic) = (0, None);
+        for index in 0..usize::from(count) {
+            let at = table + 56 * index;
+            let (offset, size) = (word(at + 8)? as usize, word(at + 32)? as usize);
+            match word(at)? & 0xffff_ffff {
+                PT_LOAD => end = end.max(offset + size),
+                PT_DYNAMIC => dynamic = Some(offset..offset + size),
+                _ => {}
+            }
+        }
+        let (mut names, mut symbols, mut hash) = (None, None, None);
+        for at in dynamic?.step_by(16) {
+            let value = word(at + 8)? as usize;
+            match word(at)? {
+                DT_STRTAB => names = Some(value),
+                DT_SYMTAB => symbols = Some(value),
+                DT_HASH | DT_GNU_HASH => hash = hash.or(Some(value)),
+                0 => break,
+                _ => {}
+            }
+        }
+        let (names, symbols) = (names?, symbols?);
+        // The string table follows the symbols, in every vDSO that there has been.
+        let count = names.checked_sub(symbols)? / SYMBOL_SIZE;
+        let name = |entry: usize| {
+            let at = names + (word(entry)? & 0xffff_ffff) as usize;
+            let text = bytes.get(at..)?.split(|byte| *byte == 0).next()?;
+            Some((String::from_utf8(text.to_vec()).ok()?, entry))
+        };
+        let entries = (0..count).map(|index| symbols + SYMBOL_SIZE * index);
+        let symbols = entries.map(name).collect::<Option<Vec<_>>>()?;
+        Some(Elf { end, symbols })
+    }
+}
+
+fn u64_at(bytes: &[u8], at: usize) -> u64 {
+    let mut word = [0; 8];
+    word.copy_from_slice(&bytes[at..at + 8]);
+    u64::from_le_bytes(word)
+}

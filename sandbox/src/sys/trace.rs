@@ -1,0 +1,96 @@
+//! Stopping one thread of a step for a moment, to read and set its registers.
+
+use std::io;
+
+pub use libc::user_regs_struct as Registers;
+
+/// A thread that stands still. It goes on when this is dropped.
+#[derive(Debug)]
+pub struct Stopped {
+    thread: i32,
+    /// The signal that stopped it, which it has yet to get.
+    signal: i32,
+}
+
+impl Stopped {
+    /// Stops a thread that waits for an answer. It is woken by that, and its call is over.
+    /// Returns `None` if it died.
+    ///
+    /// # Errors
+    /// Fails if it is traced by a debugger inside.
+    pub fn new(thread: u32) -> io::Result<Option<Stopped>> {
+        let thread = thread as i32;
+        match request(libc::PTRACE_SEIZE, thread, 0) {
+            Err(error) if error.raw_os_error() == Some(libc::ESRCH) => return Ok(None),
+            result => result?,
+        }
+        // If it died meanwhile, the wait will tell.
+        let _ = request(libc::PTRACE_INTERRUPT, thread, 0);
+        let Some(status) = wait(thread)? else {
+            return Ok(None);
+        };
+        // Stopped by us or with its whole group, there is no signal to hand on.
+        let signal = match status >> 16 {
+            libc::PTRACE_EVENT_STOP => 0,
+            _ => libc::WSTOPSIG(status),
+        };
+        Ok(Some(Stopped { thread, signal }))
+    }
+
+    /// Returns the thread's registers.
+    ///
+    /// # Errors
+    /// Fails if it was killed.
+    pub fn registers(&self) -> io::Result<Registers> {
+        // SAFETY: all zero is a valid value of this struct of integers.
+        let mut registers: Registers = unsafe { std::mem::zeroed() };
+        request(
+            libc::PTRACE_GETREGS,
+            self.thread,
+            &raw mut registers as usize,
+        )?;
+        Ok(registers)
+    }
+
+    /// Sets the thread's registers.
+    ///
+    /// # Errors
+    /// Fails if it was killed.
+    pub fn set_registers(&self, registers: &Registers) -> io::Result<()> {
+        let address = &raw const *registers as usize;
+        request(libc::PTRACE_SETREGS, self.thread, address)
+    }
+}
+
+impl Drop for Stopped {
+    fn drop(&mut self) {
+        let signal = self.signal.unsigned_abs() as usize;
+        // Of a thread that was killed there is nothing to let go.
+        let _ = request(libc::PTRACE_DETACH, self.thread, signal);
+    }
+}
+
+/// Waits for a traced thread to stop; `None` if it died.
+fn wait(thread: i32) -> io::Result<Option<i32>> {
+    let mut status = 0;
+    loop {
+        // SAFETY: `status` is a writable int.
+        let result = unsafe { libc::waitpid(thread, &raw mut status, libc::__WALL) };
+        match (result, io::Error::last_os_error()) {
+            (-1, error) if error.kind() == io::ErrorKind::Interrupted => {}
+            (-1, error) if error.raw_os_error() == Some(libc::ECHILD) => return Ok(None),
+            (-1, error) => return Err(error),
+            _ => return Ok(libc::WIFSTOPPED(status).then_some(status)),
+        }
+    }
+}
+
+/// Makes a request whose address argument is zero.
+fn request(request: libc::c_uint, thread: i32, data: usize) -> io::Result<()> {
+    // SAFETY: of the requests used here GETREGS and SETREGS take a pointer, which the callers make
+    // from a live value of the right type; the others take a number.
+    match unsafe { libc::ptrace(request, thread, 0_usize, data) } {
+        -1 => Err(io::Error::last_os_error()),
+        _ => Ok(()),
+    }
+}
