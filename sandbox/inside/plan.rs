@@ -55,6 +55,8 @@ pub struct Header {
     pub umask: u64,
     /// The execution domain of the step.
     pub personality: u64,
+    /// The processors that the step may run on, as a bit mask; none for the caller's.
+    pub processors: Span,
     /// The seccomp filter, one `struct sock_filter` each.
     pub filter: Span,
     /// Offset of the guest path of the working directory.
@@ -222,6 +224,8 @@ pub enum Stage {
     Directory,
     /// Setting resource limits.
     Limits,
+    /// Choosing processors.
+    Processors,
     /// Fixing the execution domain.
     Personality,
     /// Dropping capabilities.
@@ -234,7 +238,7 @@ pub enum Stage {
 
 impl Stage {
     /// Every stage, in the order of their numbers.
-    pub const ALL: [Stage; 18] = [
+    pub const ALL: [Stage; 19] = [
         Stage::Receive,
         Stage::UserNamespace,
         Stage::IdentityMaps,
@@ -249,6 +253,7 @@ impl Stage {
         Stage::Terminal,
         Stage::Directory,
         Stage::Limits,
+        Stage::Processors,
         Stage::Personality,
         Stage::Capabilities,
         Stage::NoNewPrivileges,

@@ -83,6 +83,7 @@ pub mod number {
     pub const MKDIRAT: usize = 258;
     pub const SYMLINKAT: usize = 266;
     pub const FACCESSAT: usize = 269;
+    pub const SCHED_SETAFFINITY: usize = 203;
     pub const UNSHARE: usize = 272;
     pub const SIGNALFD4: usize = 289;
     pub const DUP3: usize = 292;

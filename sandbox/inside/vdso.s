@@ -34,7 +34,7 @@ envbox_vdso_start:
     .set FROZEN, 1
     .set TICKING, 3
     .set LOGICAL, 2
-    .set STEP, 1000                     # a read takes 100 microseconds
+    .set STEP, 10                       # a read takes a microsecond
     .set SPIN, 0x65627370               # the clock id by which the supervisor hears of spinning
 
 # int clock_gettime(clockid_t edi, struct timespec *rsi)
@@ -134,7 +134,7 @@ envbox_vdso_start:
     bt rax, 47
     jc 5f
     wrgsbase rax
-    test eax, 0xffff0000                # every 6.5536 seconds of it
+    test eax, 0xffff0000                # every 65536 reads
     jnz 1b
     call .Lspin
     jmp 1b
@@ -168,7 +168,7 @@ envbox_vdso_start:
     mov rcx, rax
     sub rcx, STEP
     xor rcx, rax
-    shr rcx, 30                         # every million reads, if nothing sleeps
+    shr rcx, 20                         # every 100,000 reads or so
     jnz .Lspin
     ret
 1:  rdgsbase rax

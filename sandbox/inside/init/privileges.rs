@@ -23,6 +23,17 @@ pub fn drop_all(channel: Channel, plan: &Plan) {
             channel.fail(Stage::Limits, error, index as u32);
         }
     }
+    let processors = plan.bytes(header.processors);
+    if !processors.is_empty() {
+        // SAFETY: pointer and size come from one slice.
+        let result = unsafe {
+            call(
+                number::SCHED_SETAFFINITY,
+                [0, processors.len(), address(processors)],
+            )
+        };
+        channel.check(Stage::Processors, result);
+    }
     // SAFETY: no pointers.
     let result = unsafe { call(number::PERSONALITY, [header.personality as usize]) };
     channel.check(Stage::Personality, result);

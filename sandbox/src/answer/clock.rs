@@ -18,7 +18,7 @@ const SECOND: u64 = 1_000_000_000;
 /// The largest count of a thread.
 const MOST: u64 = (1 << 47) - 1;
 /// What a read adds to a logical count, in its tenths of microseconds.
-const STEP: u64 = 1000;
+const STEP: u64 = 10;
 /// Nanoseconds of a unit of a logical count.
 const LOGICAL_UNIT: u64 = 100;
 /// Nanoseconds of a unit of a frozen count, which is above its reads.
@@ -126,8 +126,11 @@ impl Clocks {
     /// What a wait of so many nanoseconds adds to a count; never less than it was.
     fn count_of(&self, nanoseconds: u64) -> u64 {
         match self.vdso.mode() {
+            // To whole milliseconds: what is left until a deadline on a clock that moves is not the
+            // same each time.
             Mode::Frozen => {
-                nanoseconds.div_ceil(FROZEN_UNIT).min(MOST >> FROZEN_SHIFT) << FROZEN_SHIFT
+                let units = nanoseconds.div_ceil(10 * FROZEN_UNIT).saturating_mul(10);
+                units.min(MOST >> FROZEN_SHIFT) << FROZEN_SHIFT
             }
             Mode::Logical => nanoseconds.div_ceil(LOGICAL_UNIT).min(MOST),
             Mode::Real | Mode::Ticking => 0,

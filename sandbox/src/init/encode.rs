@@ -36,6 +36,8 @@ pub struct Plan {
     pub umask: u32,
     /// The execution domain.
     pub personality: u64,
+    /// The processors that the step may run on, as a bit mask; empty for the caller's.
+    pub processors: Vec<u64>,
     /// The seccomp filter, one instruction a word.
     pub filter: Vec<u64>,
     /// The guest path of the working directory.
@@ -84,6 +86,8 @@ pub fn encode(plan: &Plan) -> Result<Vec<u8>, EncodeError> {
     header.limits = arena.table(&limits.collect::<Vec<_>>(), 3);
     header.umask = plan.umask.into();
     header.personality = plan.personality;
+    header.processors = arena.table(&plan.processors, 1);
+    header.processors.count *= 8;
     header.filter = arena.table(&plan.filter, 1);
     header.directory = arena.text(&plan.directory)?;
     header.candidates = arena.texts(&plan.candidates)?;
@@ -102,10 +106,11 @@ fn header_words(header: &Header) -> [u64; size_of::<Header>() / 8] {
     let span = |span: Span| [span.offset, span.count];
     let [uid, gid, clock] = [header.uid_map, header.gid_map, header.clock_offsets].map(span);
     let [host, domain] = [header.hostname, header.domainname].map(span);
-    let [operations, limits, filter] = [header.operations, header.limits, header.filter].map(span);
+    let [operations, limits] = [header.operations, header.limits].map(span);
+    let [processors, filter] = [header.processors, header.filter].map(span);
     let [candidates, arguments, environment] =
         [header.candidates, header.arguments, header.environment].map(span);
-    let fields: [&[u64]; 18] = [
+    let fields: [&[u64]; 19] = [
         &[header.magic, header.size, header.flags, header.namespaces],
         &uid,
         &gid,
@@ -116,6 +121,7 @@ fn header_words(header: &Header) -> [u64; size_of::<Header>() / 8] {
         &operations,
         &limits,
         &[header.umask, header.personality],
+        &processors,
         &filter,
         &[header.directory],
         &candidates,
@@ -333,15 +339,18 @@ mod tests {
             rootfs: 14,
             operations: span(16),
             umask: 20,
-            filter: span(22),
-            directory: 24,
-            environment: span(29),
-            rows: 31,
-            columns: 32,
+            processors: span(22),
+            filter: span(24),
+            directory: 26,
+            environment: span(31),
+            rows: 33,
+            columns: 34,
             ..Header::default()
         };
         let words = header_words(&header);
-        for index in [0, 1, 4, 5, 14, 16, 17, 20, 22, 23, 24, 29, 30, 31, 32] {
+        for index in [
+            0, 1, 4, 5, 14, 16, 17, 20, 22, 23, 24, 25, 26, 31, 32, 33, 34,
+        ] {
             assert_eq!(words[index], index as u64);
         }
     }

@@ -139,6 +139,7 @@ fn describe(stage: Stage, subject: Option<&str>) -> String {
         Stage::Terminal => "make the terminal",
         Stage::Directory => "enter the working directory",
         Stage::Limits => "set the resource limits",
+        Stage::Processors => "choose processors",
         Stage::Personality => "fix the address space layout",
         Stage::Capabilities => "drop the capabilities",
         Stage::NoNewPrivileges => "set no_new_privs",

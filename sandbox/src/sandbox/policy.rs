@@ -89,8 +89,8 @@ pub enum Clock {
     /// The wall clock stands at the epoch, except that a thread that sleeps sees it moved by as
     /// much; all else is as the host's, from zero.
     Frozen,
-    /// Every clock, processor time included, moves by what its thread slept, and by 0.1 ms each
-    /// time that it looks.
+    /// Every clock, processor time included, moves by what its thread slept, and by a microsecond
+    /// each time that it looks.
     Logical,
 }
 

@@ -6,6 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path};
 
 use rustix::process::{getegid, geteuid};
+use rustix::thread::{CpuSet, sched_getaffinity};
 use rustix::time::{ClockId, clock_gettime};
 
 use super::error::SandboxError;
@@ -13,7 +14,7 @@ use super::mounts::{self, CheckedBind};
 use super::policy::{Clock, Limits, Network, Policy, Project, Signals, Step, Terminal};
 use super::running::{Running, Subjects};
 use super::{seccomp, terminal};
-use crate::answer::{Answers, Mode, World};
+use crate::answer::{Answers, Machine, Mode, World};
 use crate::host::{HostFacts, OLDEST_KERNEL, UserNamespace};
 use crate::init::{self, FLAG_ASK, FLAG_LOOPBACK, FLAG_TERMINAL, Limit, Operation, Plan, Standard};
 use crate::sys::SignalRelay;
@@ -181,6 +182,7 @@ impl Sandbox {
             limits: limits(&policy.limits),
             umask: policy.umask,
             personality: ADDR_NO_RANDOMIZE,
+            processors: policy.machine.as_ref().map_or(Vec::new(), processors),
             filter: seccomp::filter(&asked),
             directory: step.cwd.clone(),
             candidates: candidates(command, &step.env),
@@ -214,6 +216,19 @@ fn require_host(facts: &HostFacts) -> Result<(), SandboxError> {
         Some(false) => Err(SandboxError::ProcCovered),
         _ => Ok(()),
     }
+}
+
+/// The first processors that this process may run on, as a bit mask.
+fn processors(machine: &Machine) -> Vec<u64> {
+    let Ok(own) = sched_getaffinity(None) else {
+        return Vec::new();
+    };
+    let mut mask = vec![0; CpuSet::MAX_CPU / 64];
+    let ours = (0..CpuSet::MAX_CPU).filter(|cpu| own.is_set(*cpu));
+    for cpu in ours.take(machine.cpus as usize) {
+        mask[cpu / 64] |= 1 << (cpu % 64);
+    }
+    mask
 }
 
 fn metadata(path: &Path) -> Result<fs::Metadata, SandboxError> {
