@@ -83,6 +83,9 @@ pub const FLAG_PROBE: u64 = 4;
 /// The filter asks the supervisor: send the descriptor by which it listens.
 pub const FLAG_ASK: u64 = 8;
 
+/// `/dev/urandom` is a FIFO: send a descriptor of it.
+pub const FLAG_RANDOM: u64 = 16;
+
 /// One operation on the tree of mounts.
 #[derive(Clone, Copy, Debug, Default)]
 #[repr(C)]
@@ -114,10 +117,12 @@ pub const OPERATION_MOUNT: u64 = 3;
 pub const OPERATION_HOLD: u64 = 4;
 /// Create the directory `name` in `target`.
 pub const OPERATION_DIRECTORY: u64 = 5;
-/// Create the empty file `name` in `target`.
+/// Create the file `name` in `target`, with `source` in it.
 pub const OPERATION_FILE: u64 = 6;
 /// Create the symbolic link `name` in `target`, pointing to `source`.
 pub const OPERATION_LINK: u64 = 7;
+/// Create the FIFO `name` in `target`.
+pub const OPERATION_FIFO: u64 = 9;
 /// Set attributes on the mount at `target`.
 pub const OPERATION_ATTRIBUTES: u64 = 8;
 
@@ -177,6 +182,9 @@ pub const REPORT_READY: u32 = 6;
 
 /// The seccomp filter is in force; the descriptor to listen by comes with the message.
 pub const REPORT_LISTENER: u32 = 7;
+
+/// The random device is ready; the FIFO to write to comes with the message.
+pub const REPORT_RANDOM: u32 = 8;
 
 /// A message to init: a signal for the step.
 #[derive(Clone, Copy, Debug, Default)]

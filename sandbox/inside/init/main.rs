@@ -65,11 +65,29 @@ extern "C" fn main() -> ! {
         );
         kernel::exit(0);
     }
+    if plan.header().flags & plan::FLAG_RANDOM != 0 {
+        channel.check(Stage::Mounts, send_random(channel));
+    }
     if plan.header().flags & plan::FLAG_TERMINAL != 0 {
         channel.check(Stage::Terminal, terminal::make(channel, &plan));
     }
     privileges::drop_all(channel, &plan);
     tree::run(channel, &plan, supervisor)
+}
+
+/// Sends the FIFO that is the random device, while its mode does not bind us. Open for both
+/// directions it has no end for those who read it.
+fn send_random(channel: Channel) -> syscall::Result<()> {
+    const O_RDWR_NONBLOCK: usize = 0o4002;
+    let path = kernel::Text::from(c"/dev/urandom");
+    let fifo = kernel::open(kernel::AT_FDCWD, path, O_RDWR_NONBLOCK, 0)?;
+    let report = Report {
+        kind: plan::REPORT_RANDOM,
+        ..Report::default()
+    };
+    channel.send(report, fifo)?;
+    kernel::close(fifo);
+    Ok(())
 }
 
 /// Continues as pid 1 of the new pid namespace, as a child of the supervisor itself: a process in

@@ -8,7 +8,7 @@ use crate::kernel::{
     Text, address,
 };
 use crate::plan::{
-    OPERATION_ATTRIBUTES, OPERATION_BIND, OPERATION_DIRECTORY, OPERATION_FILE,
+    OPERATION_ATTRIBUTES, OPERATION_BIND, OPERATION_DIRECTORY, OPERATION_FIFO, OPERATION_FILE,
     OPERATION_FLAG_GUEST, OPERATION_FLAG_OPTIONAL, OPERATION_HOLD, OPERATION_LINK, OPERATION_MOUNT,
     OPERATION_REBIND, Operation, Stage,
 };
@@ -85,7 +85,9 @@ fn perform(plan: &Plan, root: i32, operation: &Operation) -> Result<()> {
         OPERATION_BIND | OPERATION_REBIND => bind(plan, root, operation),
         OPERATION_MOUNT => mount(plan, root, operation),
         OPERATION_HOLD => hold(plan, root, operation),
-        OPERATION_DIRECTORY | OPERATION_FILE | OPERATION_LINK => create(plan, root, operation),
+        OPERATION_DIRECTORY | OPERATION_FILE | OPERATION_FIFO | OPERATION_LINK => {
+            create(plan, root, operation)
+        }
         OPERATION_ATTRIBUTES => {
             let target = kernel::open_inside(root, plan.text(operation.target))?;
             // Only this mount: what is mounted below keeps its own attributes.
@@ -187,7 +189,29 @@ fn create(plan: &Plan, root: i32, operation: &Operation) -> Result<()> {
             }
             .map(drop)
         }
-        _ => kernel::open(parent, name, O_CREAT | O_NOFOLLOW | O_WRONLY, mode).map(kernel::close),
+        OPERATION_FIFO => {
+            const FIFO: usize = 0o010_000;
+            // SAFETY: the name is terminated.
+            unsafe {
+                call(
+                    number::MKNODAT,
+                    [parent as usize, name.address(), FIFO | mode, 0],
+                )
+            }
+            .map(drop)
+        }
+        _ => {
+            let flags = O_CREAT | O_NOFOLLOW | O_WRONLY;
+            kernel::open(parent, name, flags, mode).and_then(|file| {
+                let content = plan.text(operation.source).bytes();
+                let result = match content {
+                    b"" => Ok(()),
+                    bytes => kernel::write(file, bytes),
+                };
+                kernel::close(file);
+                result
+            })
+        }
     };
     kernel::close(parent);
     match result {

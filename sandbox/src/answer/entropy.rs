@@ -6,9 +6,12 @@
 
 use std::collections::HashMap;
 use std::fs;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
+use rustix::io::Errno;
 use sha2::{Digest, Sha256};
 
 /// The key of a stream.
@@ -66,9 +69,27 @@ impl Entropy {
         }
     }
 
-    /// Fills bytes from a stream that belongs to no process.
-    pub fn named(&self, name: &str, bytes: &mut [u8]) {
-        ChaCha20Rng::from_seed(derive(&self.root, name, 0)).fill_bytes(bytes);
+    /// Returns a random UUID (RFC 9562, version 4) that belongs to no process, as the kernel
+    /// prints it.
+    pub fn uuid(&self, name: &str) -> String {
+        let mut bytes = [0; 16];
+        self.named(name).fill_bytes(&mut bytes);
+        let number = u128::from_be_bytes(bytes);
+        let number = number & !(0xf << 76) & !(0x3 << 62) | 0x4 << 76 | 0x2 << 62;
+        let text = format!("{number:032x}");
+        let (a, b, c, d, e) = (
+            &text[..8],
+            &text[8..12],
+            &text[12..16],
+            &text[16..20],
+            &text[20..],
+        );
+        format!("{a}-{b}-{c}-{d}-{e}\n")
+    }
+
+    /// A stream that belongs to no process.
+    fn named(&self, name: &str) -> ChaCha20Rng {
+        ChaCha20Rng::from_seed(derive(&self.root, name, 0))
     }
 
     /// Notes that a thread is about to fork.
@@ -141,6 +162,49 @@ impl Process {
             forks: 0,
             unborn: Vec::new(),
         }
+    }
+}
+
+/// `/dev/urandom`: a FIFO with a stream of its own, which its readers share in the order in which
+/// they read.
+#[derive(Debug)]
+pub struct Device {
+    fifo: OwnedFd,
+    stream: ChaCha20Rng,
+    /// What did not fit.
+    rest: Vec<u8>,
+}
+
+impl Device {
+    /// Takes over the FIFO.
+    pub fn new(fifo: OwnedFd, entropy: &Entropy) -> Device {
+        // A page: few steps read it at all.
+        let _ = rustix::pipe::fcntl_setpipe_size(&fifo, 4096);
+        Device {
+            fifo,
+            stream: entropy.named("device"),
+            rest: Vec::new(),
+        }
+    }
+
+    /// Writes what fits.
+    pub fn fill(&mut self) -> io::Result<()> {
+        if self.rest.is_empty() {
+            self.rest = vec![0; 4096];
+            self.stream.fill_bytes(&mut self.rest);
+        }
+        match rustix::io::write(&self.fifo, &self.rest) {
+            Ok(count) => drop(self.rest.drain(..count)),
+            Err(Errno::AGAIN | Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+        Ok(())
+    }
+}
+
+impl AsFd for Device {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fifo.as_fd()
     }
 }
 

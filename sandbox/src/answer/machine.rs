@@ -3,6 +3,77 @@
 use crate::sys::memory;
 use crate::sys::notify::{Answer, Notification};
 
+/// A set of instructions that programs may rely on: the levels of the x86-64 psABI.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Baseline {
+    /// With SSE4.2 and POPCNT: since 2009.
+    V2,
+    /// With AVX2, BMI2 and FMA: since 2013 (Intel) and 2015 (AMD).
+    #[default]
+    V3,
+    /// With AVX-512 F, BW, CD, DQ and VL.
+    V4,
+}
+
+impl Baseline {
+    /// Every baseline, the least first.
+    pub const ALL: [Baseline; 3] = [Baseline::V2, Baseline::V3, Baseline::V4];
+
+    /// The name of the psABI.
+    pub fn name(self) -> &'static str {
+        match self {
+            Baseline::V2 => "x86-64-v2",
+            Baseline::V3 => "x86-64-v3",
+            Baseline::V4 => "x86-64-v4",
+        }
+    }
+
+    /// Returns the greatest that this processor has, if any.
+    pub fn of_host() -> Option<Baseline> {
+        use std::arch::is_x86_feature_detected as has;
+        let v2 = has!("sse3")
+            && has!("ssse3")
+            && has!("sse4.1")
+            && has!("sse4.2")
+            && has!("popcnt")
+            && has!("cmpxchg16b");
+        let v3 = has!("avx")
+            && has!("avx2")
+            && has!("bmi1")
+            && has!("bmi2")
+            && has!("f16c")
+            && has!("fma")
+            && has!("lzcnt")
+            && has!("movbe");
+        let v4 = has!("avx512f")
+            && has!("avx512bw")
+            && has!("avx512cd")
+            && has!("avx512dq")
+            && has!("avx512vl");
+        match (v2, v3, v4) {
+            (true, true, true) => Some(Baseline::V4),
+            (true, true, false) => Some(Baseline::V3),
+            (true, false, _) => Some(Baseline::V2),
+            (false, ..) => None,
+        }
+    }
+
+    /// The names that `/proc/cpuinfo` has for what it includes. What gives random numbers is not
+    /// among them: its instructions cannot be answered.
+    fn flags(self) -> String {
+        const V2: &str = "fpu vme de pse tsc msr pae mce cx8 apic sep mtrr pge mca cmov pat pse36 \
+                          clflush mmx fxsr sse sse2 ht syscall nx lm constant_tsc nopl cpuid pni \
+                          ssse3 cx16 sse4_1 sse4_2 popcnt hypervisor lahf_lm";
+        const V3: &str = " fma movbe xsave avx f16c abm bmi1 avx2 bmi2";
+        const V4: &str = " avx512f avx512dq avx512cd avx512bw avx512vl";
+        match self {
+            Baseline::V2 => V2.to_owned(),
+            Baseline::V3 => [V2, V3].concat(),
+            Baseline::V4 => [V2, V3, V4].concat(),
+        }
+    }
+}
+
 /// What a step is told of the machine it runs on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Machine {
@@ -14,6 +85,8 @@ pub struct Machine {
     pub cpus: u32,
     /// The size of the memory in bytes.
     pub memory: u64,
+    /// The instructions of its processors.
+    pub baseline: Baseline,
 }
 
 impl Default for Machine {
@@ -23,7 +96,74 @@ impl Default for Machine {
             version: "#1 SMP".to_owned(),
             cpus: 1,
             memory: 16 << 30,
+            baseline: Baseline::default(),
         }
+    }
+}
+
+impl Machine {
+    /// The files of `/proc` that tell of the machine, below `/proc`, with what is in them.
+    pub fn proc_files(&self, epoch: u64) -> Vec<(&'static str, String)> {
+        let (release, version) = (&self.release, &self.version);
+        let kilobytes = self.memory >> 10;
+        let half = kilobytes / 2;
+        vec![
+            ("cpuinfo", self.cpuinfo()),
+            ("loadavg", "0.00 0.00 0.00 1/1 1\n".to_owned()),
+            (
+                "meminfo",
+                format!(
+                    "MemTotal:       {kilobytes:>8} kB\nMemFree:        {half:>8} kB\n\
+                     MemAvailable:   {half:>8} kB\nBuffers:               0 kB\n\
+                     Cached:                0 kB\nSwapCached:            0 kB\n\
+                     SwapTotal:             0 kB\nSwapFree:              0 kB\n\
+                     Shmem:                 0 kB\nSReclaimable:          0 kB\n"
+                ),
+            ),
+            ("stat", self.stat(epoch)),
+            ("uptime", "1.00 1.00\n".to_owned()),
+            (
+                "version",
+                format!("Linux version {release} (envbox@envbox) {version}\n"),
+            ),
+            ("sys/kernel/osrelease", format!("{release}\n")),
+            ("sys/kernel/version", format!("{version}\n")),
+        ]
+    }
+
+    /// The numbers of the processors, as `/sys/devices/system/cpu/online` has them.
+    pub fn cpu_list(&self) -> String {
+        match self.cpus {
+            1 => "0\n".to_owned(),
+            cpus => format!("0-{}\n", cpus - 1),
+        }
+    }
+
+    fn cpuinfo(&self) -> String {
+        let (flags, cpus) = (self.baseline.flags(), self.cpus);
+        let processor = |cpu| {
+            format!(
+                "processor\t: {cpu}\nvendor_id\t: GenuineIntel\ncpu family\t: 6\nmodel\t\t: 60\n\
+                 model name\t: {name}\nstepping\t: 1\ncpu MHz\t\t: 2000.000\n\
+                 cache size\t: 8192 KB\nphysical id\t: 0\nsiblings\t: {cpus}\ncore id\t\t: {cpu}\n\
+                 cpu cores\t: {cpus}\napicid\t\t: {cpu}\nfpu\t\t: yes\nwp\t\t: yes\n\
+                 flags\t\t: {flags}\nbogomips\t: 4000.00\nclflush size\t: 64\n\
+                 cache_alignment\t: 64\naddress sizes\t: 46 bits physical, 48 bits virtual\n\n",
+                name = self.baseline.name(),
+            )
+        };
+        (0..cpus).map(processor).collect()
+    }
+
+    fn stat(&self, epoch: u64) -> String {
+        let zeros = " 0 0 0 0 0 0 0 0 0 0\n";
+        let each: String = (0..self.cpus)
+            .map(|cpu| format!("cpu{cpu}{zeros}"))
+            .collect();
+        format!(
+            "cpu {zeros}{each}intr 0\nctxt 0\nbtime {epoch}\nprocesses 1\nprocs_running 1\n\
+             procs_blocked 0\nsoftirq 0 0 0 0 0 0 0 0 0 0 0\n"
+        )
     }
 }
 

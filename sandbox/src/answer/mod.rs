@@ -20,13 +20,15 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::FileExt;
 
-pub use machine::Machine;
+pub use machine::{Baseline, Machine};
 pub use vdso::{Mode, VdsoError};
 
 use self::clock::{Auxiliary, Clocks};
 use self::directory::Directories;
-use self::entropy::Entropy;
+use self::entropy::{Device, Entropy};
 use self::vdso::{Bases, Vdso};
+use rustix::event::PollFlags;
+
 use crate::init::filter::{Rule, Test, Verdict};
 use crate::sys::memory;
 use crate::sys::notify::{self, Answer, Notification};
@@ -59,6 +61,7 @@ pub struct Answers {
     world: World,
     clocks: Option<Clocks>,
     entropy: Option<Entropy>,
+    device: Option<Device>,
     directories: Directories,
     /// What the clocks of a process showed when it executed another program.
     carried: HashMap<u32, Bases>,
@@ -164,6 +167,7 @@ impl Answers {
             listener: None,
             clocks,
             entropy: world.seed.map(Entropy::new),
+            device: None,
             world,
             directories: Directories::default(),
             carried: HashMap::new(),
@@ -176,21 +180,46 @@ impl Answers {
         self.listener = Some(listener);
     }
 
-    /// What to poll, if there is anything.
-    pub fn listener(&self) -> Option<BorrowedFd<'_>> {
-        self.listener.as_ref().map(AsFd::as_fd)
+    /// Keeps the random device filled.
+    pub fn supply(&mut self, device: OwnedFd) {
+        if let Some(entropy) = &self.entropy {
+            self.device = Some(Device::new(device, entropy));
+        }
     }
 
-    /// Stops listening: everybody who could ask is gone.
-    pub fn close(&mut self) {
-        self.listener = None;
+    /// What to poll, and for what.
+    pub fn interests(&self) -> impl Iterator<Item = (BorrowedFd<'_>, PollFlags)> {
+        let listener = self.listener.as_ref().map(|it| (it.as_fd(), PollFlags::IN));
+        let device = self.device.as_ref().map(|it| (it.as_fd(), PollFlags::OUT));
+        listener.into_iter().chain(device)
+    }
+
+    /// Handles what was polled.
+    ///
+    /// # Errors
+    /// Passes on what the kernel says of the descriptors.
+    pub fn happened(&mut self, flags: PollFlags) -> io::Result<()> {
+        if flags.contains(PollFlags::OUT) {
+            self.device.as_mut().map_or(Ok(()), Device::fill)
+        } else if flags.contains(PollFlags::IN) {
+            self.serve()
+        } else if !flags.is_empty() {
+            // Everybody who could ask is gone.
+            self.listener = None;
+            Ok(())
+        } else {
+            Ok(())
+        }
+    }
+
+    /// The `boot_id` of a seed, and what `/proc/sys/kernel/random/uuid` has in it.
+    pub fn uuids(seed: u64) -> [String; 2] {
+        let entropy = Entropy::new(seed);
+        ["boot", "uuid"].map(|name| entropy.uuid(name))
     }
 
     /// Answers one call.
-    ///
-    /// # Errors
-    /// Passes on what the kernel says of the listener.
-    pub fn serve(&mut self) -> io::Result<()> {
+    fn serve(&mut self) -> io::Result<()> {
         let Some(listener) = self.listener.take() else {
             return Ok(());
         };

@@ -260,11 +260,18 @@ impl Arena {
                 (entry.source, entry.flags) = (self.text(path)?, flags);
             }
             Operation::Directory { parent, name, mode }
-            | Operation::File { parent, name, mode } => {
+            | Operation::Fifo { parent, name, mode }
+            | Operation::File {
+                parent, name, mode, ..
+            } => {
                 entry.kind = match operation {
                     Operation::Directory { .. } => wire::OPERATION_DIRECTORY,
+                    Operation::Fifo { .. } => wire::OPERATION_FIFO,
                     _ => wire::OPERATION_FILE,
                 };
+                if let Operation::File { content, .. } = operation {
+                    entry.source = self.text(content)?;
+                }
                 (entry.target, entry.name) = (self.text(parent)?, self.text(name)?);
                 entry.value = u64::from(*mode);
             }

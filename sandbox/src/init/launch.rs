@@ -22,8 +22,8 @@ use rustix::net::{
 use rustix::process::{PidfdFlags, getpid, pidfd_open};
 
 use super::wire::{
-    REPORT_CHILD, REPORT_EXEC_FAILED, REPORT_EXITED, REPORT_FAILED, REPORT_LISTENER, REPORT_READY,
-    REPORT_TERMINAL, Report, Stage,
+    REPORT_CHILD, REPORT_EXEC_FAILED, REPORT_EXITED, REPORT_FAILED, REPORT_LISTENER, REPORT_RANDOM,
+    REPORT_READY, REPORT_TERMINAL, Report, Stage,
 };
 
 /// Init, as `build.rs` compiled it.
@@ -63,6 +63,8 @@ pub enum Message {
     Terminal(OwnedFd),
     /// The step's filter is in force, and this is what to listen by.
     Listener(OwnedFd),
+    /// The FIFO that is the random device exists, and this is a descriptor of it.
+    Random(OwnedFd),
     /// The step could not be executed.
     ExecFailed { errno: i32, exists: bool },
     /// The step ended with a `CLD_*` code and a status.
@@ -217,6 +219,7 @@ fn decode(bytes: [u8; 16], descriptor: Option<OwnedFd>) -> Option<Message> {
         }
         REPORT_CHILD => Message::Child(descriptor?),
         REPORT_TERMINAL => Message::Terminal(descriptor?),
+        REPORT_RANDOM => Message::Random(descriptor?),
         REPORT_LISTENER => Message::Listener(descriptor?),
         REPORT_EXEC_FAILED => Message::ExecFailed {
             errno: value,

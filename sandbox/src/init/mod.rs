@@ -16,4 +16,4 @@ mod wire;
 pub use encode::{EncodeError, Plan, encode};
 pub use launch::{Launched, Message, Standard, launch};
 pub use operation::{Attribute, Held, Operation, overlay};
-pub use wire::{FLAG_ASK, FLAG_LOOPBACK, FLAG_PROBE, FLAG_TERMINAL, Limit, Stage};
+pub use wire::{FLAG_ASK, FLAG_LOOPBACK, FLAG_PROBE, FLAG_RANDOM, FLAG_TERMINAL, Limit, Stage};

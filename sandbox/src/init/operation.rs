@@ -51,8 +51,15 @@ pub enum Operation {
         name: OsString,
         mode: u32,
     },
-    /// Creates an empty file.
+    /// Creates a file.
     File {
+        parent: PathBuf,
+        name: OsString,
+        mode: u32,
+        content: String,
+    },
+    /// Creates a FIFO.
+    Fifo {
         parent: PathBuf,
         name: OsString,
         mode: u32,
@@ -137,6 +144,7 @@ impl fmt::Display for Operation {
             }
             Operation::Directory { parent, name, .. } => create(f, "directory", parent, name),
             Operation::File { parent, name, .. } => create(f, "file", parent, name),
+            Operation::Fifo { parent, name, .. } => create(f, "FIFO", parent, name),
             Operation::Link { parent, name, .. } => create(f, "link", parent, name),
             Operation::Attributes { target, .. } => {
                 write!(f, "set the attributes of `{}`", target.display())

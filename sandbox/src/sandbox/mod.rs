@@ -9,6 +9,7 @@
 //! **Invariant:** no sandbox outlives its supervisor (`the_tree_dies_with_the_supervisor`).
 
 mod error;
+mod identity;
 mod mounts;
 mod policy;
 mod running;

@@ -3,7 +3,9 @@
 use std::ffi::OsString;
 use std::path::{Component, Path, PathBuf};
 
+use super::identity;
 use super::policy::{Policy, Project};
+use crate::answer::World;
 use crate::init::{Attribute, Held, Operation, overlay};
 
 /// Where the project is mounted.
@@ -69,13 +71,14 @@ pub fn root_attributes(policy: &Policy) -> u64 {
 }
 
 /// Returns the operations for a policy whose binds were checked.
-pub fn operations(policy: &Policy, binds: &[CheckedBind]) -> Vec<Operation> {
+pub fn operations(policy: &Policy, world: &World, binds: &[CheckedBind]) -> Vec<Operation> {
     let mut list = Vec::with_capacity(64);
     // The project first: its paths are the host's, and nothing covers them yet.
     project(&mut list, policy.project.as_ref());
     proc(&mut list);
-    devices(&mut list, policy.shm_size);
+    devices(&mut list, policy.shm_size, world.seed.is_some());
     list.push(tmpfs("/tmp", policy.tmp_size, "1777"));
+    list.extend(identity::operations(world));
     list.push(tmpfs("/run", RUN_SIZE, "755"));
     list.push(tmpfs(&policy.home, policy.tmp_size, "755"));
     let writable = [Path::new("/tmp"), Path::new("/run"), &policy.home];
@@ -147,7 +150,7 @@ fn proc(list: &mut Vec<Operation>) {
     }));
 }
 
-fn devices(list: &mut Vec<Operation>, shm_size: u64) {
+fn devices(list: &mut Vec<Operation>, shm_size: u64, seeded: bool) {
     const QUIET: u64 = Attribute::NO_SET_UID | Attribute::NO_EXEC;
     let dev = || PathBuf::from("/dev");
     list.push(Operation::Mount {
@@ -157,11 +160,25 @@ fn devices(list: &mut Vec<Operation>, shm_size: u64) {
         attributes: QUIET | Attribute::NO_DEVICES,
         optional: false,
     });
-    for name in DEVICES {
+    if seeded {
+        list.push(Operation::Fifo {
+            parent: dev(),
+            name: OsString::from("urandom"),
+            mode: 0o444,
+        });
+        list.push(Operation::Link {
+            parent: dev(),
+            name: OsString::from("random"),
+            content: "urandom",
+        });
+    }
+    let ours = |name: &&str| seeded && name.ends_with("random");
+    for name in DEVICES.into_iter().filter(|name| !ours(name)) {
         list.push(Operation::File {
             parent: dev(),
             name: OsString::from(name),
             mode: 0o444,
+            content: String::new(),
         });
         let path = dev().join(name);
         list.push(Operation::Bind {
@@ -239,6 +256,7 @@ fn mount_point(list: &mut Vec<Operation>, mount: &Path, bind: &CheckedBind) {
                 parent,
                 name,
                 mode: 0o644,
+                content: String::new(),
             }
         } else {
             Operation::Directory {

@@ -161,8 +161,9 @@ impl Running {
                 .map(|relay| PollFd::new(relay, PollFlags::IN)),
         );
         let asked = events.len();
-        let listener = self.answers.listener();
-        events.extend(listener.map(|listener| PollFd::from_borrowed_fd(listener, PollFlags::IN)));
+        for (descriptor, flags) in self.answers.interests() {
+            events.push(PollFd::from_borrowed_fd(descriptor, flags));
+        }
         match poll(&mut events, None) {
             Ok(_) | Err(Errno::INTR) => {}
             Err(error) => return Err(error.into()),
@@ -175,10 +176,8 @@ impl Running {
             }
         }
         self.forward_signals()?;
-        match happened.get(asked) {
-            Some(flags) if flags.contains(PollFlags::IN) => self.answers.serve()?,
-            Some(flags) if !flags.is_empty() => self.answers.close(),
-            _ => {}
+        for flags in &happened[asked..] {
+            self.answers.happened(*flags)?;
         }
         if happened[0].is_empty() {
             return Ok(true);
@@ -194,6 +193,7 @@ impl Running {
         match message {
             Message::Child(child) => self.child = Some(child),
             Message::Listener(listener) => self.answers.listen(listener),
+            Message::Random(device) => self.answers.supply(device),
             Message::Terminal(master) => {
                 let own = std::mem::take(&mut self.own);
                 self.terminal = Some(Relay::new(master, own.input, own.output)?);

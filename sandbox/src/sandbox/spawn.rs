@@ -16,7 +16,9 @@ use super::running::{Running, Subjects};
 use super::{seccomp, terminal};
 use crate::answer::{Answers, Machine, Mode, World};
 use crate::host::{HostFacts, OLDEST_KERNEL, UserNamespace};
-use crate::init::{self, FLAG_ASK, FLAG_LOOPBACK, FLAG_TERMINAL, Limit, Operation, Plan, Standard};
+use crate::init::{
+    self, FLAG_ASK, FLAG_LOOPBACK, FLAG_RANDOM, FLAG_TERMINAL, Limit, Operation, Plan, Standard,
+};
 use crate::sys::SignalRelay;
 
 /// Every namespace but the user namespace, which init makes first, and the network's.
@@ -37,7 +39,7 @@ const ADDR_NO_RANDOMIZE: u64 = 0x0004_0000;
 #[derive(Debug)]
 pub struct Sandbox {
     policy: Policy,
-    operations: Vec<Operation>,
+    binds: Vec<CheckedBind>,
 }
 
 impl Sandbox {
@@ -75,8 +77,7 @@ impl Sandbox {
                 directory: metadata(&bind.source)?.is_dir(),
             });
         }
-        let operations = mounts::operations(&policy, &binds);
-        Ok(Sandbox { policy, operations })
+        Ok(Sandbox { policy, binds })
     }
 
     /// Starts a step.
@@ -92,7 +93,12 @@ impl Sandbox {
         };
         let offsets = Offsets::now();
         let world = self.world(&offsets);
-        let plan = init::encode(&self.plan(&step, &world, &offsets)?)?;
+        let operations = mounts::operations(&self.policy, &world, &self.binds);
+        let plan = self.plan(&step, &world, &offsets)?;
+        let plan = init::encode(&Plan {
+            operations: operations.clone(),
+            ..plan
+        })?;
         let answers = Answers::new(world)?;
         let mut standard = Standard::default();
         let mut own = Standard::default();
@@ -109,7 +115,7 @@ impl Sandbox {
             }
         }
         let command = step.argv.first().cloned().unwrap_or_default();
-        let (rootfs, operations) = (self.policy.rootfs, self.operations);
+        let rootfs = self.policy.rootfs;
         Running::start(
             &plan,
             standard,
@@ -163,6 +169,9 @@ impl Sandbox {
         if !asked.is_empty() {
             flags |= FLAG_ASK;
         }
+        if world.seed.is_some() {
+            flags |= FLAG_RANDOM;
+        }
         let mut window = (0, 0);
         if step.terminal == Terminal::Pty {
             flags |= FLAG_TERMINAL;
@@ -178,7 +187,7 @@ impl Sandbox {
             domainname: policy.domainname.clone(),
             rootfs: policy.rootfs.clone(),
             root_attributes: mounts::root_attributes(policy),
-            operations: self.operations.clone(),
+            operations: Vec::new(),
             limits: limits(&policy.limits),
             umask: policy.umask,
             personality: ADDR_NO_RANDOMIZE,
