@@ -74,9 +74,18 @@ pub(super) const DEBIAN: Keys = Keys {
 pub(super) const SANDBOX: Keys = Keys {
     table: "[sandbox]",
     known: &[
-        "hostname", "epoch", "seed", "cpus", "network", "outputs", "env", "pass-env",
+        "hostname",
+        "epoch",
+        "clock",
+        "seed",
+        "cpus",
+        "cpu-baseline",
+        "network",
+        "outputs",
+        "env",
+        "pass-env",
     ],
-    planned: &["clock", "cpu-baseline"],
+    planned: &[],
 };
 
 /// PEP 735.

@@ -34,6 +34,6 @@ pub use init::init_text;
 pub use parse::{MANIFEST, PYPROJECT};
 pub use place::Place;
 pub use schema::{
-    Debian, Environment, Interpreter, InterpreterSource, Manifest, NamedUrl, Prerelease, Python,
-    PythonVersion, SandboxPolicy, StepNetwork,
+    CpuBaseline, Debian, Environment, Interpreter, InterpreterSource, Manifest, NamedUrl,
+    Prerelease, Python, PythonVersion, SandboxPolicy, StepClock, StepNetwork,
 };

@@ -20,7 +20,18 @@ pub(super) fn sandbox(table: &Table<'_>) -> Result<SandboxPolicy, ManifestError>
         hostname: hostname.unwrap_or_else(|| "envbox".to_owned()),
         epoch: table.map("epoch", epoch)?.unwrap_or(DEFAULT_EPOCH),
         seed: table.map("seed", seed)?.map_or(0, u32::into),
-        cpus: table.map("cpus", cpus)?,
+        clock: table
+            .map("clock", |value| {
+                value.word(&["frozen", "logical", "ticking", "real"])
+            })?
+            .unwrap_or_default(),
+        // One is the number that every host has, and at which threads cannot run a race.
+        cpus: table.map("cpus", cpus)?.unwrap_or(1),
+        cpu_baseline: table
+            .map("cpu-baseline", |value| {
+                value.word(&["x86-64-v2", "x86-64-v3", "x86-64-v4"])
+            })?
+            .unwrap_or_default(),
         network: table
             .map("network", |value| value.word(&["none", "loopback", "host"]))?
             .unwrap_or_default(),

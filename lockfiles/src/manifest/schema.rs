@@ -144,12 +144,16 @@ pub struct Debian {
 pub struct SandboxPolicy {
     /// `hostname`.
     pub hostname: String,
-    /// `epoch`: the time that files and `SOURCE_DATE_EPOCH` get.
+    /// `epoch`: the time at which a step begins, and that `SOURCE_DATE_EPOCH` gets.
     pub epoch: Timestamp,
+    /// `clock`.
+    pub clock: StepClock,
     /// `seed`.
     pub seed: u64,
-    /// `cpus`.
-    pub cpus: Option<u32>,
+    /// `cpus`: how many a step sees and uses.
+    pub cpus: u32,
+    /// `cpu-baseline`: the instructions that libraries may choose their code by.
+    pub cpu_baseline: CpuBaseline,
     /// `network`.
     pub network: StepNetwork,
     /// `outputs`: paths below the project that the step is expected to write.
@@ -158,6 +162,36 @@ pub struct SandboxPolicy {
     pub env: BTreeMap<String, String>,
     /// `pass-env`: names of variables taken from the caller.
     pub pass_env: Vec<String>,
+}
+
+/// How the clocks of a step move.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum StepClock {
+    /// The wall clock stands, but for what the step sleeps.
+    Frozen,
+    /// All clocks move by what the step sleeps, and a microsecond for each look.
+    #[default]
+    Logical,
+    /// The wall clock starts at the epoch and moves.
+    Ticking,
+    /// As the host's.
+    Real,
+}
+
+/// A level of the x86-64 psABI.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub enum CpuBaseline {
+    /// SSE4.2.
+    #[serde(rename = "x86-64-v2")]
+    V2,
+    /// AVX2.
+    #[default]
+    #[serde(rename = "x86-64-v3")]
+    V3,
+    /// AVX-512.
+    #[serde(rename = "x86-64-v4")]
+    V4,
 }
 
 /// What network a step sees.

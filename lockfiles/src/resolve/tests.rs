@@ -9,8 +9,8 @@ use crate::lock::{
     Artifact, LockedDebian, LockedInterpreter, LockedPackage, Lockfile, Origin, Request,
 };
 use crate::manifest::{
-    Debian, Environment, Interpreter, InterpreterSource, Manifest, Python, PythonVersion,
-    SandboxPolicy, StepNetwork,
+    CpuBaseline, Debian, Environment, Interpreter, InterpreterSource, Manifest, Python,
+    PythonVersion, SandboxPolicy, StepClock, StepNetwork,
 };
 use crate::net::tests::http::Server;
 use crate::resolve::debian::tests::fixture::{Suite, World, package as paragraph};
@@ -40,7 +40,9 @@ pub(crate) fn manifest(
             hostname: "envbox".to_owned(),
             epoch: Timestamp::UNIX_EPOCH,
             seed: 0,
-            cpus: None,
+            clock: StepClock::default(),
+            cpus: 1,
+            cpu_baseline: CpuBaseline::default(),
             network: StepNetwork::None,
             outputs: Vec::new(),
             env: BTreeMap::new(),

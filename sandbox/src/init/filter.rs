@@ -39,8 +39,6 @@ pub enum Verdict {
     Error(i32),
     /// The supervisor is asked.
     Ask,
-    /// It is made.
-    Allow,
 }
 
 /// Values from `linux/seccomp.h` and `linux/audit.h`, and classic BPF instructions.
@@ -71,7 +69,6 @@ impl Verdict {
         match self {
             Verdict::Error(number) => abi::RET_ERRNO | number.unsigned_abs(),
             Verdict::Ask => abi::RET_ASK,
-            Verdict::Allow => abi::RET_ALLOW,
         }
     }
 }

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::io;
 use std::path::PathBuf;
 
-use crate::answer::VdsoError;
+use crate::answer::{Baseline, VdsoError};
 use crate::host::UserNamespaceRefusal;
 use crate::init::{EncodeError, Stage};
 
@@ -92,6 +92,14 @@ pub enum SandboxError {
     /// Init ended without saying what became of the step, because somebody killed it.
     #[error("the sandbox was killed from outside")]
     Killed,
+    /// The processor lacks instructions.
+    #[error("the step is for {} processors, but this one is {}", wanted.name(), found.map_or("less than x86-64-v2", |found| found.name()))]
+    Baseline {
+        /// What is needed.
+        wanted: Baseline,
+        /// What was found.
+        found: Option<Baseline>,
+    },
     /// The clocks cannot be held on this host.
     #[error("this host cannot hold the clock of a step")]
     Clock(#[from] VdsoError),
@@ -110,6 +118,9 @@ impl SandboxError {
             SandboxError::UserNamespace { reason } => Some(reason.remedy()),
             SandboxError::ProcCovered => Some(
                 "start the outer container with an unmasked `/proc` (docker: `--security-opt systempaths=unconfined`)",
+            ),
+            SandboxError::Baseline { .. } => Some(
+                "run it on a newer processor, or lower cpu-baseline: results may then be others",
             ),
             SandboxError::Clock(_) => Some("let the step see the host's: clock = \"real\""),
             SandboxError::Setup {

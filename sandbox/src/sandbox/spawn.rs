@@ -14,12 +14,13 @@ use super::mounts::{self, CheckedBind};
 use super::policy::{Clock, Limits, Network, Policy, Project, Signals, Step, Terminal};
 use super::running::{Running, Subjects};
 use super::{seccomp, terminal};
-use crate::answer::{Answers, Machine, Mode, World};
+use crate::answer::{Answers, Baseline, Machine, Mode, World};
 use crate::host::{HostFacts, OLDEST_KERNEL, UserNamespace};
 use crate::init::{
-    self, FLAG_ASK, FLAG_LOOPBACK, FLAG_RANDOM, FLAG_TERMINAL, Limit, Operation, Plan, Standard,
+    self, FLAG_ASK, FLAG_LOOPBACK, FLAG_RANDOM, FLAG_TERMINAL, Limit, Plan, Standard,
 };
 use crate::sys::SignalRelay;
+use crate::sys::memory::has_fsgsbase;
 
 /// Every namespace but the user namespace, which init makes first, and the network's.
 const NAMESPACES: i32 = libc::CLONE_NEWNS
@@ -50,6 +51,7 @@ impl Sandbox {
     /// [`SandboxError::Path`] and [`SandboxError::Source`] what is wrong with the policy.
     pub fn new(policy: Policy, facts: &HostFacts) -> Result<Sandbox, SandboxError> {
         require_host(facts)?;
+        require_processor(&policy)?;
         let host_paths = match &policy.project {
             None => vec![],
             Some(Project::Direct { source } | Project::ReadOnly { source }) => vec![source],
@@ -238,6 +240,28 @@ fn processors(machine: &Machine) -> Vec<u64> {
         mask[cpu / 64] |= 1 << (cpu % 64);
     }
     mask
+}
+
+/// Checks what the clock and the machine of a policy need of the processor.
+fn require_processor(policy: &Policy) -> Result<(), SandboxError> {
+    let counting = matches!(policy.clock, Clock::Frozen | Clock::Logical);
+    if counting && !has_fsgsbase() {
+        return Err(SandboxError::Unsupported {
+            need: "Linux 5.9 and a processor with FSGSBASE for a clock that does not tick",
+            found: "none for programs".to_owned(),
+        });
+    }
+    let Some(machine) = &policy.machine else {
+        return Ok(());
+    };
+    let found = Baseline::of_host();
+    if found < Some(machine.baseline) {
+        return Err(SandboxError::Baseline {
+            wanted: machine.baseline,
+            found,
+        });
+    }
+    Ok(())
 }
 
 fn metadata(path: &Path) -> Result<fs::Metadata, SandboxError> {

@@ -45,7 +45,6 @@ struct Response {
 // `_IOWR('!', 0, struct seccomp_notif)` and so on.
 const RECEIVE: libc::c_ulong = 0xc050_2100;
 const SEND: libc::c_ulong = 0xc018_2101;
-const IS_VALID: libc::c_ulong = 0x4008_2102;
 
 /// Takes the next notification; `None` if its thread was interrupted or died meanwhile.
 ///
@@ -88,12 +87,6 @@ pub fn answer(listener: BorrowedFd<'_>, id: u64, answer: Answer) -> io::Result<b
         (_, error) if is_gone(&error) => Ok(false),
         (_, error) => Err(error),
     }
-}
-
-/// Returns whether the thread still waits. What was read by its number before belongs to it then.
-pub fn is_waiting(listener: BorrowedFd<'_>, id: u64) -> bool {
-    // SAFETY: the kernel reads one u64.
-    unsafe { libc::ioctl(listener.as_raw_fd(), IS_VALID, &raw const id) == 0 }
 }
 
 fn is_gone(error: &io::Error) -> bool {

@@ -7,6 +7,7 @@ use envbox_lockfiles::base::Digest;
 use envbox_lockfiles::manifest::SandboxPolicy;
 use envbox_sandbox::Terminal;
 
+use crate::ops::run::pins;
 use crate::ops::run::{RunError, RunOptions, Variable};
 
 /// The step's home directory.
@@ -17,16 +18,6 @@ const USER: &str = "envbox";
 
 /// The environment's programs first, then the base's.
 const PATH: &str = "/opt/env/bin:/usr/bin:/bin";
-
-/// Variables by which numeric libraries choose a number of threads. The sums they compute depend
-/// on it.
-const THREADS: [&str; 5] = [
-    "MKL_NUM_THREADS",
-    "NUMEXPR_NUM_THREADS",
-    "OMP_NUM_THREADS",
-    "OPENBLAS_NUM_THREADS",
-    "RAYON_NUM_THREADS",
-];
 
 /// Variables that a step can rely on, which is why nobody else may set them.
 const OURS: [&str; 3] = ["ENVBOX", "ENVBOX_LOCK_DIGEST", "ENVBOX_SEED"];
@@ -99,12 +90,18 @@ fn defaults(policy: &SandboxPolicy, options: &RunOptions) -> BTreeMap<OsString, 
     .into_iter()
     .map(|(name, value)| (name.into(), value.into()))
     .collect();
-    if let Some(cpus) = policy.cpus {
-        all.extend(THREADS.map(|name| (name.into(), cpus.to_string().into())));
-    }
+    let pins = pins::variables(policy.cpus, policy.cpu_baseline);
+    all.extend(
+        pins.into_iter()
+            .map(|(name, value)| (name.into(), value.into())),
+    );
     if options.terminal == Terminal::Pty {
         let own = options.host_env.get(OsStr::new("TERM")).cloned();
         all.insert("TERM".into(), own.unwrap_or_else(|| TERMINAL.into()));
+    } else {
+        // Else the width of the caller's terminal would be the width of tables.
+        all.insert("COLUMNS".into(), "80".into());
+        all.insert("LINES".into(), "24".into());
     }
     all
 }
@@ -129,17 +126,40 @@ mod tests {
             options.host_env.insert(name.into(), "the caller's".into());
         }
         insta::assert_snapshot!(show(&policy(), &options), @r#"
+    ARROW_USER_SIMD_LEVEL=AVX2
+    ATEN_CPU_CAPABILITY=avx2
+    BLIS_ARCH_TYPE=haswell
+    COLUMNS=80
     ENVBOX=1
     ENVBOX_LOCK_DIGEST=sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855
     ENVBOX_SEED=0
+    GLIBC_TUNABLES=glibc.cpu.hwcaps=-AVX512F,-AVX512CD,-AVX512BW,-AVX512DQ,-AVX512VL,-FMA4
     HOME=/home/envbox
+    KMP_DETERMINISTIC_REDUCTION=1
     LANG=C.UTF-8
     LC_ALL=C.UTF-8
+    LINES=24
     LOGNAME=envbox
+    MKL_CBWR=AVX2
+    MKL_DYNAMIC=FALSE
+    MKL_ENABLE_INSTRUCTIONS=AVX2
+    MKL_NUM_THREADS=1
+    NPY_DISABLE_CPU_FEATURES=X86_V4 AVX512F AVX512CD AVX512_SKX AVX512_KNL AVX512_KNM AVX512_CLX AVX512_CNL AVX512_ICL AVX512_SPR
+    NUMBA_CPU_NAME=haswell
+    NUMEXPR_MAX_THREADS=1
+    NUMEXPR_NUM_THREADS=1
+    OMP_DYNAMIC=FALSE
+    OMP_NUM_THREADS=1
+    ONEDNN_MAX_CPU_ISA=AVX2
+    OPENBLAS_CORETYPE=Haswell
+    OPENBLAS_NUM_THREADS=1
+    OPENSSL_ia32cap=~0x4000000000000000:~0x40000
     PATH=/opt/env/bin:/usr/bin:/bin
     PYTHONDONTWRITEBYTECODE=1
     PYTHONHASHSEED=0
+    RAYON_NUM_THREADS=1
     SOURCE_DATE_EPOCH=1577836800
+    TOKENIZERS_PARALLELISM=false
     TZ=UTC
     USER=envbox
     "#);
@@ -148,7 +168,7 @@ mod tests {
     #[test]
     fn the_last_of_defaults_manifest_and_options_wins() {
         let mut policy = policy();
-        policy.cpus = Some(2);
+        policy.cpus = 2;
         policy.seed = (1 << 32) + 7;
         policy.env.insert("OMP_NUM_THREADS".into(), "4".into());
         policy.env.insert("LANG".into(), "C".into());
@@ -168,17 +188,32 @@ mod tests {
         }
         insta::assert_snapshot!(show(&policy, &options), @r#"
     A=3
+    ARROW_USER_SIMD_LEVEL=AVX2
+    ATEN_CPU_CAPABILITY=avx2
+    BLIS_ARCH_TYPE=haswell
     ENVBOX=1
     ENVBOX_LOCK_DIGEST=sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855
     ENVBOX_SEED=4294967303
+    GLIBC_TUNABLES=glibc.cpu.hwcaps=-AVX512F,-AVX512CD,-AVX512BW,-AVX512DQ,-AVX512VL,-FMA4
     HOME=/home/envbox
+    KMP_DETERMINISTIC_REDUCTION=1
     LANG=the caller's
     LC_ALL=C.UTF-8
     LOGNAME=envbox
+    MKL_CBWR=AVX2
+    MKL_DYNAMIC=FALSE
+    MKL_ENABLE_INSTRUCTIONS=AVX2
     MKL_NUM_THREADS=2
+    NPY_DISABLE_CPU_FEATURES=X86_V4 AVX512F AVX512CD AVX512_SKX AVX512_KNL AVX512_KNM AVX512_CLX AVX512_CNL AVX512_ICL AVX512_SPR
+    NUMBA_CPU_NAME=haswell
+    NUMEXPR_MAX_THREADS=2
     NUMEXPR_NUM_THREADS=2
+    OMP_DYNAMIC=FALSE
     OMP_NUM_THREADS=4
+    ONEDNN_MAX_CPU_ISA=AVX2
+    OPENBLAS_CORETYPE=Haswell
     OPENBLAS_NUM_THREADS=2
+    OPENSSL_ia32cap=~0x4000000000000000:~0x40000
     PATH=/opt/env/bin:/usr/bin:/bin
     PYTHONDONTWRITEBYTECODE=1
     PYTHONHASHSEED=7
@@ -186,6 +221,7 @@ mod tests {
     SOURCE_DATE_EPOCH=1577836800
     TERM=xterm-256color
     TOKEN=the caller's
+    TOKENIZERS_PARALLELISM=false
     TZ=UTC
     USER=envbox
     "#);

@@ -8,11 +8,11 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use envbox_lockfiles::base::{Context, Digest, Event, FsError};
-use envbox_lockfiles::manifest::{Manifest, SandboxPolicy, StepNetwork};
+use envbox_lockfiles::manifest::{CpuBaseline, Manifest, SandboxPolicy, StepClock, StepNetwork};
 use envbox_sandbox::{
-    Bind, HostFacts, Network, Policy, Project, Sandbox, SandboxError, Stage, Step,
+    Baseline, Bind, Clock, HostFacts, Machine, Network, Policy, Project, Sandbox, SandboxError,
+    Stage, Step,
 };
-use rustix::thread::sched_getaffinity;
 
 use crate::ops::run::environment::{HOME, environment};
 use crate::ops::run::guest_paths::Guest;
@@ -183,8 +183,10 @@ fn isolation(policy: &SandboxPolicy, access: Access, facts: &HostFacts) -> Isola
         hostname: policy.hostname.clone(),
         seed: policy.seed,
         epoch: policy.epoch,
+        clock: policy.clock,
+        cpus: policy.cpus,
+        cpu_baseline: policy.cpu_baseline,
         kernel: facts.kernel.release.clone(),
-        cpus: sched_getaffinity(None).map_or(0, |set| set.count()),
     }
 }
 
@@ -215,6 +217,24 @@ fn sandbox_policy(
             StepNetwork::Host => Network::Host,
         },
         home: PathBuf::from(HOME),
+        clock: match policy.clock {
+            StepClock::Frozen => Clock::Frozen,
+            StepClock::Logical => Clock::Logical,
+            StepClock::Ticking => Clock::Ticking,
+            StepClock::Real => Clock::Real,
+        },
+        epoch: u64::try_from(policy.epoch.as_second()).unwrap_or(0),
+        seed: Some(policy.seed),
+        machine: Some(Machine {
+            cpus: policy.cpus,
+            baseline: match policy.cpu_baseline {
+                CpuBaseline::V2 => Baseline::V2,
+                CpuBaseline::V3 => Baseline::V3,
+                CpuBaseline::V4 => Baseline::V4,
+            },
+            ..Machine::default()
+        }),
+        sorted_directories: true,
         ..Policy::default()
     }
 }

@@ -12,6 +12,7 @@ mod error;
 mod execute;
 mod guest_paths;
 mod options;
+mod pins;
 mod report;
 #[cfg(test)]
 mod tests;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use envbox_lockfiles::base::fs::write_atomic;
 use envbox_lockfiles::base::{Digest, FsError, Kind};
-use envbox_lockfiles::manifest::StepNetwork;
+use envbox_lockfiles::manifest::{CpuBaseline, StepClock, StepNetwork};
 use envbox_sandbox::{Exit, Usage};
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
@@ -70,10 +70,14 @@ pub struct Isolation {
     pub seed: u64,
     /// The epoch.
     pub epoch: Timestamp,
+    /// How the clocks moved.
+    pub clock: StepClock,
+    /// How many processors the step saw.
+    pub cpus: u32,
+    /// The instructions that libraries could choose their code by.
+    pub cpu_baseline: CpuBaseline,
     /// The host's kernel.
     pub kernel: String,
-    /// How many processors the step could use; 0 when the kernel did not say.
-    pub cpus: u32,
 }
 
 /// An entry that is no output.

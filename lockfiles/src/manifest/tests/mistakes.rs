@@ -9,7 +9,7 @@ fn every_mistake_has_a_place() {
         "[python]\nrequirments = [\"numpy\"]\n",
         "[python]\npackages = []\n",
         "[conda]\n",
-        "[sandbox]\nclock = \"frozen\"\n",
+        "[sandbox]\nclock = \"frozn\"\n",
         // Types.
         "[python]\nrequirements = \"numpy\"\n",
         "[debian]\nsecurity = \"no\"\n",
@@ -79,11 +79,11 @@ fn every_mistake_has_a_place() {
       |  ^^^^^
     hint: remove it, or update envbox
 
-    envbox.toml:5:1: `clock` in [sandbox] is not supported yet
+    envbox.toml:5:9: `frozn` is not one of `frozen`, `logical`, `ticking`, `real`
       |
-    5 | clock = "frozen"
-      | ^^^^^
-    hint: remove it, or update envbox
+    5 | clock = "frozn"
+      |         ^^^^^^^
+    hint: write `frozen`
 
     envbox.toml:5:16: expected an array, found a string
       |

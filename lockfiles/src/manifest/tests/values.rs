@@ -2,7 +2,7 @@ use std::path::Path;
 
 use crate::base::Platform;
 use crate::manifest::tests::{parse, parse_all};
-use crate::manifest::{InterpreterSource, Prerelease, StepNetwork};
+use crate::manifest::{CpuBaseline, InterpreterSource, Prerelease, StepClock, StepNetwork};
 
 #[test]
 fn a_whole_manifest_is_read() {
@@ -29,7 +29,9 @@ fn a_whole_manifest_is_read() {
         hostname = "box"
         epoch = 1980-01-01
         seed = 0x10
+        clock = "ticking"
         cpus = 2
+        cpu-baseline = "x86-64-v2"
         network = "loopback"
         outputs = ["model.pkl", "metrics/"]
         env = { OMP_NUM_THREADS = "1" }
@@ -41,10 +43,10 @@ fn a_whole_manifest_is_read() {
     SandboxPolicy {
         hostname: "box",
         epoch: 1980-01-01T00:00:00Z,
+        clock: Ticking,
         seed: 16,
-        cpus: Some(
-            2,
-        ),
+        cpus: 2,
+        cpu_baseline: V2,
         network: Loopback,
         outputs: [
             "model.pkl",
@@ -115,9 +117,11 @@ fn what_is_not_said_has_its_default() {
     assert_eq!(manifest.debian, crate::manifest::Debian::default());
     assert_eq!(sandbox.hostname, "envbox");
     assert_eq!(sandbox.epoch.to_string(), "2020-01-01T00:00:00Z");
+    assert_eq!(sandbox.clock, StepClock::Logical);
+    assert_eq!(sandbox.cpu_baseline, CpuBaseline::V3);
     assert_eq!(
         (sandbox.seed, sandbox.cpus, sandbox.network),
-        (0, None, StepNetwork::None)
+        (0, 1, StepNetwork::None)
     );
 }
 

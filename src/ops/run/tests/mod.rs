@@ -362,7 +362,7 @@ fn the_report_is_a_document() {
         assert!(!document[field].is_null());
         document[field] = stand_in.into();
     }
-    for field in ["kernel", "cpus"] {
+    for field in ["kernel"] {
         document["isolation"][field] = "HOST".into();
     }
     insta::assert_snapshot!(serde_json::to_string_pretty(&document).unwrap(), @r#"
@@ -393,7 +393,9 @@ fn the_report_is_a_document() {
       },
       "failed_by": "command",
       "isolation": {
-        "cpus": "HOST",
+        "clock": "logical",
+        "cpu_baseline": "x86-64-v3",
+        "cpus": 1,
         "epoch": "2020-01-01T00:00:00Z",
         "hostname": "box",
         "kernel": "HOST",

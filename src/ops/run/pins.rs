@@ -1,0 +1,74 @@
+//! What holds the libraries that choose their code when they run: by instructions and by threads.
+//!
+//! Sums are split by both, so their last bits depend on both. A library that has a variable for it
+//! is held by that; what took is read back inside (`inside/hook.py`).
+
+use envbox_lockfiles::manifest::CpuBaseline;
+
+/// Variables by which numeric libraries choose a number of threads.
+const THREADS: [&str; 6] = [
+    "MKL_NUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+    "NUMEXPR_MAX_THREADS",
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "RAYON_NUM_THREADS",
+];
+
+/// Variables that keep a library from taking fewer threads than it was told, or other ones.
+const FIXED: [(&str, &str); 4] = [
+    ("KMP_DETERMINISTIC_REDUCTION", "1"),
+    ("MKL_DYNAMIC", "FALSE"),
+    ("OMP_DYNAMIC", "FALSE"),
+    ("TOKENIZERS_PARALLELISM", "false"),
+];
+
+/// Instructions beyond each baseline, by NumPy's names before 2.4 and since.
+const NUMPY_BEYOND_V4: &str = "AVX512_KNL AVX512_KNM AVX512_CLX AVX512_CNL AVX512_ICL AVX512_SPR";
+const NUMPY_V4: &str = "X86_V4 AVX512F AVX512CD AVX512_SKX";
+const NUMPY_V3: &str = "X86_V3 AVX F16C FMA3 AVX2";
+
+/// What glibc calls them (`sysdeps/x86/cpu-features.c`, `cpu-tunables.c`). FMA4 is AMD's, of 2011.
+const GLIBC_V4: &str = "-AVX512F,-AVX512CD,-AVX512BW,-AVX512DQ,-AVX512VL,-FMA4";
+const GLIBC_V3: &str = "-AVX,-AVX2,-FMA";
+
+/// Returns the variables of a number of processors and of a baseline.
+pub(super) fn variables(cpus: u32, baseline: CpuBaseline) -> Vec<(&'static str, String)> {
+    let mut all: Vec<(&str, String)> = THREADS.map(|name| (name, cpus.to_string())).into();
+    all.extend(FIXED.map(|(name, value)| (name, value.to_owned())));
+    all.extend(by_level(baseline).map(|(name, value)| (name, value.to_owned())));
+    let (numpy, glibc) = match baseline {
+        CpuBaseline::V4 => (NUMPY_BEYOND_V4.to_owned(), "-FMA4".to_owned()),
+        CpuBaseline::V3 => (format!("{NUMPY_V4} {NUMPY_BEYOND_V4}"), GLIBC_V4.to_owned()),
+        CpuBaseline::V2 => (
+            format!("{NUMPY_V3} {NUMPY_V4} {NUMPY_BEYOND_V4}"),
+            format!("{GLIBC_V3},{GLIBC_V4}"),
+        ),
+    };
+    all.push(("NPY_DISABLE_CPU_FEATURES", numpy));
+    all.push(("GLIBC_TUNABLES", format!("glibc.cpu.hwcaps={glibc}")));
+    // RDRAND, and RDSEED in the next word, which no sandbox can answer.
+    all.push(("OPENSSL_ia32cap", "~0x4000000000000000:~0x40000".to_owned()));
+    all
+}
+
+/// What each library calls a baseline.
+fn by_level(baseline: CpuBaseline) -> [(&'static str, &'static str); 8] {
+    let [v2, v3, v4] = [0, 1, 2];
+    let level = match baseline {
+        CpuBaseline::V2 => v2,
+        CpuBaseline::V3 => v3,
+        CpuBaseline::V4 => v4,
+    };
+    [
+        ("ARROW_USER_SIMD_LEVEL", ["SSE4_2", "AVX2", "AVX512"]),
+        ("ATEN_CPU_CAPABILITY", ["default", "avx2", "avx512"]),
+        ("BLIS_ARCH_TYPE", ["generic", "haswell", "skx"]),
+        ("MKL_CBWR", ["SSE4_2", "AVX2", "AVX512"]),
+        ("MKL_ENABLE_INSTRUCTIONS", ["SSE4_2", "AVX2", "AVX512"]),
+        ("NUMBA_CPU_NAME", ["nehalem", "haswell", "skylake-avx512"]),
+        ("ONEDNN_MAX_CPU_ISA", ["SSE41", "AVX2", "AVX512_CORE"]),
+        ("OPENBLAS_CORETYPE", ["Nehalem", "Haswell", "SkylakeX"]),
+    ]
+    .map(|(name, values)| (name, values[level]))
+}
