@@ -1,6 +1,8 @@
 //! The program that the tests run inside the sandbox. It looks and tells; it judges nothing.
 //! Compiled statically by the harness, with std alone.
 
+mod clock;
+
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -67,6 +69,21 @@ fn main() {
         ["descriptors"] => descriptors(),
         ["denied"] => denied(),
         ["trace-init"] => trace_init(),
+        ["clocks", digits] => clock::clocks(digits.parse().unwrap()),
+        ["waits"] => clock::waits(),
+        ["spin"] => clock::spin(),
+        ["threads"] => clock::threads(),
+        ["invalid"] => clock::invalid(),
+        ["exec", rest @ ..] => {
+            let error = Command::new(words[0]).args(rest).exec();
+            panic!("{error}");
+        }
+        ["random"] => random(),
+        ["draw"] => {
+            let mut bytes = [0_u8; 8];
+            unsafe { syscall(318, bytes.as_mut_ptr(), 8, 0) };
+            println!("{}", hex(&bytes));
+        }
         ["terminal"] => terminal(),
         ["to-both"] => {
             println!("out");
@@ -74,6 +91,35 @@ fn main() {
         }
         other => panic!("no such look: {other:?}"),
     }
+}
+
+/// Prints random bytes of this process, of its children and of the devices.
+fn random() {
+    let mut bytes = [0_u8; 8];
+    unsafe { syscall(318, bytes.as_mut_ptr(), 8, 0) };
+    println!("getrandom {}", hex(&bytes));
+    for path in ["/dev/urandom", "/dev/random"] {
+        fs::File::open(path).unwrap().read_exact(&mut bytes).unwrap();
+        println!("{path} {}", hex(&bytes));
+    }
+    for name in ["boot_id", "uuid"] {
+        print!("{name} {}", fs::read_to_string(format!("/proc/sys/kernel/random/{name}")).unwrap());
+    }
+    let auxiliary = fs::read("/proc/self/auxv").unwrap();
+    let words: Vec<u64> = auxiliary.chunks(8).map(|word| u64::from_ne_bytes(word.try_into().unwrap())).collect();
+    let at = words.chunks(2).find(|pair| pair[0] == 25).unwrap()[1] as *const [u8; 16];
+    println!("AT_RANDOM {}", hex(unsafe { &*at }));
+    // Started together, so that they ask in any order.
+    let children: Vec<_> = (0..4)
+        .map(|_| Command::new("/bin/guest").arg("draw").stdout(Stdio::piped()).spawn().unwrap())
+        .collect();
+    for child in children {
+        print!("child {}", String::from_utf8(child.wait_with_output().unwrap().stdout).unwrap());
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn report<T>(result: std::io::Result<T>) {

@@ -180,9 +180,12 @@ fn copy(from: &Path, to: &Path) {
 
 /// Compiles the guest, once for all test processes of a build.
 fn guest() -> PathBuf {
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/guest/guest.rs");
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/guest");
+    let source = directory.join("guest.rs");
     let mut hasher = DefaultHasher::new();
-    fs::read(&source).unwrap().hash(&mut hasher);
+    for name in ["guest.rs", "clock.rs"] {
+        fs::read(directory.join(name)).unwrap().hash(&mut hasher);
+    }
     let directory = Path::new(env!("CARGO_TARGET_TMPDIR"));
     let guest = directory.join(format!("guest-{:016x}", hasher.finish()));
     if guest.exists() {

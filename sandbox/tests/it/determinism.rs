@@ -1,0 +1,216 @@
+//! What a step is told instead of the truth.
+
+use crate::harness::as_everyone;
+
+#[test]
+fn a_logical_clock_is_equal_to_the_bit() {
+    as_everyone(|world| {
+        let text = world.look(&["--clock", "logical"], &["clocks", "9"]);
+        insta::allow_duplicates! { insta::assert_snapshot!(text, @r#"
+    REALTIME 1577836800.000001000 1577836800.000002000
+    MONOTONIC 0.000003000 0.000004000
+    PROCESS_CPUTIME_ID 0.000005000 0.000006000
+    THREAD_CPUTIME_ID 0.000007000 0.000008000
+    MONOTONIC_RAW 0.000009000 0.000010000
+    REALTIME_COARSE 1577836800.000011000 1577836800.000012000
+    MONOTONIC_COARSE 0.000013000 0.000014000
+    BOOTTIME 0.000015000 0.000016000
+    TAI 1577836800.000017000 1577836800.000018000
+    cpu of this process 0.000019000 0.000020000
+    gettimeofday 1577836800.000021000 1577836800.000022000
+    time 1577836800 1577836800 true
+    resolution 1
+    "#); }
+    });
+}
+
+#[test]
+fn a_frozen_clock_stands_and_the_others_move() {
+    as_everyone(|world| {
+        let text = world.look(&["--clock", "frozen", "--epoch", "86400"], &["clocks", "9"]);
+        let wall = ["REALTIME", "TAI", "gettimeofday", "time", "resolution"];
+        let lines = text
+            .lines()
+            .filter(|line| wall.iter().any(|name| line.starts_with(name)));
+        let lines: Vec<&str> = lines.collect();
+        insta::allow_duplicates! { insta::assert_snapshot!(lines.join("\n"), @r#"
+    REALTIME 86400.000000000 86400.000000000
+    REALTIME_COARSE 86400.000000000 86400.000000000
+    TAI 86400.000000000 86400.000000000
+    gettimeofday 86400.000000000 86400.000000000
+    time 86400 86400 true
+    resolution 1
+    "#); }
+    });
+}
+
+#[test]
+fn a_ticking_clock_starts_at_the_epoch() {
+    as_everyone(|world| {
+        let text = world.look(
+            &["--clock", "ticking", "--epoch", "86400"],
+            &["clocks", "0"],
+        );
+        let seconds = text.lines().filter(|line| !line.starts_with("resolution"));
+        for line in seconds {
+            let words: Vec<&str> = line
+                .split(' ')
+                .rev()
+                .filter(|word| *word != "true")
+                .take(2)
+                .collect();
+            let start = if line.contains("REAL") || line.contains("TAI") || line.contains("time") {
+                86_400
+            } else {
+                0
+            };
+            for word in words {
+                let seconds: u64 = word.parse().unwrap();
+                // CLOCK_MONOTONIC_RAW is in no time namespace.
+                assert!(
+                    (start..start + 60).contains(&seconds) || line.contains("RAW"),
+                    "{line}"
+                );
+            }
+        }
+    });
+}
+
+#[test]
+fn every_timed_wait_ends_when_it_should() {
+    as_everyone(|world| {
+        let text = world.look(&["--clock", "logical"], &["waits"]);
+        insta::allow_duplicates! { insta::assert_snapshot!(text, @r#"
+    nanosleep: 0 0 waited 50 50
+    clock_nanosleep REALTIME: 0 0 waited 50 50
+    clock_nanosleep MONOTONIC: 0 0 waited 50 50
+    poll: 0 0 waited 50 50
+    ppoll: 0 0 waited 50 50
+    select: 0 0 waited 50 50
+    pselect6: 0 0 waited 50 50
+    epoll_wait: 0 0 waited 50 50
+    epoll_pwait: 0 0 waited 50 50
+    epoll_pwait2: 0 0 waited 50 50
+    futex WAIT: -1 110 waited 50 50
+    rt_sigtimedwait: -1 11 waited 50 50
+    semtimedop: -1 11 waited 50 50
+    clock_nanosleep REALTIME until: 0 0 waited 50 50
+    clock_nanosleep MONOTONIC until: 0 0 waited 50 50
+    clock_nanosleep BOOTTIME until: 0 0 waited 50 50
+    clock_nanosleep TAI until: 0 0 waited 50 50
+    futex WAIT_BITSET MONOTONIC: -1 110 waited 50 50
+    futex WAIT_BITSET REALTIME: -1 110 waited 50 50
+    mq_timedreceive: -1 110 waited 50 50
+    timerfd REALTIME until: 8 0 waited 0 0
+    timer_settime REALTIME until: 10 0 waited 0 0
+    timerfd MONOTONIC until: 8 0 waited 0 0
+    timer_settime MONOTONIC until: 10 0 waited 0 0
+    "#); }
+        let text = world.look(&["--clock", "frozen"], &["waits"]);
+        // The last number is that of a clock which moves.
+        let lines = text.lines().map(|line| line.rsplit_once(' ').unwrap().0);
+        let lines: Vec<&str> = lines.collect();
+        insta::allow_duplicates! { insta::assert_snapshot!(lines.join("\n"), @r#"
+    nanosleep: 0 0 waited 50
+    clock_nanosleep REALTIME: 0 0 waited 50
+    clock_nanosleep MONOTONIC: 0 0 waited 50
+    poll: 0 0 waited 50
+    ppoll: 0 0 waited 50
+    select: 0 0 waited 50
+    pselect6: 0 0 waited 50
+    epoll_wait: 0 0 waited 50
+    epoll_pwait: 0 0 waited 50
+    epoll_pwait2: 0 0 waited 50
+    futex WAIT: -1 110 waited 50
+    rt_sigtimedwait: -1 11 waited 50
+    semtimedop: -1 11 waited 50
+    clock_nanosleep REALTIME until: 0 0 waited 50
+    clock_nanosleep MONOTONIC until: 0 0 waited 50
+    clock_nanosleep BOOTTIME until: 0 0 waited 50
+    clock_nanosleep TAI until: 0 0 waited 50
+    futex WAIT_BITSET MONOTONIC: -1 110 waited 50
+    futex WAIT_BITSET REALTIME: -1 110 waited 50
+    mq_timedreceive: -1 110 waited 50
+    timerfd REALTIME until: 8 0 waited 0
+    timer_settime REALTIME until: 10 0 waited 0
+    timerfd MONOTONIC until: 8 0 waited 0
+    timer_settime MONOTONIC until: 10 0 waited 0
+    "#); }
+        for clock in ["ticking", "real"] {
+            for line in world.look(&["--clock", clock], &["waits"]).lines() {
+                assert!(line.contains(" waited "), "{clock}: {line}");
+                let moved = line.split(' ').next_back().unwrap();
+                assert!(moved.parse::<u64>().unwrap() >= 49, "{clock}: {line}");
+            }
+        }
+    });
+}
+
+#[test]
+fn who_waits_for_the_clock_to_move_gets_there() {
+    as_everyone(|world| {
+        for clock in ["logical", "frozen", "ticking"] {
+            let text = world.look(&["--clock", clock], &["spin"]);
+            assert_eq!(text, "moved after many reads: true\n", "{clock}");
+        }
+    });
+}
+
+#[test]
+fn a_thread_sees_its_own_reads_alone() {
+    as_everyone(|world| {
+        let first = world.look(&["--clock", "logical"], &["threads"]);
+        for line in first.lines() {
+            assert!(line.ends_with(" 10000000"), "{line}");
+        }
+        for _ in 0..5 {
+            assert_eq!(world.look(&["--clock", "logical"], &["threads"]), first);
+        }
+    });
+}
+
+#[test]
+fn time_goes_on_in_the_next_program() {
+    as_everyone(|world| {
+        let text = world.look(&["--clock", "logical"], &["exec", "exec", "clocks", "6"]);
+        insta::allow_duplicates! { insta::assert_snapshot!(text.lines().next().unwrap(), @"REALTIME 1577836800.000001 1577836800.000002"); }
+    });
+}
+
+#[test]
+fn what_is_invalid_is_the_kernels_to_refuse() {
+    as_everyone(|world| {
+        let real = world.look(&[], &["invalid"]);
+        for clock in ["logical", "frozen", "ticking"] {
+            let options = ["--clock", clock, "--seed", "1"];
+            assert_eq!(world.look(&options, &["invalid"]), real, "{clock}");
+        }
+    });
+}
+
+#[test]
+fn random_bytes_follow_the_seed_alone() {
+    as_everyone(|world| {
+        let draw = |seed| world.look(&["--seed", seed], &["random"]);
+        let first = draw("1");
+        insta::allow_duplicates! { insta::assert_snapshot!(first, @r#"
+    getrandom 70f0b0a132f915fc
+    /dev/urandom 2dfc6c68b441221b
+    /dev/random df8adcbf559c8e3e
+    boot_id c4033300-4b93-4c55-a629-35f427d24d4f
+    uuid 63f417fa-df9e-4554-903d-21388d6b0504
+    AT_RANDOM a074ab35a3d53a6099bde5447873d5d9
+    child 92a4583db96b09dd
+    child fbddb3bc129eb6ad
+    child 0aa2824d1612450d
+    child 1d0837a358d98d27
+    "#); }
+        for _ in 0..5 {
+            assert_eq!(draw("1"), first);
+        }
+        let other = draw("2");
+        for (line, other) in first.lines().zip(other.lines()) {
+            assert_ne!(line, other);
+        }
+    });
+}
