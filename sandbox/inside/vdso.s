@@ -47,7 +47,7 @@ envbox_vdso_start:
     bt eax, edi
     jc .Lwall_clock
     cmp dword ptr [rip + .Lmode], LOGICAL
-    jne .Lkernel
+    jne .Lmonotonic
     mov eax, 0x2de                      # MONOTONIC*, BOOTTIME*, and the CPU-time clocks
     bt eax, edi
     jnc .Lkernel
@@ -75,6 +75,11 @@ envbox_vdso_start:
     and eax, 7
     cmp eax, 3                          # the clock of a descriptor, a PTP device
     jne .Llogical_clock
+.Lmonotonic:
+    mov eax, 0x50                       # MONOTONIC_RAW and MONOTONIC_COARSE lie behind MONOTONIC,
+    bt eax, edi                         # so that they would begin below zero
+    jnc .Lkernel
+    mov edi, 1
 .Lkernel:
     lea rax, [rip + .Lheader]
     add rax, [rip + .Loriginal]

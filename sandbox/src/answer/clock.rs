@@ -154,9 +154,9 @@ impl Clocks {
     /// Nanoseconds that a clock of the kernel shows in the sandbox.
     fn kernels(&self, id: i32) -> u64 {
         let (clock, offset) = match id {
-            libc::CLOCK_MONOTONIC_RAW => (DynamicClockId::Known(ClockId::MonotonicRaw), 0),
-            // All of these began at zero at once.
+            // As one: the raw and the coarse clock lie behind the others.
             libc::CLOCK_MONOTONIC
+            | libc::CLOCK_MONOTONIC_RAW
             | libc::CLOCK_MONOTONIC_COARSE
             | libc::CLOCK_BOOTTIME
             | libc::CLOCK_BOOTTIME_ALARM => {
@@ -182,6 +182,7 @@ impl Clocks {
         };
         let ours = match clock {
             Clock::Wall(_) => true,
+            Clock::Monotonic(libc::CLOCK_MONOTONIC_RAW | libc::CLOCK_MONOTONIC_COARSE) => true,
             Clock::Monotonic(_) => self.vdso.mode() == Mode::Logical,
             // `(id & 7) == 3` is the clock of a descriptor.
             Clock::Processor => self.vdso.mode() == Mode::Logical && is_processor(first as i32),

@@ -208,6 +208,13 @@ fn measure(name: &str, prepare: impl FnOnce(&mut Time) -> [usize; 7]) {
     println!("{name}: {result} {error} {} {} {}", if waited { "waited" } else { "at once" }, moved[0], moved[1]);
 }
 
+/// Reads the clock five times.
+pub fn look() {
+    for _ in 0..5 {
+        now(0);
+    }
+}
+
 /// Reads the wall clock until it has moved by a tenth of a second.
 pub fn spin() {
     let start = nanoseconds(now(0));

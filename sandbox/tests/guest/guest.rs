@@ -75,6 +75,7 @@ fn main() {
         ["threads"] => clock::threads(),
         ["invalid"] => clock::invalid(),
         ["exec", rest @ ..] => {
+            clock::look();
             let error = Command::new(words[0]).args(rest).exec();
             panic!("{error}");
         }
