@@ -11,6 +11,7 @@ mod clock;
 mod directory;
 mod entropy;
 mod machine;
+mod note;
 mod vdso;
 mod waits;
 
@@ -21,14 +22,18 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::FileExt;
 
 pub use machine::{Baseline, Machine};
+pub use note::Note;
 pub use vdso::{Mode, VdsoError};
 
 use self::clock::{Auxiliary, Clocks};
 use self::directory::Directories;
 use self::entropy::{Device, Entropy};
+use self::note::{Notes, program};
 use self::vdso::{Bases, Vdso};
 use rustix::event::PollFlags;
+use rustix::process::{Pid, Signal, kill_process};
 
+use crate::init::filter::abi::AUDIT_ARCH_X86_64;
 use crate::init::filter::{Rule, Test, Verdict};
 use crate::sys::memory;
 use crate::sys::notify::{self, Answer, Notification};
@@ -67,6 +72,7 @@ pub struct Answers {
     carried: HashMap<u32, Bases>,
     /// The threads whose next exec is the one that was looked at.
     looked: HashSet<u32>,
+    notes: Notes,
 }
 
 /// What becomes of a call.
@@ -172,6 +178,7 @@ impl Answers {
             directories: Directories::default(),
             carried: HashMap::new(),
             looked: HashSet::new(),
+            notes: Notes::default(),
         })
     }
 
@@ -212,6 +219,11 @@ impl Answers {
         }
     }
 
+    /// Takes what the user should know and has not been told yet.
+    pub fn notes(&mut self) -> Vec<Note> {
+        self.notes.take()
+    }
+
     /// The `boot_id` of a seed, and what `/proc/sys/kernel/random/uuid` has in it.
     pub fn uuids(seed: u64) -> [String; 2] {
         let entropy = Entropy::new(seed);
@@ -233,14 +245,26 @@ impl Answers {
     }
 
     fn answer(&mut self, listener: BorrowedFd<'_>, call: &Notification) -> io::Result<()> {
+        if call.arch != AUDIT_ARCH_X86_64 {
+            let program = program(call.thread);
+            self.notes.add(Note::ThirtyTwoBit { program });
+            kill(call.thread);
+            return notify::answer(listener, call.id, Answer::Error(libc::ENOSYS)).map(drop);
+        }
         if i64::from(call.call) == libc::SYS_getrandom {
             return self.random(listener, call);
         }
         match self.reply(call) {
             Ok(Reply::Answer(answer)) => notify::answer(listener, call.id, answer).map(drop),
             Ok(Reply::Done) => Ok(()),
-            // It is traced by a debugger inside, or dead.
-            Err(_) => notify::answer(listener, call.id, Answer::Continue).map(drop),
+            Err(error) => {
+                // A debugger inside traces it; else it is dead.
+                if error.raw_os_error() == Some(libc::EPERM) {
+                    let program = program(call.thread);
+                    self.notes.add(Note::Traced { program });
+                }
+                notify::answer(listener, call.id, Answer::Continue).map(drop)
+            }
         }
     }
 
@@ -265,6 +289,10 @@ impl Answers {
             }
             (libc::SYS_sched_getaffinity, Some(machine), _) => {
                 Ok(Reply::Answer(machine::affinity(machine, call)))
+            }
+            (libc::SYS_clock_gettime, _, Some(_)) if call.arguments[0] == vdso::SPIN => {
+                self.notes.spins(call.thread);
+                Ok(Reply::Answer(Answer::Value(0)))
             }
             (_, _, Some(clocks)) => match waits::find(call.call) {
                 Some(wait) => clocks.wait(call, wait),
@@ -346,5 +374,14 @@ impl Answers {
             entropy.commit(draw);
         }
         Ok(())
+    }
+}
+
+/// Kills a process as the kernel would that finds a call for another architecture.
+fn kill(thread: u32) {
+    let process = entropy::group(thread).unwrap_or(thread);
+    if let Some(process) = Pid::from_raw(process as i32) {
+        // One that is dead already needs no more.
+        let _ = kill_process(process, Signal::SYS);
     }
 }

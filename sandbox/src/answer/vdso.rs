@@ -111,6 +111,9 @@ impl Vdso {
     }
 }
 
+/// The clock id by which the code tells that a thread reads a clock very often.
+pub const SPIN: u64 = 0x6562_7370;
+
 /// The size of the header of our code.
 pub const HEADER_SIZE: usize = 8 * WORDS;
 

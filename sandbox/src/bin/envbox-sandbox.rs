@@ -63,7 +63,7 @@ fn main() -> ExitCode {
 fn run(request: Request) -> Result<Outcome, SandboxError> {
     Sandbox::new(request.policy, &HostFacts::minimal())?
         .spawn(request.step)?
-        .wait()
+        .watch(&mut |note| eprintln!("warning: {note}"))
 }
 
 fn mirror(exit: Exit) -> ExitCode {

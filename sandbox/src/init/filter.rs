@@ -76,11 +76,17 @@ impl Verdict {
 /// Translates rules, one `struct sock_filter` per word. What no rule names is allowed; the kernel
 /// answers those calls, and those that only have rules without tests, from a bitmap (Linux 5.11).
 pub fn assemble<'a>(rules: impl IntoIterator<Item = &'a Rule>) -> Vec<u64> {
+    let rules: Vec<&Rule> = rules.into_iter().collect();
+    // Whoever is asked anyway kills it too, and can tell.
+    let foreign = match rules.iter().any(|rule| rule.verdict == Verdict::Ask) {
+        true => abi::RET_ASK,
+        false => abi::RET_KILL_PROCESS,
+    };
     let mut program = vec![
         load(abi::ARCH),
         jump(abi::JUMP_EQUAL, abi::AUDIT_ARCH_X86_64, 1, 0),
         // Another architecture numbers its calls differently: the rules below would mean nothing.
-        give(abi::RET_KILL_PROCESS),
+        give(foreign),
         load(abi::NUMBER),
         jump(abi::JUMP_AT_LEAST, abi::X32, 0, 1),
         give(Verdict::Error(libc::ENOSYS).value()),

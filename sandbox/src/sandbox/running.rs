@@ -12,7 +12,7 @@ use rustix::process::{Signal, getpid, kill_process, pidfd_send_signal};
 
 use super::error::SandboxError;
 use super::terminal::Relay;
-use crate::answer::Answers;
+use crate::answer::{Answers, Note};
 use crate::host;
 use crate::init::{self, Launched, Message, Operation, Stage, Standard};
 use crate::sys::{SignalRelay, wait_child};
@@ -114,10 +114,21 @@ impl Running {
     /// # Errors
     /// [`SandboxError::CommandNotFound`] and [`SandboxError::CommandNotExecutable`] if the step
     /// could not be executed; otherwise what kept the sandbox from being set up or watched.
-    pub fn wait(mut self) -> Result<Outcome, SandboxError> {
+    pub fn wait(self) -> Result<Outcome, SandboxError> {
+        self.watch(&mut drop)
+    }
+
+    /// As [`Running::wait`], and tells what the user should know, as soon as it is known.
+    ///
+    /// # Errors
+    /// As [`Running::wait`].
+    pub fn watch(mut self, tell: &mut dyn FnMut(Note)) -> Result<Outcome, SandboxError> {
         let supervise = |source| SandboxError::Supervise { source };
         let mut report = None;
-        while self.turn(&mut report).map_err(supervise)? {}
+        while self.turn(&mut report).map_err(supervise)? {
+            self.answers.notes().into_iter().for_each(&mut *tell);
+        }
+        self.answers.notes().into_iter().for_each(tell);
         let exit = match report {
             Some(Report::Exit(exit)) => exit,
             Some(Report::Failed(error)) => return Err(error),

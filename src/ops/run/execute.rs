@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 use envbox_lockfiles::base::{Context, Digest, Event, FsError};
 use envbox_lockfiles::manifest::{CpuBaseline, Manifest, SandboxPolicy, StepClock, StepNetwork};
 use envbox_sandbox::{
-    Baseline, Bind, Clock, HostFacts, Machine, Network, Policy, Project, Sandbox, SandboxError,
-    Stage, Step,
+    Baseline, Bind, Clock, HostFacts, Machine, Network, Note, Policy, Project, Sandbox,
+    SandboxError, Stage, Step,
 };
 
 use crate::ops::run::environment::{HOME, environment};
@@ -56,8 +56,12 @@ pub fn execute(
     let host = HostState::observe(&project, directory.path())?;
     let facts = HostFacts::minimal();
     let policy = sandbox_policy(prepared, &project, options.access, &directory);
+    let mut tell = |note: Note| {
+        let message = note.to_string();
+        context.report(Event::Warning { message });
+    };
     let outcome = Sandbox::new(policy, &facts)
-        .and_then(|sandbox| sandbox.spawn(step)?.wait())
+        .and_then(|sandbox| sandbox.spawn(step)?.watch(&mut tell))
         .map_err(|source| sandbox_error(source, context, &project))?;
     let mut report = RunReport {
         run: directory.id(),
