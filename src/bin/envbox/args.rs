@@ -129,6 +129,15 @@ pub(crate) struct Step {
     /// Set a variable, or pass on the caller's when there is no value. May be given several times.
     #[arg(long, value_name = "NAME[=VALUE]", action = ArgAction::Append)]
     pub(crate) env: Vec<OsString>,
+    /// Another seed than the manifest's: another world, as reproducible as the first.
+    #[arg(long, value_name = "NUMBER")]
+    pub(crate) seed: Option<u32>,
+    /// How the clocks move: instead of what the manifest says.
+    #[arg(long, value_name = "CLOCK", value_parser = ["frozen", "logical", "ticking", "real"])]
+    pub(crate) clock: Option<String>,
+    /// How many processors the command sees and uses: instead of what the manifest says.
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) cpus: Option<u32>,
     /// Give the command a terminal of its own; by default it has one when standard input and output
     /// are terminals.
     #[arg(long, overrides_with = "no_pty")]

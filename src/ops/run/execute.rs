@@ -48,19 +48,20 @@ pub fn execute(
 ) -> Result<RunReport, RunError> {
     let project = fs::canonicalize(project).map_err(FsError::at("open", project))?;
     refuse_store_in_project(&context.store, &project)?;
-    let step = step(prepared, &project, options)?;
+    let policy = options.policy(&prepared.manifest.sandbox);
+    let step = step(prepared, &policy, &project, options)?;
     warn_of_owner(context, &project, options.access);
     let runs = context.store.join("runs");
     announce_swept(context, &sweep(&runs)?);
     let directory = RunDirectory::create(&runs, context.now)?;
     let host = HostState::observe(&project, directory.path())?;
     let facts = HostFacts::minimal();
-    let policy = sandbox_policy(prepared, &project, options.access, &directory);
+    let held = sandbox_policy(prepared, &policy, &project, options.access, &directory);
     let mut tell = |note: Note| {
         let message = note.to_string();
         context.report(Event::Warning { message });
     };
-    let outcome = Sandbox::new(policy, &facts)
+    let outcome = Sandbox::new(held, &facts)
         .and_then(|sandbox| sandbox.spawn(step)?.watch(&mut tell))
         .map_err(|source| sandbox_error(source, context, &project))?;
     let mut report = RunReport {
@@ -69,7 +70,7 @@ pub fn execute(
         argv: options.argv.clone(),
         exit: outcome.exit,
         lock: prepared.lock,
-        isolation: isolation(&prepared.manifest.sandbox, options.access, &facts),
+        isolation: isolation(&policy, options.access, &facts),
         usage: outcome.usage,
         changes: None,
         refused: Vec::new(),
@@ -80,13 +81,18 @@ pub fn execute(
     if options.access == Access::Overlay {
         bring_home(&mut report, directory, &project, host);
     }
-    let outputs = prepared.manifest.sandbox.outputs.iter();
+    let outputs = policy.outputs.iter();
     let absent = |path: &&PathBuf| fs::symlink_metadata(project.join(path)).is_err();
     report.missing = outputs.filter(absent).cloned().collect();
     Ok(report)
 }
 
-fn step(prepared: &Prepared<'_>, project: &Path, options: &RunOptions) -> Result<Step, RunError> {
+fn step(
+    prepared: &Prepared<'_>,
+    policy: &SandboxPolicy,
+    project: &Path,
+    options: &RunOptions,
+) -> Result<Step, RunError> {
     let guest = Guest {
         rootfs: prepared.rootfs,
         project,
@@ -96,7 +102,7 @@ fn step(prepared: &Prepared<'_>, project: &Path, options: &RunOptions) -> Result
     Ok(Step {
         argv: options.argv.clone(),
         argv0: options.argv0.clone(),
-        env: environment(&prepared.manifest.sandbox, options, &prepared.lock)?,
+        env: environment(policy, options, &prepared.lock)?,
         cwd: guest.working_directory(&options.current_directory, asked)?,
         terminal: options.terminal,
         signals: options.signals,
@@ -196,11 +202,11 @@ fn isolation(policy: &SandboxPolicy, access: Access, facts: &HostFacts) -> Isola
 
 fn sandbox_policy(
     prepared: &Prepared<'_>,
+    policy: &SandboxPolicy,
     project: &Path,
     access: Access,
     directory: &RunDirectory,
 ) -> Policy {
-    let policy = &prepared.manifest.sandbox;
     Policy {
         rootfs: prepared.rootfs.to_path_buf(),
         project: Some(match access {

@@ -6,6 +6,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
 
+use envbox_lockfiles::manifest::{SandboxPolicy, StepClock};
 use envbox_sandbox::{Signals, Terminal};
 
 /// What to run, and how.
@@ -19,6 +20,12 @@ pub struct RunOptions {
     pub env: Vec<Variable>,
     /// The caller's whole environment. Only what `pass-env` or `env` name is taken from it.
     pub host_env: BTreeMap<OsString, OsString>,
+    /// `--seed`: instead of the manifest's.
+    pub seed: Option<u64>,
+    /// `--clock`: instead of the manifest's.
+    pub clock: Option<StepClock>,
+    /// `--cpus`: instead of the manifest's.
+    pub cpus: Option<u32>,
     /// The host directory that the caller is in. Inside the project it is the step's working
     /// directory.
     pub current_directory: PathBuf,
@@ -40,6 +47,18 @@ pub struct RunOptions {
     pub stderr: Option<OwnedFd>,
     /// Where the result is written, after success and after failure.
     pub result_file: Option<PathBuf>,
+}
+
+impl RunOptions {
+    /// Returns the policy of a manifest with what the caller asks for instead.
+    pub(super) fn policy(&self, manifest: &SandboxPolicy) -> SandboxPolicy {
+        SandboxPolicy {
+            seed: self.seed.unwrap_or(manifest.seed),
+            clock: self.clock.unwrap_or(manifest.clock),
+            cpus: self.cpus.unwrap_or(manifest.cpus),
+            ..manifest.clone()
+        }
+    }
 }
 
 /// Whether the lockfile may be written.

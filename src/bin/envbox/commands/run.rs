@@ -9,6 +9,7 @@ use envbox::ops::run::{
     Access, Locking, RunOptions, RunReport, Variable, failure_document, run as run_step,
     write_document,
 };
+use envbox_lockfiles::manifest::StepClock;
 use envbox_sandbox::{Exit, Terminal, mirror_signal};
 
 use crate::ambient::{self, AmbientError};
@@ -94,8 +95,21 @@ fn options(
             false => Terminal::None,
         },
         result_file: file.transpose()?,
+        seed: args.seed.map(u64::from),
+        clock: args.clock.as_deref().map(clock),
+        cpus: args.cpus,
         ..RunOptions::default()
     })
+}
+
+/// The parser lets no other word through.
+fn clock(word: &str) -> StepClock {
+    match word {
+        "frozen" => StepClock::Frozen,
+        "ticking" => StepClock::Ticking,
+        "real" => StepClock::Real,
+        _ => StepClock::Logical,
+    }
 }
 
 /// Returns where a step of a project that was named begins: where the caller is if that is in the
