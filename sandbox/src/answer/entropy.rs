@@ -4,7 +4,7 @@
 //! and no moment is in it. Which child a process is, is found when it first asks: its parent has
 //! forked so many times, and who was born before is known by then.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -22,7 +22,7 @@ type Key = [u8; 32];
 pub struct Entropy {
     root: Key,
     /// By process id, as seen from here.
-    processes: HashMap<u32, Process>,
+    processes: BTreeMap<u32, Process>,
     /// The children of dead parents that nobody could place.
     orphans: u64,
 }
@@ -48,15 +48,14 @@ impl Entropy {
     pub fn new(seed: u64) -> Entropy {
         Entropy {
             root: derive(&[0; 32], "seed", seed),
-            processes: HashMap::new(),
+            processes: BTreeMap::new(),
             orphans: 0,
         }
     }
 
     /// Fills bytes from the stream of a thread's process.
     pub fn draw(&mut self, thread: u32, bytes: &mut [u8]) -> Draw {
-        let process = group(thread).unwrap_or(thread);
-        self.identify(process);
+        let process = self.process_of(thread);
         let mut after = self.processes[&process].stream.clone();
         after.fill_bytes(bytes);
         Draw { process, after }
@@ -94,8 +93,7 @@ impl Entropy {
 
     /// Notes that a thread is about to fork.
     pub fn forks(&mut self, thread: u32) {
-        let process = group(thread).unwrap_or(thread);
-        self.identify(process);
+        let process = self.process_of(thread);
         // The thread's last fork is over, so its child exists, or existed.
         self.place_child_of(process, thread);
         if self.processes.len() > SWEEP {
@@ -123,13 +121,18 @@ impl Entropy {
         }
     }
 
-    /// Makes sure that a process has a stream.
-    fn identify(&mut self, process: u32) {
-        if self.processes.contains_key(&process) {
-            return;
+    /// Returns the process of a thread, which has a stream then.
+    fn process_of(&mut self, thread: u32) -> u32 {
+        // Most processes have one thread, which has their number.
+        if self.processes.contains_key(&thread) {
+            return thread;
         }
-        let key = self.key_of(process);
-        self.processes.insert(process, Process::new(key));
+        let process = group(thread).unwrap_or(thread);
+        if !self.processes.contains_key(&process) {
+            let key = self.key_of(process);
+            self.processes.insert(process, Process::new(key));
+        }
+        process
     }
 
     fn key_of(&mut self, process: u32) -> Key {

@@ -15,7 +15,7 @@ mod note;
 mod vdso;
 mod waits;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::OpenOptions;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -69,9 +69,11 @@ pub struct Answers {
     device: Option<Device>,
     directories: Directories,
     /// What the clocks of a process showed when it executed another program.
-    carried: HashMap<u32, Bases>,
+    carried: BTreeMap<u32, Bases>,
     /// The threads whose next exec is the one that was looked at.
-    looked: HashSet<u32>,
+    looked: BTreeSet<u32>,
+    /// Where the vDSO of the last program was.
+    last_vdso: u64,
     notes: Notes,
 }
 
@@ -176,14 +178,16 @@ impl Answers {
             device: None,
             world,
             directories: Directories::default(),
-            carried: HashMap::new(),
-            looked: HashSet::new(),
+            carried: BTreeMap::new(),
+            looked: BTreeSet::new(),
+            last_vdso: 0,
             notes: Notes::default(),
         })
     }
 
     /// Begins to listen.
     pub fn listen(&mut self, listener: OwnedFd) {
+        notify::wake_in_place(listener.as_fd());
         self.listener = Some(listener);
     }
 
@@ -304,20 +308,26 @@ impl Answers {
 
     /// Gives a new program its clock and its first random bytes, if it has not got them.
     fn begin(&mut self, call: &Notification) -> io::Result<()> {
-        let auxiliary = Auxiliary::of(call.thread)?;
-        let process = entropy::group(call.thread).unwrap_or(call.thread);
         let Some(clocks) = &mut self.clocks else {
             return Ok(());
         };
+        // Without randomisation it is nearly always where it was in the last program.
+        if clocks.page_at(call.thread, self.last_vdso).is_some() {
+            return Ok(());
+        }
+        let auxiliary = Auxiliary::of(call.thread)?;
         if auxiliary.vdso == 0 || clocks.page_at(call.thread, auxiliary.vdso).is_some() {
             return Ok(());
         }
+        self.last_vdso = auxiliary.vdso;
         // Over the protection of the page, which `process_vm_writev` heeds.
         let memory = OpenOptions::new()
             .read(true)
             .write(true)
             .open(format!("/proc/{}/mem", call.thread))?;
-        let bases = self.carried.remove(&process).unwrap_or(clocks.start());
+        // Only the thread that executed it is left, under the number of the process.
+        let carried = self.carried.remove(&call.thread);
+        let bases = carried.unwrap_or(clocks.start());
         memory.write_all_at(clocks.vdso.bytes(bases), auxiliary.vdso)?;
         if let Some(entropy) = &mut self.entropy {
             let mut bytes = [0; 16];

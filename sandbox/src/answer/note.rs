@@ -1,6 +1,6 @@
 //! What a step did that it should not, or that could not be held.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::time::{Duration, Instant};
 
@@ -50,7 +50,7 @@ impl fmt::Display for Note {
 pub struct Notes {
     pending: Vec<Note>,
     told: Vec<std::mem::Discriminant<Note>>,
-    spins: HashMap<u32, Spins>,
+    spins: BTreeMap<u32, Spins>,
 }
 
 /// How often a thread told that it read a clock 100,000 times.

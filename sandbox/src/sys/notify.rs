@@ -45,6 +45,15 @@ struct Response {
 // `_IOWR('!', 0, struct seccomp_notif)` and so on.
 const RECEIVE: libc::c_ulong = 0xc050_2100;
 const SEND: libc::c_ulong = 0xc018_2101;
+const SET_FLAGS: libc::c_ulong = 0x4008_2104;
+
+/// Asks the kernel to run us where the thread that waits for us ran (Linux 6.6). Without that,
+/// answers take longer.
+pub fn wake_in_place(listener: BorrowedFd<'_>) {
+    const SYNC_WAKE_UP: u64 = 1;
+    // SAFETY: this request takes a number.
+    let _ = unsafe { libc::ioctl(listener.as_raw_fd(), SET_FLAGS, SYNC_WAKE_UP) };
+}
 
 /// Takes the next notification; `None` if its thread was interrupted or died meanwhile.
 ///
