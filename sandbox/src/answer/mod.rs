@@ -12,6 +12,7 @@ mod directory;
 mod entropy;
 mod machine;
 mod note;
+mod usage;
 mod vdso;
 mod waits;
 
@@ -113,6 +114,10 @@ impl World {
             ] {
                 ask(call, &[]);
             }
+        }
+        if self.clock == Mode::Logical {
+            ask(libc::SYS_times, &[]);
+            ask(libc::SYS_getrusage, &[]);
         }
         if matches!(self.clock, Mode::Frozen | Mode::Logical) {
             ask(libc::SYS_execve, &[]);
@@ -283,6 +288,7 @@ impl Answers {
                 }
                 Ok(CONTINUE)
             }
+            (libc::SYS_times | libc::SYS_getrusage, _, Some(clocks)) => usage::answer(clocks, call),
             (libc::SYS_getdents64, ..) => Ok(Reply::Answer(self.directories.read(call))),
             (libc::SYS_uname, Some(machine), _) => {
                 let (host, domain) = (&self.world.hostname, &self.world.domainname);

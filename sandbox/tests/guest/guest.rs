@@ -70,6 +70,7 @@ fn main() {
         ["denied"] => denied(),
         ["trace-init"] => trace_init(),
         ["clocks", digits] => clock::clocks(digits.parse().unwrap()),
+        ["usage"] => clock::usage(),
         ["waits"] => clock::waits(),
         ["spin"] => clock::spin(),
         ["threads"] => clock::threads(),
