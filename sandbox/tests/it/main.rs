@@ -6,5 +6,6 @@ mod determinism;
 mod harness;
 mod inside;
 mod library;
+mod machine;
 mod process;
 mod project;
