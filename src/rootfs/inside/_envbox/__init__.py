@@ -13,13 +13,10 @@ import sys
 WATCHED = frozenset(
     (
         "cv2",
-        "duckdb",
-        "jax",
         "jaxlib",
         "lightgbm",
         "mkl",
         "numba",
-        "numexpr",
         "numpy",
         "polars",
         "pyarrow",
