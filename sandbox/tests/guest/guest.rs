@@ -2,6 +2,7 @@
 //! Compiled statically by the harness, with std alone.
 
 mod clock;
+mod draws;
 
 use std::fs;
 use std::io::{Read, Write};
@@ -79,6 +80,8 @@ fn main() {
             let error = Command::new(words[0]).args(rest).exec();
             panic!("{error}");
         }
+        ["draws", times] => draws::draw(times.parse().unwrap()),
+        ["32-bit"] => draws::call_as_32_bit(),
         ["random"] => random(),
         ["draw"] => {
             let mut bytes = [0_u8; 8];
