@@ -54,7 +54,10 @@ const DRAWS: [(&str, u64); 22] = [
     ("wall-clock\tprogram\t/bin/guest\tgettimeofday", 2),
     ("wall-clock\tprogram\t/bin/guest\ttime", 2),
     ("monotonic-clock\tprogram\t/bin/guest\tCLOCK_MONOTONIC", 2),
-    ("usage\tprogram\t/bin/guest\tCLOCK_PROCESS_CPUTIME_ID", 2),
+    (
+        "processor-clock\tprogram\t/bin/guest\tCLOCK_PROCESS_CPUTIME_ID",
+        2,
+    ),
     ("usage\tprogram\t/bin/guest\tgetrusage", 1),
     ("usage\tprogram\t/bin/guest\ttimes", 1),
     ("randomness\tprogram\t/bin/guest\tgetrandom", 1),

@@ -56,7 +56,10 @@ pub fn execute(
     let directory = RunDirectory::create(&runs, context.now)?;
     let host = HostState::observe(&project, directory.path())?;
     let facts = HostFacts::minimal();
-    let held = sandbox_policy(prepared, &policy, &project, options.access, &directory);
+    let held = Policy {
+        audit: options.audit,
+        ..sandbox_policy(prepared, &policy, &project, options.access, &directory)
+    };
     let mut tell = |note: Note| {
         let message = note.to_string();
         context.report(Event::Warning { message });
@@ -72,6 +75,7 @@ pub fn execute(
         lock: prepared.lock,
         isolation: isolation(&policy, options.access, &facts),
         usage: outcome.usage,
+        findings: outcome.findings,
         changes: None,
         refused: Vec::new(),
         missing: Vec::new(),

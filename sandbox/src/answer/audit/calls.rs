@@ -134,7 +134,7 @@ fn clock(id: i32) -> (Source, &'static str) {
     let source = match Clock::of(id) {
         Clock::Wall(_) => Source::WallClock,
         Clock::Monotonic(_) => Source::MonotonicClock,
-        Clock::Processor => Source::Usage,
+        Clock::Processor => Source::ProcessorClock,
     };
     (source, name)
 }

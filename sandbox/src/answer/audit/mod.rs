@@ -13,7 +13,7 @@ mod paths;
 mod python;
 mod tables;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::fs;
 use std::path::PathBuf;
@@ -32,7 +32,9 @@ pub enum Source {
     WallClock,
     /// Time since some start.
     MonotonicClock,
-    /// Processor time, and what else the kernel counts of a process.
+    /// Processor time, by a clock of it.
+    ProcessorClock,
+    /// Processor time, faults and memory, as the kernel counts them.
     Usage,
     /// Waits and timers that end by time.
     Wait,
@@ -126,6 +128,8 @@ pub struct Audit {
     /// How many things each source was asked for, to put an end to it.
     kinds: BTreeMap<(Source, Origin, String), u32>,
     threads: BTreeMap<u32, Thread>,
+    /// Programs that are interpreters.
+    interpreters: BTreeSet<String>,
 }
 
 type Key = (Source, Origin, String, String);
@@ -162,6 +166,7 @@ impl Audit {
             findings: BTreeMap::new(),
             kinds: BTreeMap::new(),
             threads: BTreeMap::new(),
+            interpreters: BTreeSet::new(),
         }
     }
 
@@ -193,6 +198,9 @@ impl Audit {
         if thread.interpreter.is_none() && thread.tries < TRIES {
             thread.tries += 1;
             thread.interpreter = Interpreter::find(number);
+            if thread.interpreter.is_some() {
+                self.interpreters.insert(program.clone());
+            }
         }
         let position = match &mut thread.interpreter {
             Some(interpreter) => interpreter.position(number),
@@ -222,6 +230,17 @@ impl Audit {
 
     /// Returns what was found, in order.
     pub fn findings(self) -> Vec<Finding> {
+        let mut findings: BTreeMap<Key, Drawing> = BTreeMap::new();
+        for ((source, mut origin, program, what), drawing) in self.findings {
+            // The linker's, before there was an interpreter.
+            if origin == Origin::Program && self.interpreters.contains(&program) {
+                origin = Origin::Start;
+            }
+            let found = findings.entry((source, origin, program, what));
+            found
+                .and_modify(|found| found.count += drawing.count)
+                .or_insert(drawing);
+        }
         let finding = |(key, drawing): (Key, Drawing)| {
             let (source, origin, program, what) = key;
             Finding {
@@ -234,7 +253,7 @@ impl Audit {
                 through: drawing.position.through,
             }
         };
-        self.findings.into_iter().map(finding).collect()
+        findings.into_iter().map(finding).collect()
     }
 }
 
@@ -271,6 +290,7 @@ impl Source {
         match self {
             Source::WallClock => "wall-clock",
             Source::MonotonicClock => "monotonic-clock",
+            Source::ProcessorClock => "processor-clock",
             Source::Usage => "usage",
             Source::Wait => "wait",
             Source::Randomness => "randomness",

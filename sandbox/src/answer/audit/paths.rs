@@ -105,8 +105,12 @@ pub fn read(call: &Notification, directory: u64, address: u64) -> Option<String>
     Some(normal(&path))
 }
 
-/// The path of an open file; nothing for one that has none.
+/// The path of an open file; nothing for one that has none, and for standard input, output and
+/// error, which are the caller's and may have a path of the host.
 pub fn of_descriptor(call: &Notification, descriptor: u64) -> Option<String> {
+    if descriptor <= libc::STDERR_FILENO as u64 {
+        return None;
+    }
     let link = format!("/proc/{}/fd/{}", call.thread, descriptor as i32);
     let path = fs::read_link(link).ok()?;
     path.is_absolute().then(|| normal(&path))
