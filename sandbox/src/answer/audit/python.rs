@@ -97,10 +97,11 @@ impl Interpreter {
 
     /// Says where a thread is.
     pub fn position(&self, thread: u32) -> Position {
+        let next = self.frame(thread).unwrap_or(0);
         let frames = Frames {
             memory: Memory(thread),
             layout: &self.layout,
-            next: self.frame(thread).unwrap_or(0),
+            next,
             left: DEPTH,
         };
         position(frames)
@@ -165,12 +166,9 @@ impl Memory {
         self.read(address).map(u64::from_le_bytes)
     }
 
-    /// Reads a pointer that is not null. Since 3.14 the lowest bits of some are a tag.
+    /// Reads a pointer that is not null.
     fn pointer(self, address: u64) -> Option<u64> {
-        const TAG: u64 = 7;
-        self.word(address)
-            .map(|word| word & !TAG)
-            .filter(|word| *word != 0)
+        self.word(address).and_then(untagged)
     }
 
     /// Reads the number of the thread that a `pthread_t` is: `struct pthread.tid`, which is at this
@@ -185,20 +183,34 @@ impl Memory {
     fn text(self, object: u64, layout: &Layout) -> Option<String> {
         /// No path is longer.
         const MOST: u64 = 4096;
-        let length = self.word(object + 16)?;
-        if length > MOST {
-            return None;
-        }
+        /// Nearly all fit into this, which is read at once if there is as much.
+        const USUAL: usize = 192;
+        let head = self.read::<USUAL>(object);
+        let (length, state) = match &head {
+            Some(head) => (word(head, 16), head[32]),
+            None => (self.word(object + 16)?, self.read::<1>(object + 32)?[0]),
+        };
         // Bits: how it is interned (2), bytes of a character (3), whether it follows, is ASCII.
-        let [state, ..] = self.read::<4>(object + 32)?;
         let width = u64::from(state >> 2 & 7);
         let (follows, ascii) = (state & 0x20 != 0, state & 0x40 != 0);
-        if !follows || ![1, 2, 4].contains(&width) {
+        if length > MOST || !follows || ![1, 2, 4].contains(&width) {
             return None;
         }
         let start = if ascii { layout.ascii } else { layout.compact };
-        let mut bytes = vec![0; (length * width) as usize];
-        memory::read(self.0, object + start, &mut bytes).ok()?;
+        let size = (length * width) as usize;
+        let usual = head.as_ref();
+        let usual = usual.and_then(|head| head.get(start as usize..start as usize + size));
+        let bytes = match usual {
+            Some(bytes) => bytes.to_vec(),
+            None => {
+                let mut bytes = vec![0; size];
+                memory::read(self.0, object + start, &mut bytes).ok()?;
+                bytes
+            }
+        };
+        if ascii {
+            return String::from_utf8(bytes).ok();
+        }
         let character = |bytes: &[u8]| {
             let number = bytes.iter().rev();
             let number = number.fold(0, |number, byte| number << 8 | u32::from(*byte));
@@ -215,6 +227,18 @@ impl Memory {
         memory::read(self.0, object + 32, &mut bytes).ok()?;
         Some(bytes)
     }
+}
+
+/// A pointer that is not null. Since 3.14 the lowest bits of some are a tag.
+fn untagged(word: u64) -> Option<u64> {
+    const TAG: u64 = 7;
+    Some(word & !TAG).filter(|word| *word != 0)
+}
+
+fn word(bytes: &[u8], at: u64) -> u64 {
+    let mut word = [0; 8];
+    word.copy_from_slice(&bytes[at as usize..at as usize + 8]);
+    u64::from_le_bytes(word)
 }
 
 /// The frames of a stack, the innermost first.
@@ -240,13 +264,16 @@ impl Iterator for Frames<'_> {
         while self.next != 0 && self.left > 0 {
             self.left -= 1;
             let address = self.next;
-            self.next = memory.pointer(address + layout.previous).unwrap_or(0);
+            // All that is wanted of a frame lies close together.
+            let mut bytes = vec![0; layout.frame_size()];
+            memory::read(memory.0, address, &mut bytes).ok()?;
+            self.next = untagged(word(&bytes, layout.previous)).unwrap_or(0);
             if let Some((offset, foreign)) = layout.owner
-                && memory.read::<1>(address + offset)?[0] >= foreign
+                && bytes[offset as usize] >= foreign
             {
                 continue;
             }
-            let code = memory.pointer(address + layout.code)?;
+            let code = untagged(word(&bytes, layout.code))?;
             let file = memory.pointer(code + layout.file)?;
             let file = memory.text(file, layout)?;
             return Some(Frame {

@@ -121,6 +121,12 @@ impl Layout {
         }
     }
 
+    /// How much of a frame has all that is wanted of it. It may lie at the end of what is mapped.
+    pub fn frame_size(&self) -> usize {
+        let owner = self.owner.map_or(0, |(offset, _)| offset + 1);
+        owner.max(self.previous + 8).max(self.code + 8) as usize
+    }
+
     /// The layout that a runtime tells of itself, in the first bytes of `_PyRuntime`.
     pub fn told(offsets: &[u8]) -> Option<Layout> {
         /// The 8 bytes before the version.
