@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::tables::{Layout, Lines};
 use super::{Origin, Place, code, elf};
@@ -101,6 +102,7 @@ impl Interpreter {
         let frames = Frames {
             memory: Memory(thread),
             layout: &self.layout,
+            files: BTreeMap::new(),
             next,
             left: DEPTH,
         };
@@ -245,13 +247,15 @@ fn word(bytes: &[u8], at: u64) -> u64 {
 struct Frames<'a> {
     memory: Memory,
     layout: &'a Layout,
+    /// The files of frames that were seen: those of one module share theirs.
+    files: BTreeMap<u64, Arc<str>>,
     next: u64,
     left: usize,
 }
 
 /// A frame whose line has not been looked for.
 struct Frame {
-    file: String,
+    file: Arc<str>,
     code: u64,
     address: u64,
 }
@@ -275,7 +279,14 @@ impl Iterator for Frames<'_> {
             }
             let code = untagged(word(&bytes, layout.code))?;
             let file = memory.pointer(code + layout.file)?;
-            let file = memory.text(file, layout)?;
+            let file = match self.files.get(&file) {
+                Some(known) => known.clone(),
+                None => {
+                    let text: Arc<str> = memory.text(file, layout)?.into();
+                    self.files.insert(file, text.clone());
+                    text
+                }
+            };
             return Some(Frame {
                 file,
                 code,
@@ -305,7 +316,7 @@ impl Frames<'_> {
         Some(Place {
             line: code::line(layout.lines, &table, first, position),
             function: memory.text(function, layout)?,
-            file: frame.file,
+            file: frame.file.to_string(),
         })
     }
 }
@@ -314,9 +325,9 @@ impl Frames<'_> {
 fn position(mut frames: Frames<'_>) -> Position {
     let (mut innermost, mut imports) = (None, false);
     // The last frame that was seen, which is the outermost in the end.
-    let (mut outermost, mut program) = (String::new(), None);
+    let (mut outermost, mut program) = (Arc::from(""), None);
     while let Some(frame) = frames.next() {
-        outermost.clone_from(&frame.file);
+        outermost = frame.file.clone();
         let (own, text) = (is_own(&frame.file), is_text(&frame.file));
         program = None;
         if is_import(&frame.file) {
