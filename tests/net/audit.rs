@@ -109,3 +109,29 @@ fn net_an_audited_training_is_the_same() {
     assert!(model("audit") == model("run"));
     downloads::keep(&world);
 }
+
+/// CPython 3.13 and later tell where they keep what.
+#[test]
+fn net_an_interpreter_that_tells_its_layout_is_read() {
+    let world = World::new(User::Unprivileged);
+    world.write(
+        "envbox.toml",
+        "[environment]\nname = \"new\"\npython = \"3.13\"\n[debian]\nsuite = \"trixie\"\n",
+    );
+    downloads::share(&world);
+    let locked = world.run(&["lock"]);
+    assert_eq!(locked.code(), Some(0), "{}", locked.stderr());
+    world.write(
+        "draws.py",
+        "import os\nimport threading\n\n\ndef draw():\n    return os.urandom(4)\n\n\n\
+         draw()\nthreading.Thread(target=draw).start()\n",
+    );
+    let audit = audited(&world, &["python", "draws.py"]);
+    let generator = draw(&audit, "randomness", "getrandom");
+    let line = serde_json::json!({ "file": "draws.py", "line": 6, "function": "draw" });
+    assert_eq!(
+        (&generator["first"], &generator["count"]),
+        (&line, &2.into())
+    );
+    downloads::keep(&world);
+}
