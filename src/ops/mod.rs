@@ -2,6 +2,7 @@
 //!
 //! A report is what `--json` prints. Nothing here prints, reads the environment, or exits.
 
+pub mod audit;
 pub mod doctor;
 mod error;
 pub mod fetch;

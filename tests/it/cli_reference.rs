@@ -6,12 +6,13 @@ use crate::support::{User, World};
 fn help_of_every_command() {
     let world = World::new(User::Current);
     let mut reference = String::new();
-    let commands: [&[&str]; 11] = [
+    let commands: [&[&str]; 12] = [
         &[],
         &["init"],
         &["lock"],
         &["fetch"],
         &["run"],
+        &["audit"],
         &["shell"],
         &["doctor"],
         &["store"],

@@ -27,6 +27,12 @@ impl Tools {
         self.world.run(&self.arguments(options, command))
     }
 
+    /// Runs `envbox audit`, with options in front of it.
+    pub fn audit(&self, global: &[&str], command: &[&str]) -> Run {
+        let head = ["audit", "--frozen", "--registry", self.registry.as_str()];
+        self.world.run(&[global, &head, &["--"], command].concat())
+    }
+
     pub fn sh(&self, script: &str) -> Run {
         self.run(&["sh", "-c", script])
     }

@@ -17,7 +17,7 @@ pub fn directory(example: &str) -> PathBuf {
 }
 
 /// A world with a copy of the example, and with the downloads that an earlier check kept.
-fn world_of(example: &str, user: User) -> World {
+pub fn world_of(example: &str, user: User) -> World {
     let world = World::new(user);
     for name in ["envbox.toml", "envbox.lock", "train.py"] {
         world.write(

@@ -5,6 +5,7 @@
 #[path = "../it/support.rs"]
 mod support;
 
+mod audit;
 mod downloads;
 mod examples;
 mod golden;

@@ -187,6 +187,8 @@ impl Clocks {
             // `(id & 7) == 3` is the clock of a descriptor.
             Clock::Processor => self.vdso.mode() == Mode::Logical && is_processor(first as i32),
         };
+        // An audit asks of clocks that are the kernel's.
+        let ours = ours && self.vdso.mode() != Mode::Real;
         let Some(page) = self.page(call.thread).filter(|_| ours) else {
             return Ok(Reply::Answer(Answer::Continue));
         };

@@ -7,6 +7,7 @@
 //! **Invariant:** a call that we cannot answer is made (`Reply::Answer(Answer::Continue)`): nothing
 //! hangs because of us (`what_is_invalid_is_the_kernels_to_refuse`).
 
+mod audit;
 mod clock;
 mod directory;
 mod entropy;
@@ -22,15 +23,17 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::FileExt;
 
+pub use audit::{Finding, Origin, Place, Places, Source};
 pub use machine::{Baseline, Machine};
 pub use note::Note;
 pub use vdso::{Mode, VdsoError};
 
+use self::audit::Audit;
 use self::clock::{Auxiliary, Clocks};
 use self::directory::Directories;
 use self::entropy::{Device, Entropy};
 use self::note::{Notes, program};
-use self::vdso::{Bases, Vdso};
+use self::vdso::{Bases, Reads, Vdso};
 use rustix::event::PollFlags;
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -58,6 +61,8 @@ pub struct World {
     pub domainname: String,
     /// What to add to the host's monotonic clock to get the step's, in nanoseconds.
     pub offset: i128,
+    /// What its paths mean, if what it draws is counted.
+    pub audit: Option<Places>,
 }
 
 /// Answers the calls of one sandbox.
@@ -76,6 +81,7 @@ pub struct Answers {
     /// Where the vDSO of the last program was.
     last_vdso: u64,
     notes: Notes,
+    audit: Option<Audit>,
 }
 
 /// What becomes of a call.
@@ -153,12 +159,15 @@ impl World {
         if self.clock != Mode::Real {
             rules.extend(waits::rules(self.clock));
         }
+        if self.audit.is_some() {
+            rules.extend(audit::rules(self));
+        }
         rules
     }
 
     /// Whether processes get a vDSO of ours.
     fn has_page(&self) -> bool {
-        self.clock != Mode::Real || self.seed.is_some()
+        self.clock != Mode::Real || self.seed.is_some() || self.audit.is_some()
     }
 }
 
@@ -168,9 +177,13 @@ impl Answers {
     /// # Errors
     /// Fails if the kernel's vDSO cannot be used.
     pub fn new(world: World) -> Result<Answers, VdsoError> {
+        let reads = match world.audit {
+            Some(_) => Reads::Asked,
+            None => Reads::Inside,
+        };
         let clocks = match world.has_page() {
             true => Some(Clocks::new(
-                Vdso::new(world.clock)?,
+                Vdso::new(world.clock, reads)?,
                 world.epoch.saturating_mul(1_000_000_000),
                 world.offset,
             )),
@@ -181,6 +194,7 @@ impl Answers {
             clocks,
             entropy: world.seed.map(Entropy::new),
             device: None,
+            audit: world.audit.clone().map(Audit::new),
             world,
             directories: Directories::default(),
             carried: BTreeMap::new(),
@@ -239,6 +253,11 @@ impl Answers {
         ["boot", "uuid"].map(|name| entropy.uuid(name))
     }
 
+    /// Takes what the step drew, if that was counted.
+    pub fn findings(&mut self) -> Vec<Finding> {
+        self.audit.take().map_or(Vec::new(), Audit::findings)
+    }
+
     /// Answers one call.
     fn serve(&mut self) -> io::Result<()> {
         let Some(listener) = self.listener.take() else {
@@ -256,9 +275,17 @@ impl Answers {
     fn answer(&mut self, listener: BorrowedFd<'_>, call: &Notification) -> io::Result<()> {
         if call.arch != AUDIT_ARCH_X86_64 {
             let program = program(call.thread);
+            if let Some(audit) = &mut self.audit {
+                audit.draw(call.thread, Source::ThirtyTwoBit, program.clone());
+            }
             self.notes.add(Note::ThirtyTwoBit { program });
             kill(call.thread);
             return notify::answer(listener, call.id, Answer::Error(libc::ENOSYS)).map(drop);
+        }
+        if let Some(audit) = &mut self.audit
+            && audit.note(call)
+        {
+            self.spins(call.thread);
         }
         if i64::from(call.call) == libc::SYS_getrandom {
             return self.random(listener, call);
@@ -277,19 +304,36 @@ impl Answers {
         }
     }
 
+    /// Hears of another 100,000 reads of a thread's clock.
+    fn spins(&mut self, thread: u32) {
+        if self.notes.spins(thread)
+            && let Some(audit) = &mut self.audit
+        {
+            audit.draw(thread, Source::Spinning, "reads of a clock".to_owned());
+        }
+    }
+
     fn reply(&mut self, call: &Notification) -> io::Result<Reply> {
         let machine = self.world.machine.as_ref();
         match (i64::from(call.call), machine, &self.clocks) {
             (libc::SYS_brk | libc::SYS_arch_prctl, ..) => self.begin(call).map(|()| CONTINUE),
             (libc::SYS_execve | libc::SYS_execveat, ..) => self.carry(call),
             (libc::SYS_fork | libc::SYS_vfork | libc::SYS_clone, ..) => {
-                if let Some(entropy) = &mut self.entropy {
+                if let Some(entropy) = &mut self.entropy
+                    && !is_thread(call)
+                {
                     entropy.forks(call.thread);
                 }
                 Ok(CONTINUE)
             }
-            (libc::SYS_times | libc::SYS_getrusage, _, Some(clocks)) => usage::answer(clocks, call),
-            (libc::SYS_getdents64, ..) => Ok(Reply::Answer(self.directories.read(call))),
+            (libc::SYS_times | libc::SYS_getrusage, _, Some(clocks))
+                if self.world.clock == Mode::Logical =>
+            {
+                usage::answer(clocks, call)
+            }
+            (libc::SYS_getdents64, ..) if self.world.sorted => {
+                Ok(Reply::Answer(self.directories.read(call)))
+            }
             (libc::SYS_uname, Some(machine), _) => {
                 let (host, domain) = (&self.world.hostname, &self.world.domainname);
                 Ok(Reply::Answer(machine::uname(machine, host, domain, call)))
@@ -301,7 +345,7 @@ impl Answers {
                 Ok(Reply::Answer(machine::affinity(machine, call)))
             }
             (libc::SYS_clock_gettime, _, Some(_)) if call.arguments[0] == vdso::SPIN => {
-                self.notes.spins(call.thread);
+                self.spins(call.thread);
                 Ok(Reply::Answer(Answer::Value(0)))
             }
             (_, _, Some(clocks)) => match waits::find(call.call) {
@@ -391,6 +435,12 @@ impl Answers {
         }
         Ok(())
     }
+}
+
+/// Whether a call makes a thread, and no process.
+fn is_thread(call: &Notification) -> bool {
+    let [flags, ..] = call.arguments;
+    i64::from(call.call) == libc::SYS_clone && flags & libc::CLONE_THREAD as u64 != 0
 }
 
 /// Kills a process as the kernel would that finds a call for another architecture.

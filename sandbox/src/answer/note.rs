@@ -72,7 +72,9 @@ impl Notes {
 
     /// Counts another 100,000 reads of a thread. A million is more than a program needs that does
     /// not wait; one that does more between two reads than read gets there by time.
-    pub fn spins(&mut self, thread: u32) {
+    ///
+    /// Returns whether that is too many.
+    pub fn spins(&mut self, thread: u32) -> bool {
         const LIMIT: u32 = 10;
         const PATIENCE: Duration = Duration::from_secs(60);
         let spins = self.spins.entry(thread).or_insert_with(|| Spins {
@@ -80,10 +82,12 @@ impl Notes {
             count: 0,
         });
         spins.count += 1;
-        if spins.count >= LIMIT || spins.since.elapsed() > PATIENCE {
+        let spinning = spins.count >= LIMIT || spins.since.elapsed() > PATIENCE;
+        if spinning {
             let program = program(thread);
             self.add(Note::Spinning { program });
         }
+        spinning
     }
 
     /// Takes what has not been told yet.

@@ -27,6 +27,15 @@ pub enum Mode {
     Ticking = 3,
 }
 
+/// Who answers reads of a clock that go through the vDSO.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reads {
+    /// The code in it.
+    Inside,
+    /// The supervisor: there is no function in it that reads a clock, so libraries make the call.
+    Asked,
+}
+
 /// Words of the header in `inside/vdso.s`, in its order.
 const CLOCK_GETTIME: usize = 1;
 const GETTIMEOFDAY: usize = 2;
@@ -70,8 +79,8 @@ impl Vdso {
     ///
     /// # Errors
     /// Fails if there is none, or one without the symbols or the room that we need.
-    pub fn new(mode: Mode) -> Result<Vdso, VdsoError> {
-        patch(own().map_err(VdsoError::Read)?, mode)
+    pub fn new(mode: Mode, reads: Reads) -> Result<Vdso, VdsoError> {
+        patch(own().map_err(VdsoError::Read)?, mode, reads)
     }
 
     /// How its clock moves.
@@ -133,7 +142,7 @@ fn range(line: &str) -> Option<Range<u64>> {
     Some(number(start)?..number(end)?)
 }
 
-fn patch(mut bytes: Vec<u8>, mode: Mode) -> Result<Vdso, VdsoError> {
+fn patch(mut bytes: Vec<u8>, mode: Mode, reads: Reads) -> Result<Vdso, VdsoError> {
     let code = vdso_code();
     let elf = Elf::parse(&bytes).ok_or(VdsoError::Shape("a form that is not ELF's"))?;
     if bytes.windows(8).any(|word| word == &code[..8]) {
@@ -154,7 +163,8 @@ fn patch(mut bytes: Vec<u8>, mode: Mode) -> Result<Vdso, VdsoError> {
             }
             kernels
         };
-        match name.strip_prefix("__vdso_").unwrap_or(name) {
+        let name = name.strip_prefix("__vdso_").unwrap_or(name);
+        match name {
             "clock_gettime" => {
                 let kernels = redirect(CLOCK_GETTIME);
                 // The symbol has two names.
@@ -162,12 +172,12 @@ fn patch(mut bytes: Vec<u8>, mode: Mode) -> Result<Vdso, VdsoError> {
             }
             "gettimeofday" => drop(redirect(GETTIMEOFDAY)),
             "time" => drop(redirect(TIME)),
-            // Undefined and without a name.
-            "getrandom" => {
-                bytes[*symbol..symbol + 4].fill(0);
-                bytes[symbol + SECTION..symbol + SECTION + 2].fill(0);
-            }
             _ => {}
+        }
+        if name == "getrandom" || reads == Reads::Asked && CLOCKS.contains(&name) {
+            // Undefined and without a name.
+            bytes[*symbol..symbol + 4].fill(0);
+            bytes[symbol + SECTION..symbol + SECTION + 2].fill(0);
         }
     }
     let original = original.ok_or(VdsoError::Shape("no `__vdso_clock_gettime`"))?;
@@ -184,6 +194,9 @@ fn patch(mut bytes: Vec<u8>, mode: Mode) -> Result<Vdso, VdsoError> {
         mode,
     })
 }
+
+/// What an audit asks about, without `__vdso_`.
+const CLOCKS: [&str; 4] = ["clock_gettime", "gettimeofday", "time", "getcpu"];
 
 /// Offsets in `Elf64_Sym`.
 const SECTION: usize = 6;

@@ -269,6 +269,23 @@ impl Clock {
 }
 
 impl Wait {
+    /// The name of the call.
+    pub fn name(&self) -> &'static str {
+        match self.call {
+            libc::SYS_futex | libc::SYS_futex_waitv | FUTEX_WAIT => "futex",
+            libc::SYS_nanosleep => "nanosleep",
+            libc::SYS_clock_nanosleep => "clock_nanosleep",
+            libc::SYS_poll | libc::SYS_ppoll => "poll",
+            libc::SYS_select | libc::SYS_pselect6 => "select",
+            libc::SYS_epoll_wait | libc::SYS_epoll_pwait | libc::SYS_epoll_pwait2 => "epoll_wait",
+            libc::SYS_rt_sigtimedwait => "rt_sigtimedwait",
+            libc::SYS_semtimedop => "semtimedop",
+            libc::SYS_mq_timedsend | libc::SYS_mq_timedreceive => "mq_timedreceive",
+            libc::SYS_timerfd_settime => "timerfd_settime",
+            _ => "timer_settime",
+        }
+    }
+
     /// Resolves what another argument decides.
     pub fn span(&self, arguments: &[u64; 6]) -> Span {
         const WAIT: u64 = 0;

@@ -22,6 +22,7 @@ usage: envbox-sandbox [OPTION...] ROOTFS COMMAND [ARGUMENT...]
   --env NAME=VALUE   --directory DIR   --name ARGV0   --terminal
   --clock real|ticking|frozen|logical   --epoch SECONDS   --seed NUMBER
   --machine   --sorted   --deterministic
+  --audit    print what the command drew from sources of nondeterminism to standard error
   --usage    print what the command used to standard error";
 
 /// What the command line asks for.
@@ -51,6 +52,9 @@ fn main() -> ExitCode {
     let print_usage = request.usage;
     match run(request) {
         Ok(outcome) => {
+            for finding in &outcome.findings {
+                eprintln!("{finding}");
+            }
             if print_usage {
                 eprintln!("{:?}", outcome.usage);
             }
@@ -144,6 +148,7 @@ fn option_into(
             (policy.clock, policy.seed) = (Clock::Logical, Some(0));
             (policy.machine, policy.sorted_directories) = (Some(Machine::default()), true);
         }
+        "--audit" => policy.audit = true,
         "--terminal" => step.terminal = Terminal::Pty,
         "--usage" => *usage = true,
         _ => return None,

@@ -46,6 +46,9 @@ pub struct Policy {
     pub machine: Option<Machine>,
     /// Whether directories are read in the order of their names.
     pub sorted_directories: bool,
+    /// Whether what the step draws from sources of nondeterminism is counted ([`crate::Finding`]). It
+    /// sees the same as without, and is slower.
+    pub audit: bool,
     /// Whether the rootfs can be written to. For building a rootfs, not for steps.
     pub writable_root: bool,
 }
@@ -73,6 +76,7 @@ impl Default for Policy {
             seed: None,
             machine: None,
             sorted_directories: false,
+            audit: false,
             writable_root: false,
         }
     }

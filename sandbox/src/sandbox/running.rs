@@ -12,7 +12,7 @@ use rustix::process::{Signal, getpid, kill_process, pidfd_send_signal};
 
 use super::error::SandboxError;
 use super::terminal::Relay;
-use crate::answer::{Answers, Note};
+use crate::answer::{Answers, Finding, Note};
 use crate::host;
 use crate::init::{self, Launched, Message, Operation, Stage, Standard};
 use crate::sys::{SignalRelay, wait_child};
@@ -42,12 +42,14 @@ pub(super) struct Subjects {
 }
 
 /// What became of a step.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outcome {
     /// How it ended.
     pub exit: Exit,
     /// What it used.
     pub usage: Usage,
+    /// What it drew from sources of nondeterminism, sorted, if the policy wants that counted.
+    pub findings: Vec<Finding>,
 }
 
 /// How a step ended.
@@ -150,6 +152,7 @@ impl Running {
                 system,
                 max_rss,
             },
+            findings: self.answers.findings(),
         })
     }
 

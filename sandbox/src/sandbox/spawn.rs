@@ -14,7 +14,7 @@ use super::mounts::{self, CheckedBind};
 use super::policy::{Clock, Limits, Network, Policy, Project, Signals, Step, Terminal};
 use super::running::{Running, Subjects};
 use super::{seccomp, terminal};
-use crate::answer::{Answers, Baseline, Machine, Mode, World};
+use crate::answer::{Answers, Baseline, Machine, Mode, Places, World};
 use crate::host::{HostFacts, OLDEST_KERNEL, UserNamespace};
 use crate::init::{
     self, FLAG_ASK, FLAG_LOOPBACK, FLAG_RANDOM, FLAG_TERMINAL, Limit, Plan, Standard,
@@ -149,6 +149,14 @@ impl Sandbox {
             hostname: policy.hostname.clone(),
             domainname: policy.domainname.clone(),
             offset: offsets.monotonic - offsets.own_monotonic,
+            audit: policy.audit.then(|| Places {
+                home: policy.home.clone(),
+                binds: policy
+                    .binds
+                    .iter()
+                    .map(|bind| bind.target.clone())
+                    .collect(),
+            }),
         }
     }
 

@@ -2,6 +2,7 @@
 //! Compiled statically by the harness, with std alone.
 
 mod clock;
+mod draws;
 mod machine;
 
 use std::fs;
@@ -89,6 +90,8 @@ fn main() {
             let error = Command::new(words[0]).args(rest).exec();
             panic!("{error}");
         }
+        ["draws", times] => draws::draw(times.parse().unwrap()),
+        ["32-bit"] => draws::call_as_32_bit(),
         ["random"] => random(),
         ["draw"] => {
             let mut bytes = [0_u8; 8];

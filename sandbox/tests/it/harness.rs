@@ -183,8 +183,13 @@ fn guest() -> PathBuf {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/guest");
     let source = directory.join("guest.rs");
     let mut hasher = DefaultHasher::new();
-    for name in ["guest.rs", "clock.rs", "machine.rs"] {
-        fs::read(directory.join(name)).unwrap().hash(&mut hasher);
+    let mut sources: Vec<PathBuf> = fs::read_dir(&directory)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    sources.sort();
+    for file in sources {
+        fs::read(file).unwrap().hash(&mut hasher);
     }
     let directory = Path::new(env!("CARGO_TARGET_TMPDIR"));
     let guest = directory.join(format!("guest-{:016x}", hasher.finish()));

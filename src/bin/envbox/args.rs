@@ -72,6 +72,13 @@ pub(crate) enum Command {
     /// through; 125, 126 and 127 say that envbox failed, that the command cannot be executed, and
     /// that there is no such command.
     Run(Run),
+    /// Run a command and say which sources of nondeterminism it drew from.
+    ///
+    /// Runs the command as `run` does, slower, and with the same result. Then says of each source
+    /// (clocks, random bytes, the order of directories, the network and so on) how often it was
+    /// drawn from, by which program and, for Python, on which line first, and whether the sandbox
+    /// held it. The report goes to standard error; with --json it is a document on standard output.
+    Audit(Run),
     /// Open an interactive shell in the sandbox.
     Shell(Shell),
     /// Say what this host can do, and what to do where it cannot.

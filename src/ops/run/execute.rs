@@ -57,7 +57,10 @@ pub fn execute(
     let directory = RunDirectory::create(&runs, context.now)?;
     let host = HostState::observe(&project, directory.path())?;
     let facts = HostFacts::minimal();
-    let mut held = sandbox_policy(prepared, &policy, &project, options.access, &directory);
+    let mut held = Policy {
+        audit: options.audit,
+        ..sandbox_policy(prepared, &policy, &project, options.access, &directory)
+    };
     held.binds
         .extend(channel(prepared.rootfs, directory.path())?);
     let mut tell = |note: Note| {
@@ -76,6 +79,7 @@ pub fn execute(
         isolation: isolation(&policy, options.access, &facts),
         libraries: libraries(context, directory.path()),
         usage: outcome.usage,
+        findings: outcome.findings,
         changes: None,
         refused: Vec::new(),
         missing: Vec::new(),

@@ -45,6 +45,8 @@ pub struct RunOptions {
     pub stdout: Option<OwnedFd>,
     /// Standard error, if not the caller's.
     pub stderr: Option<OwnedFd>,
+    /// Whether what the step draws from sources of nondeterminism is counted.
+    pub audit: bool,
     /// Where the result is written, after success and after failure.
     pub result_file: Option<PathBuf>,
 }

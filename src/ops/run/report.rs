@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use envbox_lockfiles::base::fs::write_atomic;
 use envbox_lockfiles::base::{Digest, FsError, Kind};
 use envbox_lockfiles::manifest::{CpuBaseline, StepClock, StepNetwork};
-use envbox_sandbox::{Exit, Usage};
+use envbox_sandbox::{Exit, Finding, Usage};
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 
@@ -41,6 +41,9 @@ pub struct RunReport {
     /// What the step used.
     #[serde(serialize_with = "usage")]
     pub usage: Usage,
+    /// What the step drew from sources of nondeterminism, if that was counted.
+    #[serde(skip)]
+    pub findings: Vec<Finding>,
     /// What the step changed in the project, sorted by path; nothing is known with direct access.
     pub changes: Option<Vec<WrittenChange>>,
     /// What the step left in the project that is no output, sorted by path.

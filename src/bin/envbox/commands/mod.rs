@@ -1,5 +1,6 @@
 //! One file a verb: arguments → options → `ops` → `render`.
 
+mod audit;
 mod doctor;
 mod fetch;
 mod init;
@@ -78,8 +79,9 @@ pub(crate) fn dispatch(args: Args) -> ExitCode {
     let json = global.json;
     let session = Session::new(global);
     let done = match command {
-        // A step's status is passed through, so these two have codes of their own.
+        // A step's status is passed through, so these have codes of their own.
         Command::Run(args) => return run::run(session, args, json),
+        Command::Audit(args) => return audit::audit(session, args, json),
         Command::Shell(args) => return run::shell(session, args, json),
         Command::Init => session.and_then(|session| init::init(&session)),
         Command::Lock(args) => session.and_then(|session| lock::lock(&session, &args)),

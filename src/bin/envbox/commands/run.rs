@@ -22,25 +22,29 @@ use crate::render::{self, Failure};
 const SHELL: [&str; 2] = ["/bin/bash", "--norc"];
 
 pub(super) fn run(session: Result<Session, Failure>, args: args::Run, json: bool) -> ExitCode {
-    step(session, args.step, args.command, args.argv0, json)
+    step(session, args, json, run_and_tell)
 }
 
 pub(super) fn shell(session: Result<Session, Failure>, args: args::Shell, json: bool) -> ExitCode {
-    let command = SHELL.map(OsString::from).into();
-    step(session, args.step, command, None, json)
+    let args = args::Run {
+        step: args.step,
+        argv0: None,
+        command: SHELL.map(OsString::from).into(),
+    };
+    step(session, args, json, run_and_tell)
 }
 
-fn step(
+/// Does a step and says what became of it, by `verb`.
+pub(super) fn step(
     session: Result<Session, Failure>,
-    args: args::Step,
-    argv: Vec<OsString>,
-    argv0: Option<OsString>,
+    args: args::Run,
     json: bool,
+    verb: impl FnOnce(&Session, &Project, RunOptions) -> Result<RunReport, Failure>,
 ) -> ExitCode {
-    let result_file = args.result_file.clone();
+    let result_file = args.step.result_file.clone();
     let failed = |failure: &Failure| render::error::failure_as(failure, json, failure.run_code());
     let ready = session.and_then(|session| {
-        let mut options = options(args, argv, argv0)?;
+        let mut options = options(args.step, args.command, args.argv0)?;
         let project = Project::open(&ambient::project(&session.global)?)?;
         if session.global.project.is_some() {
             options.current_directory =
@@ -60,8 +64,7 @@ fn step(
             };
         }
     };
-    let done = run_step(&session.context, &project, &options).map_err(Failure::from);
-    match done.and_then(|report| tell(&session, &report).map(|()| report)) {
+    match verb(&session, &project, options) {
         Ok(report) => passed_through(&report),
         Err(failure) => failed(&failure),
     }
@@ -123,18 +126,28 @@ fn directory_in(project: &Path, current: PathBuf) -> PathBuf {
     }
 }
 
-/// Says what became of the outputs. Standard output is the step's, unless a document is asked for.
-fn tell(session: &Session, report: &RunReport) -> Result<(), Failure> {
-    if session.global.json {
-        return render::json(&report.document());
+/// Standard output is the step's, unless a document is asked for.
+fn run_and_tell(
+    session: &Session,
+    project: &Project,
+    options: RunOptions,
+) -> Result<RunReport, Failure> {
+    let report = run_step(&session.context, project, &options)?;
+    match session.global.json {
+        true => render::json(&report.document())?,
+        false => tell(session, &report),
     }
+    Ok(report)
+}
+
+/// Says what became of the outputs.
+pub(super) fn tell(session: &Session, report: &RunReport) {
     for warning in report.warnings() {
         render::warning(&warning);
     }
     if let Some(summary) = report.summary().filter(|_| !session.global.quiet) {
         render::note(&format!("envbox: {summary}"));
     }
-    Ok(())
 }
 
 fn passed_through(report: &RunReport) -> ExitCode {

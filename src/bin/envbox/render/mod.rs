@@ -1,5 +1,6 @@
 //! Results to text and JSON. The only place that prints.
 
+pub(crate) mod audit;
 pub(crate) mod error;
 pub(crate) mod progress;
 

@@ -1,0 +1,31 @@
+//! `envbox audit`: a step and what it drew; the step's status is the command's.
+
+use std::process::ExitCode;
+
+use envbox::ops::Project;
+use envbox::ops::audit::audit as audit_step;
+use envbox::ops::run::{RunOptions, RunReport};
+
+use crate::args;
+use crate::commands::{Session, run};
+use crate::render::{self, Failure};
+
+pub(super) fn audit(session: Result<Session, Failure>, args: args::Run, json: bool) -> ExitCode {
+    run::step(session, args, json, audit_and_tell)
+}
+
+/// Standard output is the step's, unless a document is asked for.
+fn audit_and_tell(
+    session: &Session,
+    project: &Project,
+    options: RunOptions,
+) -> Result<RunReport, Failure> {
+    let report = audit_step(&session.context, project, options)?;
+    if session.global.json {
+        render::json(&report.document())?;
+    } else {
+        render::note(render::audit::text(&report).trim_end());
+        run::tell(session, &report.run);
+    }
+    Ok(report.run)
+}

@@ -1,0 +1,170 @@
+//! What a step drew, source by source.
+
+use envbox_sandbox::{Finding, Place};
+use serde::Serialize;
+
+use crate::ops::audit::Held;
+use crate::ops::audit::held::judge;
+use crate::ops::run::{FailedBy, Isolation, RunReport};
+
+/// The schema of the document. A field never changes its meaning under the same number.
+const SCHEMA: &str = "envbox.audit/1";
+
+/// What no audit sees, whatever the step is.
+const UNSEEN: [&str; 4] = [
+    "what the processor says of itself (CPUID) and its counters and random numbers (RDTSC, RDRAND)",
+    "the order in which threads and processes run, and what they see of each other's memory",
+    "draws of a generator that lives in the step: only its seed comes from outside",
+    "how a GPU splits and orders its work",
+];
+
+/// What became of a step, and what it drew.
+#[derive(Debug)]
+pub struct AuditReport {
+    /// The run.
+    pub run: RunReport,
+    /// The sources that it drew from, in a fixed order.
+    pub sources: Vec<SourceReport>,
+}
+
+/// A source that a step drew from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct SourceReport {
+    /// Its name.
+    pub source: &'static str,
+    /// Whether every run draws the same.
+    pub held: Held,
+    /// How often it was drawn from.
+    pub count: u64,
+    /// What drew from it, what is not held first.
+    pub draws: Vec<Draw>,
+}
+
+/// Draws that have everything in common.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Draw {
+    /// Whose doing it was: `code`, `program`, `import` or `start`.
+    pub origin: &'static str,
+    /// The program, by its path inside.
+    pub program: String,
+    /// What was called, and with what.
+    pub what: String,
+    /// How often.
+    pub count: u64,
+    /// Whether every run draws the same.
+    pub held: Held,
+    /// By what, or why not.
+    pub by: String,
+    /// What to do about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub remedy: Option<&'static str>,
+    /// The first: the innermost line of the step's own code that led there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub first: Option<Line>,
+    /// The innermost line of all, if that is another.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub through: Option<Line>,
+}
+
+/// A line of Python.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Line {
+    /// The file; relative to the project if it is in there.
+    pub file: String,
+    /// The line.
+    pub line: u32,
+    /// The function; `<module>` outside of any.
+    pub function: String,
+}
+
+impl AuditReport {
+    pub(super) fn new(mut run: RunReport) -> Self {
+        let findings = std::mem::take(&mut run.findings);
+        let sources = sources(findings, &run.isolation);
+        Self { run, sources }
+    }
+
+    /// Returns what no audit sees, one phrase each.
+    pub fn unseen(&self) -> &'static [&'static str] {
+        &UNSEEN
+    }
+
+    /// Returns the document that `--json` gives: that of the run, and the sources.
+    pub fn document(&self) -> impl Serialize + '_ {
+        Document {
+            schema: SCHEMA,
+            envbox: env!("CARGO_PKG_VERSION"),
+            failed_by: self.run.failed_by(),
+            sources: &self.sources,
+            unseen: &UNSEEN,
+            run: &self.run,
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Document<'a> {
+    schema: &'static str,
+    envbox: &'static str,
+    failed_by: Option<FailedBy>,
+    sources: &'a [SourceReport],
+    unseen: &'a [&'static str],
+    #[serde(flatten)]
+    run: &'a RunReport,
+}
+
+/// Gathers findings, which come in the order of their sources.
+fn sources(findings: Vec<Finding>, isolation: &Isolation) -> Vec<SourceReport> {
+    let mut sources: Vec<SourceReport> = Vec::new();
+    for finding in findings {
+        let name = finding.source.name();
+        let draw = draw(finding, isolation);
+        match sources.last_mut().filter(|last| last.source == name) {
+            Some(last) => {
+                last.held = last.held.min(draw.held);
+                last.count += draw.count;
+                last.draws.push(draw);
+            }
+            None => sources.push(SourceReport {
+                source: name,
+                held: draw.held,
+                count: draw.count,
+                draws: vec![draw],
+            }),
+        }
+    }
+    for source in &mut sources {
+        // The rest of the order stays.
+        source.draws.sort_by_key(|draw| draw.held);
+    }
+    sources
+}
+
+fn draw(finding: Finding, isolation: &Isolation) -> Draw {
+    let verdict = judge(finding.source, &finding.what, isolation);
+    Draw {
+        origin: finding.origin.name(),
+        program: finding.program,
+        what: finding.what,
+        count: finding.count,
+        held: verdict.held,
+        by: verdict.by,
+        remedy: verdict.remedy,
+        first: finding.place.map(line),
+        through: finding.through.map(line),
+    }
+}
+
+fn line(place: Place) -> Line {
+    let file = place.file;
+    Line {
+        file: match file.strip_prefix("/project/") {
+            Some(inside) => inside.to_owned(),
+            None => file,
+        },
+        line: place.line,
+        function: place.function,
+    }
+}
