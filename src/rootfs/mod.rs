@@ -20,6 +20,7 @@
 mod bytecode;
 mod error;
 mod fixups;
+mod inside;
 mod merge;
 mod packages;
 mod parallel;

@@ -7,9 +7,9 @@ use envbox_lockfiles::base::{Context, FsError};
 
 use crate::fetch::Closure;
 use crate::layers::{LayerError, Limits, unpack_deb, unpack_standalone, unpack_wheel};
-use crate::rootfs::RootfsError;
 use crate::rootfs::parallel::{Task, in_parallel};
 use crate::rootfs::parts::{Contents, Part, Parts};
+use crate::rootfs::{RootfsError, inside};
 use crate::store::{Store, Tree, TreeKey, TreeManifest};
 
 /// The name of the stage in events.
@@ -36,7 +36,7 @@ pub(super) fn unpack_all(
         .iter()
         .map(|part| Task {
             name: &part.name,
-            weight: part.artifact.size,
+            weight: part.artifact.map_or(0, |artifact| artifact.size),
         })
         .collect();
     in_parallel(context, STAGE, &tasks, |part| {
@@ -48,7 +48,7 @@ fn unpack(closure: &Closure, parts: &Parts<'_>, part: &Part<'_>) -> Result<Packa
     let (tree, manifest) = package_tree(closure.store(), part.key, |directory| {
         let unpacked = unpack_part(closure, parts, part, directory);
         unpacked.map_err(|source| RootfsError::Unpack {
-            artifact: part.artifact.file.clone(),
+            artifact: part.file().to_owned(),
             source,
         })
     })?;
@@ -87,16 +87,18 @@ fn unpack_part(
     part: &Part<'_>,
     directory: &Path,
 ) -> Result<TreeManifest, LayerError> {
-    let archive = closure.path(part.artifact);
+    let archive = part.artifact.map(|artifact| closure.path(artifact));
+    let archive = archive.unwrap_or_default();
     let limits = Limits::default();
     match (&part.contents, parts.python) {
+        (Contents::Inside(python, from), _) => inside::unpack(*python, *from, directory),
         (Contents::Debian(name), _) => {
             unpack_deb(&archive, name, parts.platform, directory, limits)
         }
         (Contents::Wheel { name, .. }, Some(python)) => {
             unpack_wheel(&archive, name, python, directory, limits)
         }
-        _ => unpack_standalone(&archive, &part.artifact.file, directory, limits),
+        _ => unpack_standalone(&archive, part.file(), directory, limits),
     }
 }
 

@@ -7,7 +7,7 @@ use envbox_lockfiles::lock::{Artifact, LockedInterpreter, Lockfile};
 use envbox_lockfiles::manifest::InterpreterSource;
 
 use crate::layers::{self, PythonTarget};
-use crate::rootfs::{self, RootfsError, bytecode};
+use crate::rootfs::{self, RootfsError, bytecode, inside};
 use crate::store::TreeKey;
 
 /// What a package is.
@@ -15,7 +15,12 @@ use crate::store::TreeKey;
 pub(super) enum Contents {
     Debian(DebianName),
     Interpreter,
-    Wheel { name: PythonName, requested: bool },
+    Wheel {
+        name: PythonName,
+        requested: bool,
+    },
+    /// What envbox itself adds for Python.
+    Inside(PythonTarget, InterpreterSource),
 }
 
 /// One package of a rootfs.
@@ -24,9 +29,18 @@ pub(super) struct Part<'a> {
     /// How messages call it.
     pub(super) name: String,
     pub(super) contents: Contents,
-    pub(super) artifact: &'a Artifact,
+    /// What it is unpacked from; nothing for envbox's own.
+    pub(super) artifact: Option<&'a Artifact>,
     /// Where the store has its tree.
     pub(super) key: TreeKey,
+}
+
+impl Part<'_> {
+    /// Returns the file that it comes from.
+    pub(super) fn file(&self) -> &str {
+        self.artifact
+            .map_or(&self.name, |artifact| artifact.file.as_str())
+    }
 }
 
 /// All packages of a rootfs, in the order in which they are merged.
@@ -74,6 +88,14 @@ impl<'a> Parts<'a> {
                 all.add(wheel.name.as_str(), contents, &wheel.artifact);
             }
         }
+        if let (Some(interpreter), Some(python)) = (interpreter, python) {
+            all.parts.push(Part {
+                name: inside::NAME.to_owned(),
+                contents: Contents::Inside(python, interpreter.from),
+                artifact: None,
+                key: inside::key(python, interpreter.from),
+            });
+        }
         let has_wheels = lock.python.iter().any(|w| w.platforms.contains(&platform));
         if has_wheels && python.is_none() {
             return Err(RootfsError::NoPython);
@@ -113,13 +135,13 @@ impl<'a> Parts<'a> {
                 line(&mut text, &["wheel", &format!("{major}.{minor}")]);
             }
             (Contents::Wheel { .. }, None) => line(&mut text, &["wheel", ""]),
-            (Contents::Interpreter, _) => line(&mut text, &["python", ""]),
+            _ => line(&mut text, &["python", ""]),
         }
         line(&mut text, &[&artifact.digest.to_string()]);
         self.parts.push(Part {
             name: name.to_owned(),
             contents,
-            artifact,
+            artifact: Some(artifact),
             key: TreeKey::Package(Digest::of(text.as_bytes())),
         });
     }

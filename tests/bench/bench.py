@@ -26,6 +26,9 @@ ROOT = Path(__file__).resolve().parents[2]
 EXAMPLE = ROOT / "lockfiles" / "golden" / "sklearn"
 
 
+ALL = ["lock", "build", "start", "import", "train", "jobs"]
+
+
 class Failed(Exception):
     """A command that was to be timed did not end well."""
 
@@ -73,9 +76,10 @@ def need(program):
 
 
 class Bench:
-    def __init__(self, envbox, runs, scratch):
-        self.envbox, self.runs, self.scratch = str(envbox), runs, Path(scratch)
-        self.store = self.scratch / "store"
+    def __init__(self, options, scratch):
+        self.envbox, self.runs, self.torch = str(options.envbox.absolute()), options.runs, options.torch
+        self.scratch = Path(scratch)
+        self.store = options.store.absolute() if options.store else self.scratch / "store"
         self.env = dict(os.environ, ENVBOX_STORE=str(self.store))
         self.project = self.copy_of(EXAMPLE, "project")
 
@@ -207,6 +211,65 @@ class Bench:
         (bundle / "config.json").write_text(json.dumps(config))
         return bundle
 
+    def outside(self, project, variables):
+        """Returns a command's beginning that runs it on the same files without what envbox holds.
+
+        The same root, project, variables and processor; bubblewrap only mounts them.
+        """
+        processor = min(os.sched_getaffinity(0))
+        pins = [word for name, value in variables.items() for word in ("--setenv", name, value)]
+        work = self.scratch / f"{project}-outside"
+        if not work.exists():
+            self.copy_of(self.scratch / project, work.name)
+        return ["taskset", "-c", str(processor), "bwrap", "--ro-bind", str(self.rootfs(project)), "/", "--proc", "/proc",
+                "--dev", "/dev", "--tmpfs", "/tmp", "--bind", str(work), "/project", "--chdir", "/project",
+                "--clearenv", *pins]
+
+    def variables(self, project):
+        """Returns the environment of the project's steps."""
+        text = subprocess.run(
+            [self.envbox, "--project", str(self.scratch / project), "run", "--", "/usr/bin/env", "-0"],
+            env=self.env, check=True, capture_output=True, text=True, cwd=self.scratch,
+        ).stdout
+        return dict(line.split("=", 1) for line in text.split("\0") if line)
+
+    def train(self):
+        """Train the examples inside against outside. PyTorch only with `--torch`: it is 4 GB."""
+        if not need("bwrap"):
+            return
+        for name in ("sklearn", "xgboost", "jax", "tensorflow", *(["torch"] if self.torch else [])):
+            if not (self.scratch / name).exists():
+                self.copy_of(EXAMPLE.parent / name, name)
+            in_project = ["--project", str(self.scratch / name)]
+            self.run("run", *in_project, "--frozen", "--", "/bin/true")
+            outside = self.outside(name, self.variables(name))
+            pair(f"train {name}, inside / outside",
+                 lambda: self.run("run", *in_project, "--frozen", "--", "python", "train.py"),
+                 lambda: timed([*outside, "python", "train.py"]), max(3, self.runs // 3))
+
+    def jobs(self):
+        """500 processes one after the other, and a compilation, inside against outside."""
+        if not need("bwrap"):
+            return
+        project = self.scratch / "jobs"
+        project.mkdir()
+        (project / "envbox.toml").write_text(
+            '[environment]\nname = "jobs"\npython = "3.11"\n[debian]\nsecurity = false\n'
+            'packages = ["gcc", "libc6-dev", "make"]\n')
+        for number in range(24):
+            (project / f"part{number}.c").write_text(
+                "#include <stdio.h>\n#include <stdlib.h>\n#include <math.h>\n"
+                + "".join(f"double f{number}_{i}(double x) {{ return sin(x * {i}) + {i}; }}\n" for i in range(200)))
+        (project / "Makefile").write_text("all: $(patsubst %.c,%.o,$(wildcard *.c))\n%.o: %.c\n\tgcc -O1 -c $< -o $@\n")
+        in_project = ["--project", str(project)]
+        self.run("run", *in_project, "--", "/bin/true")
+        outside = self.outside("jobs", self.variables("jobs"))
+        forks = ["/bin/bash", "-c", "for i in {1..500}; do /bin/true; done"]
+        build = ["/bin/bash", "-c", "cp Makefile *.c /tmp && make -s -C /tmp"]
+        for name, command in (("500 processes", forks), ("compile 24 files", build)):
+            pair(f"{name}, inside / outside", lambda: self.run("run", *in_project, "--", *command),
+                 lambda: timed([*outside, *command]), self.runs)
+
     def import_(self):
         """Import and train inside against the same interpreter and packages outside."""
         in_project = ["--project", str(self.project)]
@@ -239,14 +302,18 @@ def _remove(path):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("names", nargs="*", choices=["lock", "build", "start", "import", []])
+    parser.add_argument("names", nargs="*", choices=[*ALL, []])
     parser.add_argument("--envbox", default=ROOT / "target" / "release" / "envbox", type=Path)
     parser.add_argument("--runs", type=int, default=9)
+    parser.add_argument("--store", type=Path, help="use this store and what it holds; not for `lock` and `build`")
+    parser.add_argument("--torch", action="store_true", help="train the PyTorch example too")
     options = parser.parse_args()
     scratch = tempfile.mkdtemp(prefix="envbox-bench-")
     try:
-        bench = Bench(options.envbox, options.runs, scratch)
-        for name in options.names or ["lock", "build", "start", "import"]:
+        if options.store and {"lock", "build"} & set(options.names or ALL):
+            parser.error("`lock` and `build` take things out of the store: name what to run, without them")
+        bench = Bench(options, scratch)
+        for name in options.names or ALL:
             getattr(bench, "import_" if name == "import" else name)()
     finally:
         _remove(Path(scratch))

@@ -8,6 +8,7 @@ mod cli_reference;
 mod debs;
 mod errors;
 mod fetch;
+mod hook;
 #[path = "../support/http.rs"]
 mod http;
 mod killed;

@@ -17,12 +17,12 @@ const MANIFEST: &str =
     "[environment]\nname = \"tools\"\npython = \"3.11\"\n[debian]\nsuite = \"bookworm\"\n";
 
 /// Plays the interpreter: says of each module how long its bytecode is, and gives it. The
-/// package's directory is its last argument. A module named `bad` is none.
+/// package's directory is its last argument. A module named `bad`, and envbox's own, are none.
 const INTERPRETER: &str = r#"#!/bin/sh
 for directory; do :; done
 tr '\000' '\n' | while read module; do
     case $module in
-    *bad*) printf '\000\000\000\000' ;;
+    *bad*|*_envbox*) printf '\000\000\000\000' ;;
     *) read line < "$directory/$module"; printf '\005\000\000\000%s' "$line" ;;
     esac
 done

@@ -43,7 +43,11 @@ impl World {
             world.give(&path);
         }
         // The build directory may lie where only its owner can look.
-        std::fs::copy(env!("CARGO_BIN_EXE_envbox"), world.program()).unwrap();
+        // By another process: a test that starts one at this moment would else inherit the
+        // descriptor that writes, and the copy could not be executed while that is open.
+        let mut copy = Command::new("cp");
+        copy.args([Path::new(env!("CARGO_BIN_EXE_envbox")), &world.program()]);
+        assert!(copy.status().unwrap().success());
         world
     }
 

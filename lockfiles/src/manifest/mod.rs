@@ -34,6 +34,6 @@ pub use init::init_text;
 pub use parse::{MANIFEST, PYPROJECT};
 pub use place::Place;
 pub use schema::{
-    CpuBaseline, Debian, Environment, Interpreter, InterpreterSource, Manifest, NamedUrl,
-    Prerelease, Python, PythonVersion, SandboxPolicy, StepClock, StepNetwork,
+    CpuBaseline, Debian, Environment, Framework, FrameworkKnobs, Interpreter, InterpreterSource,
+    Manifest, NamedUrl, Prerelease, Python, PythonVersion, SandboxPolicy, StepClock, StepNetwork,
 };

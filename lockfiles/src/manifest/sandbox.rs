@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use crate::manifest::error::ManifestError;
 use crate::manifest::scalar::time;
-use crate::manifest::schema::SandboxPolicy;
+use crate::manifest::schema::{FrameworkKnobs, SandboxPolicy};
 use crate::manifest::table::{Table, Value};
 
 /// 2020-01-01T00:00:00Z: late enough for zip (1980), early enough to be in the past everywhere.
@@ -31,6 +31,9 @@ pub(super) fn sandbox(table: &Table<'_>) -> Result<SandboxPolicy, ManifestError>
             .map("cpu-baseline", |value| {
                 value.word(&["x86-64-v2", "x86-64-v3", "x86-64-v4"])
             })?
+            .unwrap_or_default(),
+        framework_knobs: table
+            .map("framework-knobs", framework_knobs)?
             .unwrap_or_default(),
         network: table
             .map("network", |value| value.word(&["none", "loopback", "host"]))?
@@ -61,6 +64,18 @@ fn cpus(value: Value<'_>) -> Result<u32, ManifestError> {
         0 => Err(value.invalid("0", EXPECTED)),
         cpus => Ok(cpus),
     }
+}
+
+/// `true`, `false` or a list.
+fn framework_knobs(value: Value<'_>) -> Result<FrameworkKnobs, ManifestError> {
+    match value.boolean() {
+        Ok(true) => return Ok(FrameworkKnobs::All),
+        Ok(false) => return Ok(FrameworkKnobs::Only(Vec::new())),
+        Err(_) => {}
+    }
+    let names = value.array()?.into_iter();
+    let names = names.map(|name| name.word(&["cv2", "jax", "pyarrow", "tensorflow", "torch"]));
+    names.collect::<Result<_, _>>().map(FrameworkKnobs::Only)
 }
 
 /// `HOST_NAME_MAX` of Linux.

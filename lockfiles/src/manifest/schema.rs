@@ -154,6 +154,8 @@ pub struct SandboxPolicy {
     pub cpus: u32,
     /// `cpu-baseline`: the instructions that libraries may choose their code by.
     pub cpu_baseline: CpuBaseline,
+    /// `framework-knobs`.
+    pub framework_knobs: FrameworkKnobs,
     /// `network`.
     pub network: StepNetwork,
     /// `outputs`: paths below the project that the step is expected to write.
@@ -162,6 +164,45 @@ pub struct SandboxPolicy {
     pub env: BTreeMap<String, String>,
     /// `pass-env`: names of variables taken from the caller.
     pub pass_env: Vec<String>,
+}
+
+/// Which libraries are told to repeat themselves when a step imports them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum FrameworkKnobs {
+    /// All that are known.
+    #[default]
+    All,
+    /// These.
+    Only(Vec<Framework>),
+}
+
+/// A library that is told to repeat itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Framework {
+    /// OpenCV.
+    Cv2,
+    /// JAX.
+    Jax,
+    /// Apache Arrow.
+    Pyarrow,
+    /// TensorFlow.
+    Tensorflow,
+    /// PyTorch.
+    Torch,
+}
+
+impl Framework {
+    /// Returns the name of its module.
+    pub fn module(self) -> &'static str {
+        match self {
+            Self::Cv2 => "cv2",
+            Self::Jax => "jax",
+            Self::Pyarrow => "pyarrow",
+            Self::Tensorflow => "tensorflow",
+            Self::Torch => "torch",
+        }
+    }
 }
 
 /// How the clocks of a step move.
@@ -192,6 +233,17 @@ pub enum CpuBaseline {
     /// AVX-512.
     #[serde(rename = "x86-64-v4")]
     V4,
+}
+
+impl CpuBaseline {
+    /// Returns the name that the psABI gives it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::V2 => "x86-64-v2",
+            Self::V3 => "x86-64-v3",
+            Self::V4 => "x86-64-v4",
+        }
+    }
 }
 
 /// What network a step sees.

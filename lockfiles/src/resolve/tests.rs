@@ -9,8 +9,8 @@ use crate::lock::{
     Artifact, LockedDebian, LockedInterpreter, LockedPackage, Lockfile, Origin, Request,
 };
 use crate::manifest::{
-    CpuBaseline, Debian, Environment, Interpreter, InterpreterSource, Manifest, Python,
-    PythonVersion, SandboxPolicy, StepClock, StepNetwork,
+    CpuBaseline, Debian, Environment, FrameworkKnobs, Interpreter, InterpreterSource, Manifest,
+    Python, PythonVersion, SandboxPolicy, StepClock, StepNetwork,
 };
 use crate::net::tests::http::Server;
 use crate::resolve::debian::tests::fixture::{Suite, World, package as paragraph};
@@ -43,6 +43,7 @@ pub(crate) fn manifest(
             clock: StepClock::default(),
             cpus: 1,
             cpu_baseline: CpuBaseline::default(),
+            framework_knobs: FrameworkKnobs::default(),
             network: StepNetwork::None,
             outputs: Vec::new(),
             env: BTreeMap::new(),

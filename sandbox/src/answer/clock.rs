@@ -212,6 +212,12 @@ impl Clocks {
         Ok(Reply::Done)
     }
 
+    /// Counts a read of the processor's time by a stopped thread, and returns what it shows.
+    pub fn count_read(&self, page: Page, registers: &mut Registers) -> u64 {
+        registers.gs_base = self.after_read(registers.gs_base);
+        self.shows(Clock::Processor, page.bases, registers.gs_base)
+    }
+
     fn after_read(&self, count: u64) -> u64 {
         let next = match self.vdso.mode() {
             Mode::Frozen if count & 0xffff == 0xffff => count + (1 << FROZEN_SHIFT),

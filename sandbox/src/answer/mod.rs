@@ -13,6 +13,7 @@ mod directory;
 mod entropy;
 mod machine;
 mod note;
+mod usage;
 mod vdso;
 mod waits;
 
@@ -119,6 +120,10 @@ impl World {
             ] {
                 ask(call, &[]);
             }
+        }
+        if self.clock == Mode::Logical {
+            ask(libc::SYS_times, &[]);
+            ask(libc::SYS_getrusage, &[]);
         }
         if matches!(self.clock, Mode::Frozen | Mode::Logical) {
             ask(libc::SYS_execve, &[]);
@@ -320,6 +325,11 @@ impl Answers {
                     entropy.forks(call.thread);
                 }
                 Ok(CONTINUE)
+            }
+            (libc::SYS_times | libc::SYS_getrusage, _, Some(clocks))
+                if self.world.clock == Mode::Logical =>
+            {
+                usage::answer(clocks, call)
             }
             (libc::SYS_getdents64, ..) if self.world.sorted => {
                 Ok(Reply::Answer(self.directories.read(call)))

@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path};
 
 use rustix::process::{getegid, geteuid};
-use rustix::thread::{CpuSet, sched_getaffinity};
+use rustix::thread::{CpuSet, sched_getaffinity, sched_getcpu};
 use rustix::time::{ClockId, clock_gettime};
 
 use super::error::SandboxError;
@@ -237,13 +237,18 @@ fn require_host(facts: &HostFacts) -> Result<(), SandboxError> {
     }
 }
 
-/// The first processors that this process may run on, as a bit mask.
+/// So many processors of those that this process may run on, as a bit mask.
+///
+/// They begin with the one it runs on: steps that are started at the same time are spread as the
+/// kernel spread their supervisors, and question and answer meet on one processor.
 fn processors(machine: &Machine) -> Vec<u64> {
     let Ok(own) = sched_getaffinity(None) else {
         return Vec::new();
     };
+    let here = sched_getcpu();
+    let all = (here..CpuSet::MAX_CPU).chain(0..here);
     let mut mask = vec![0; CpuSet::MAX_CPU / 64];
-    let ours = (0..CpuSet::MAX_CPU).filter(|cpu| own.is_set(*cpu));
+    let ours = all.filter(|cpu| own.is_set(*cpu));
     for cpu in ours.take(machine.cpus as usize) {
         mask[cpu / 64] |= 1 << (cpu % 64);
     }

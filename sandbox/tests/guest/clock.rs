@@ -65,6 +65,18 @@ pub fn clocks(digits: usize) {
     println!("resolution {}", resolution.rest);
 }
 
+/// Prints what the kernel says of the processor time and memory that were used.
+pub fn usage() {
+    let mut times = [0_u64; 4];
+    let ticks = unsafe { syscall(100, &mut times) };
+    println!("times {ticks} {times:?}");
+    for (name, who) in [("self", 0_i64), ("children", -1), ("thread", 1), ("nobody", 7)] {
+        let mut usage = [0_u64; 18];
+        let result = unsafe { syscall(98, who, &mut usage) };
+        println!("{name} {result} {usage:?}");
+    }
+}
+
 /// What the kernel refuses.
 pub fn invalid() {
     let mut time = Time::default();

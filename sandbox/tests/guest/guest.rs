@@ -3,6 +3,7 @@
 
 mod clock;
 mod draws;
+mod machine;
 
 use std::fs;
 use std::io::{Read, Write};
@@ -71,6 +72,15 @@ fn main() {
         ["denied"] => denied(),
         ["trace-init"] => trace_init(),
         ["clocks", digits] => clock::clocks(digits.parse().unwrap()),
+        ["usage"] => clock::usage(),
+        ["machine"] => machine::machine(),
+        ["processors"] => machine::processors(),
+        ["fill", directory, count, step] => machine::fill(directory, count, step),
+        ["list", directory, size] => machine::list(directory, size),
+        ["fill-and-list", directory, count, step, size] => {
+            machine::fill(directory, count, step);
+            machine::list(directory, size);
+        }
         ["waits"] => clock::waits(),
         ["spin"] => clock::spin(),
         ["threads"] => clock::threads(),

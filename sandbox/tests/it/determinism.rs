@@ -162,6 +162,23 @@ fn who_waits_for_the_clock_to_move_gets_there() {
 }
 
 #[test]
+fn what_a_step_used_is_what_its_clock_shows() {
+    as_everyone(|world| {
+        let text = world.look(&["--clock", "logical"], &["usage"]);
+        insta::allow_duplicates! { insta::assert_snapshot!(text, @r#"
+    times 0 [0, 0, 0, 0]
+    self 0 [0, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]
+    children 0 [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]
+    thread 0 [0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]
+    nobody -1 [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]
+    "#); }
+        // On the other clocks it is the truth: a process has memory.
+        let text = world.look(&["--clock", "frozen"], &["usage"]);
+        assert!(!text.contains("self 0 [0, 0, 0, 0, 0,"), "{text}");
+    });
+}
+
+#[test]
 fn a_thread_sees_its_own_reads_alone() {
     as_everyone(|world| {
         let first = world.look(&["--clock", "logical"], &["threads"]);

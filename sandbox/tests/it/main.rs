@@ -7,5 +7,6 @@ mod determinism;
 mod harness;
 mod inside;
 mod library;
+mod machine;
 mod process;
 mod project;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 
 use envbox_lockfiles::base::Digest;
-use envbox_lockfiles::manifest::SandboxPolicy;
+use envbox_lockfiles::manifest::{FrameworkKnobs, SandboxPolicy};
 use envbox_sandbox::Terminal;
 
 use crate::ops::run::pins;
@@ -20,7 +20,14 @@ const USER: &str = "envbox";
 const PATH: &str = "/opt/env/bin:/usr/bin:/bin";
 
 /// Variables that a step can rely on, which is why nobody else may set them.
-const OURS: [&str; 3] = ["ENVBOX", "ENVBOX_LOCK_DIGEST", "ENVBOX_SEED"];
+const OURS: [&str; 6] = [
+    "ENVBOX",
+    "ENVBOX_CPUS",
+    "ENVBOX_CPU_BASELINE",
+    "ENVBOX_FRAMEWORK_KNOBS",
+    "ENVBOX_LOCK_DIGEST",
+    "ENVBOX_SEED",
+];
 
 /// What programs take to be a terminal when the caller's kind is not known.
 const TERMINAL: &str = "xterm-256color";
@@ -63,8 +70,15 @@ pub(super) fn environment(
             }
         }
     }
-    let [envbox, digest, seed] = OURS;
+    let [envbox, cpus, baseline, knobs, digest, seed] = OURS;
     all.insert(envbox.into(), "1".into());
+    all.insert(cpus.into(), policy.cpus.to_string().into());
+    all.insert(baseline.into(), policy.cpu_baseline.name().into());
+    // All that the hook knows, if it is not there.
+    if let FrameworkKnobs::Only(libraries) = &policy.framework_knobs {
+        let names: Vec<_> = libraries.iter().map(|one| one.module()).collect();
+        all.insert(knobs.into(), names.join(",").into());
+    }
     all.insert(digest.into(), lock.to_string().into());
     all.insert(seed.into(), policy.seed.to_string().into());
     Ok(all.into_iter().collect())
@@ -130,7 +144,10 @@ mod tests {
     ATEN_CPU_CAPABILITY=avx2
     BLIS_ARCH_TYPE=haswell
     COLUMNS=80
+    CUBLAS_WORKSPACE_CONFIG=:4096:8
     ENVBOX=1
+    ENVBOX_CPUS=1
+    ENVBOX_CPU_BASELINE=x86-64-v3
     ENVBOX_LOCK_DIGEST=sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855
     ENVBOX_SEED=0
     GLIBC_TUNABLES=glibc.cpu.hwcaps=-AVX512F,-AVX512CD,-AVX512BW,-AVX512DQ,-AVX512VL,-FMA4
@@ -145,6 +162,7 @@ mod tests {
     MKL_ENABLE_INSTRUCTIONS=AVX2
     MKL_NUM_THREADS=1
     NPY_DISABLE_CPU_FEATURES=X86_V4 AVX512F AVX512CD AVX512_SKX AVX512_KNL AVX512_KNM AVX512_CLX AVX512_CNL AVX512_ICL AVX512_SPR
+    NUMBA_CPU_FEATURES=
     NUMBA_CPU_NAME=haswell
     NUMEXPR_MAX_THREADS=1
     NUMEXPR_NUM_THREADS=1
@@ -153,6 +171,7 @@ mod tests {
     ONEDNN_MAX_CPU_ISA=AVX2
     OPENBLAS_CORETYPE=Haswell
     OPENBLAS_NUM_THREADS=1
+    OPENCV_CPU_DISABLE=AVX512-SKX
     OPENSSL_ia32cap=~0x4000000000000000:~0x40000
     PATH=/opt/env/bin:/usr/bin:/bin
     PYTHONDONTWRITEBYTECODE=1
@@ -191,7 +210,10 @@ mod tests {
     ARROW_USER_SIMD_LEVEL=AVX2
     ATEN_CPU_CAPABILITY=avx2
     BLIS_ARCH_TYPE=haswell
+    CUBLAS_WORKSPACE_CONFIG=:4096:8
     ENVBOX=1
+    ENVBOX_CPUS=2
+    ENVBOX_CPU_BASELINE=x86-64-v3
     ENVBOX_LOCK_DIGEST=sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855
     ENVBOX_SEED=4294967303
     GLIBC_TUNABLES=glibc.cpu.hwcaps=-AVX512F,-AVX512CD,-AVX512BW,-AVX512DQ,-AVX512VL,-FMA4
@@ -205,6 +227,7 @@ mod tests {
     MKL_ENABLE_INSTRUCTIONS=AVX2
     MKL_NUM_THREADS=2
     NPY_DISABLE_CPU_FEATURES=X86_V4 AVX512F AVX512CD AVX512_SKX AVX512_KNL AVX512_KNM AVX512_CLX AVX512_CNL AVX512_ICL AVX512_SPR
+    NUMBA_CPU_FEATURES=
     NUMBA_CPU_NAME=haswell
     NUMEXPR_MAX_THREADS=2
     NUMEXPR_NUM_THREADS=2
@@ -213,6 +236,7 @@ mod tests {
     ONEDNN_MAX_CPU_ISA=AVX2
     OPENBLAS_CORETYPE=Haswell
     OPENBLAS_NUM_THREADS=2
+    OPENCV_CPU_DISABLE=AVX512-SKX
     OPENSSL_ia32cap=~0x4000000000000000:~0x40000
     PATH=/opt/env/bin:/usr/bin:/bin
     PYTHONDONTWRITEBYTECODE=1

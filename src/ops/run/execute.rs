@@ -16,7 +16,8 @@ use envbox_sandbox::{
 
 use crate::ops::run::environment::{HOME, environment};
 use crate::ops::run::guest_paths::Guest;
-use crate::ops::run::{Access, Isolation, Refused, RunError, RunOptions, RunReport};
+use crate::ops::run::held::{channel, told};
+use crate::ops::run::{Access, Held, Isolation, Refused, RunError, RunOptions, RunReport};
 use crate::record::{HostState, RunDirectory, scan, sweep, write_back};
 
 /// Where a step finds the name servers of the host, when it sees its network.
@@ -56,10 +57,10 @@ pub fn execute(
     let directory = RunDirectory::create(&runs, context.now)?;
     let host = HostState::observe(&project, directory.path())?;
     let facts = HostFacts::minimal();
-    let held = Policy {
-        audit: options.audit,
-        ..sandbox_policy(prepared, &policy, &project, options.access, &directory)
-    };
+    let mut held = sandbox_policy(prepared, &policy, &project, options.access, &directory);
+    held.binds
+        .extend(channel(prepared.rootfs, directory.path())?);
+    held.audit = options.audit;
     let mut tell = |note: Note| {
         let message = note.to_string();
         context.report(Event::Warning { message });
@@ -74,6 +75,7 @@ pub fn execute(
         exit: outcome.exit,
         lock: prepared.lock,
         isolation: isolation(&policy, options.access, &facts),
+        libraries: libraries(context, directory.path()),
         usage: outcome.usage,
         findings: outcome.findings,
         changes: None,
@@ -113,6 +115,18 @@ fn step(
         stdin: duplicate(options.stdin.as_ref())?,
         stdout: duplicate(options.stdout.as_ref())?,
         stderr: duplicate(options.stderr.as_ref())?,
+    })
+}
+
+/// Reads what the import hook told. The step has run: what cannot be read is told, and no error.
+fn libraries(context: &Context, directory: &Path) -> Vec<Held> {
+    told(directory).unwrap_or_else(|error| {
+        let message = format!(
+            "what was held in libraries is not known: {}",
+            with_causes(&error)
+        );
+        context.report(Event::Warning { message });
+        Vec::new()
     })
 }
 

@@ -11,6 +11,7 @@ mod environment;
 mod error;
 mod execute;
 mod guest_paths;
+mod held;
 mod options;
 mod pins;
 mod report;
@@ -20,6 +21,7 @@ mod verb;
 
 pub use error::RunError;
 pub use execute::{Prepared, execute};
+pub use held::{Held, HeldState};
 pub use options::{Access, InvalidVariable, Locking, RunOptions, Variable};
 pub use report::{FailedBy, Isolation, Refused, RunReport, failure_document, write_document};
 pub use verb::{run, write_failure};

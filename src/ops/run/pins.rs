@@ -1,7 +1,7 @@
 //! What holds the libraries that choose their code when they run: by instructions and by threads.
 //!
 //! Sums are split by both, so their last bits depend on both. A library that has a variable for it
-//! is held by that; what took is read back inside (`inside/hook.py`).
+//! is held by that; what took is read back inside (`rootfs/inside/_envbox/libraries.py`).
 
 use envbox_lockfiles::manifest::CpuBaseline;
 
@@ -16,9 +16,13 @@ const THREADS: [&str; 6] = [
 ];
 
 /// Variables that keep a library from taking fewer threads than it was told, or other ones.
-const FIXED: [(&str, &str); 4] = [
+const FIXED: [(&str, &str); 6] = [
+    // Else the same product may be split differently on another stream.
+    ("CUBLAS_WORKSPACE_CONFIG", ":4096:8"),
     ("KMP_DETERMINISTIC_REDUCTION", "1"),
     ("MKL_DYNAMIC", "FALSE"),
+    // Else it adds the processor's own features to those of `NUMBA_CPU_NAME`.
+    ("NUMBA_CPU_FEATURES", ""),
     ("OMP_DYNAMIC", "FALSE"),
     ("TOKENIZERS_PARALLELISM", "false"),
 ];
@@ -45,6 +49,12 @@ pub(super) fn variables(cpus: u32, baseline: CpuBaseline) -> Vec<(&'static str, 
             format!("{GLIBC_V3},{GLIBC_V4}"),
         ),
     };
+    let opencv = match baseline {
+        CpuBaseline::V4 => None,
+        CpuBaseline::V3 => Some("AVX512-SKX"),
+        CpuBaseline::V2 => Some("AVX512-SKX,AVX2,FP16,AVX"),
+    };
+    all.extend(opencv.map(|names| ("OPENCV_CPU_DISABLE", names.to_owned())));
     all.push(("NPY_DISABLE_CPU_FEATURES", numpy));
     all.push(("GLIBC_TUNABLES", format!("glibc.cpu.hwcaps={glibc}")));
     // RDRAND, and RDSEED in the next word, which no sandbox can answer.

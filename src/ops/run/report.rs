@@ -11,7 +11,7 @@ use envbox_sandbox::{Exit, Finding, Usage};
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 
-use crate::ops::run::Access;
+use crate::ops::run::{Access, Held, HeldState};
 use crate::record::{ChangeKind, Fate, ProjectPath, RunId, WrittenChange};
 
 /// The schema of the document. A field never changes its meaning under the same number; readers
@@ -36,6 +36,8 @@ pub struct RunReport {
     pub lock: Digest,
     /// What the sandbox held.
     pub isolation: Isolation,
+    /// What of it was set and read back in the libraries that the step imported, sorted.
+    pub libraries: Vec<Held>,
     /// What the step used.
     #[serde(serialize_with = "usage")]
     pub usage: Usage,
@@ -174,6 +176,18 @@ impl RunReport {
                 }
             }
         }
+        let open = |held: &&Held| matches!(held.state, HeldState::NotHeld | HeldState::Failed);
+        warnings.extend(self.libraries.iter().filter(open).map(|held| {
+            let Held {
+                library,
+                version,
+                name,
+                wanted,
+                found,
+                ..
+            } = held;
+            format!("`{library}` {version} was not held: {name} is `{found}`, not `{wanted}`")
+        }));
         let refused = self.refused.iter();
         warnings.extend(
             refused

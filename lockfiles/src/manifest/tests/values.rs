@@ -32,6 +32,7 @@ fn a_whole_manifest_is_read() {
         clock = "ticking"
         cpus = 2
         cpu-baseline = "x86-64-v2"
+        framework-knobs = ["torch", "jax"]
         network = "loopback"
         outputs = ["model.pkl", "metrics/"]
         env = { OMP_NUM_THREADS = "1" }
@@ -47,6 +48,12 @@ fn a_whole_manifest_is_read() {
         seed: 16,
         cpus: 2,
         cpu_baseline: V2,
+        framework_knobs: Only(
+            [
+                Torch,
+                Jax,
+            ],
+        ),
         network: Loopback,
         outputs: [
             "model.pkl",

@@ -411,6 +411,7 @@ fn the_report_is_a_document() {
         "project": "overlay",
         "seed": 7
       },
+      "libraries": [],
       "lock": "sha256:0c030586945fe504b604ecc2e875c38ede400cd5cd73da9730302162e6b02c6f",
       "missing": [
         "model.pkl"
@@ -422,4 +423,38 @@ fn the_report_is_a_document() {
       "usage": "USAGE"
     }
     "#);
+}
+
+#[test]
+fn what_libraries_were_held_by_is_told_by_the_step() {
+    let world = World::new();
+    fs::create_dir_all(world.path("rootfs/opt/env")).unwrap();
+    fs::write(world.path("rootfs/opt/env/pyvenv.cfg"), "").unwrap();
+    let line = |library: &str, state: &str| {
+        format!(
+            r#"{{"library":"{library}","version":"1","name":"n","wanted":"w","found":"f","state":"{state}"}}"#
+        )
+    };
+    let lines = [
+        line("b", "held"),
+        "nonsense".to_owned(),
+        line("a", "failed"),
+        line("b", "held"),
+    ];
+    let (report, _) = world.run(&format!(
+        "write /run/envbox/held {} exit 0",
+        lines.join("\n")
+    ));
+    let told: Vec<_> = report.libraries.iter().map(|held| &held.library).collect();
+    assert_eq!(told, ["a", "b"]);
+    insta::assert_snapshot!(report.warnings().join("\n"), @"`a` 1 was not held: n is `f`, not `w`");
+    assert_eq!(world.runs(), 0);
+}
+
+#[test]
+fn a_rootfs_without_python_has_no_channel() {
+    let world = World::new();
+    let (mut options, _) = world.options("write /run/envbox/held x exit 0");
+    options.stderr = Some(tempfile::tempfile().unwrap().into());
+    assert_ne!(world.execute(&options).unwrap().exit, Exit::Code(0));
 }

@@ -1,0 +1,99 @@
+"""Holds the libraries of a step that have to be asked from inside their process.
+
+Loaded at every start of Python by `envbox.pth`, so it does next to nothing: it puts a finder before
+all others that knows the names of a few libraries. When a step imports one of them, `libraries`
+sets what makes its results the same each time, and reads back what the sandbox's variables were to
+bring about. No library is imported by it, no clock is read and no random number drawn.
+"""
+
+import os
+import sys
+
+#: Libraries that `libraries` has something to do for, by the module whose import it waits for.
+WATCHED = frozenset(
+    (
+        "cv2",
+        "jaxlib",
+        "lightgbm",
+        "mkl",
+        "numba",
+        "numpy",
+        "polars",
+        "pyarrow",
+        "scipy.linalg",
+        "sklearn",
+        "tensorflow",
+        "tokenizers",
+        "torch",
+        "xgboost",
+    )
+)
+
+
+class NotHeld(RuntimeError):
+    """A library computes otherwise than the sandbox promises.
+
+    No `ImportError`: programs take that for "not installed" and go on without the library.
+    """
+
+
+class Finder:
+    """Finds nothing itself: it asks those after it, and has the loader tell when it is done."""
+
+    @classmethod
+    def find_spec(cls, name, path=None, target=None):
+        if name not in WATCHED:
+            return None
+        finders = list(sys.meta_path)
+        ours = finders.index(cls) if cls in finders else -1
+        # Those before it were asked, and found nothing.
+        for finder in finders[ours + 1 :]:
+            find = getattr(finder, "find_spec", None)
+            spec = find(name, path, target) if find is not None else None
+            if spec is not None:
+                watch(name, spec)
+                return spec
+        return None
+
+
+def watch(name, spec):
+    """Has `loaded` called when the module of `spec` was executed."""
+    loader = spec.loader
+    try:
+        execute = loader.exec_module
+
+        def exec_module(module):
+            # The loader is as it was from here on, for whoever looks at it.
+            del loader.exec_module
+            execute(module)
+            loaded(name, module)
+
+        loader.exec_module = exec_module
+    except Exception as error:
+        failed(name, error)
+
+
+def loaded(name, module):
+    """Holds a library that was imported; raises when it cannot be held."""
+    try:
+        from . import libraries
+
+        libraries.hold(name, module)
+    except NotHeld:
+        raise
+    except Exception as error:
+        failed(name, error)
+
+
+def failed(name, error):
+    """Tells that the hook itself did not work. The program does not depend on it."""
+    try:
+        from . import channel
+
+        channel.tell(name, "", "hook", "", "%s: %s" % (type(error).__name__, error), "unknown")
+    except Exception:
+        pass
+
+
+if "ENVBOX" in os.environ:
+    sys.meta_path.insert(0, Finder)

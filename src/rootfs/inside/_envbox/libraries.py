@@ -1,0 +1,298 @@
+"""What is done for each library, once its module was executed.
+
+Two things: a *knob* is a call or an attribute that makes a library repeat itself; it is set where
+the library cannot raise for it, and the manifest can turn it off (`framework-knobs`). A *pin* is a
+variable of the sandbox's that the library has read by now; it is read back, and where the library
+uses instructions beyond the baseline the import fails: its results would be another machine's.
+"""
+
+import os
+import sys
+
+from . import NotHeld, channel
+
+BASELINES = ("x86-64-v2", "x86-64-v3", "x86-64-v4")
+
+#: The lowest baseline at which each library's own names for instructions are allowed.
+NUMPY = dict.fromkeys(("SSE SSE2 SSE3 SSSE3 SSE41 POPCNT SSE42 X86_V2").split(), 0)
+NUMPY.update(dict.fromkeys("AVX F16C FMA3 AVX2 X86_V3".split(), 1))
+NUMPY.update(dict.fromkeys("AVX512F AVX512CD AVX512_SKX X86_V4".split(), 2))
+OPENBLAS = dict.fromkeys("generic prescott core2 penryn dunnington nehalem".split(), 0)
+OPENBLAS.update(dict.fromkeys("sandybridge haswell zen bulldozer piledriver".split(), 1))
+OPENBLAS.update(dict.fromkeys("steamroller excavator".split(), 1))
+OPENBLAS.update({"skylakex": 2})
+TORCH = {"DEFAULT": 0, "NO AVX": 0, "AVX2": 1, "AVX512": 2}
+ARROW = {"none": 0, "sse4_2": 0, "avx": 1, "avx2": 1, "avx512": 2}
+#: What XLA calls the baselines.
+XLA = ("SSE4_2", "AVX2", "AVX512")
+
+
+class Library:
+    """One library of this process."""
+
+    def __init__(self, name, module):
+        version = getattr(module, "__version__", "")
+        self.name = name
+        self.module = module
+        self.version = version if isinstance(version, str) else ""
+        self.failures = []
+        knobs = os.environ.get("ENVBOX_FRAMEWORK_KNOBS")
+        self.knobs = knobs is None or name.replace("jaxlib", "jax") in knobs.split(",")
+        self.cpus = int(os.environ.get("ENVBOX_CPUS") or 0)
+        baseline = os.environ.get("ENVBOX_CPU_BASELINE")
+        self.level = BASELINES.index(baseline) if baseline in BASELINES else None
+
+    def tell(self, name, wanted, found, state):
+        channel.tell(self.name, self.version, name, wanted, found, state)
+
+    def unread(self, name, wanted):
+        """Tells that a variable was set and that nothing can be asked."""
+        self.tell(name, wanted, "not read back", "set")
+
+    def instructions(self, name, levels, found):
+        """Compares the names of instructions in use with the baseline."""
+        if self.level is None or not found:
+            return self.tell(name, "", " ".join(found), "unknown")
+        wanted = "nothing beyond " + BASELINES[self.level]
+        beyond = [one for one in found if levels.get(one, len(BASELINES)) > self.level]
+        if not beyond:
+            return self.tell(name, wanted, " ".join(found), "held")
+        self.tell(name, wanted, " ".join(beyond), "failed")
+        self.failures.append((name, " ".join(beyond)))
+
+    def threads(self, name, found):
+        """Compares a number of threads with that of the processors. Fewer were asked for."""
+        held = "held" if found <= self.cpus else "not-held"
+        self.tell(name, self.cpus, found, held if self.cpus else "unknown")
+
+    def knob(self, name, wanted, setter, getter=None):
+        """Sets something, and reads it back."""
+        if not self.knobs:
+            return
+        try:
+            setter()
+            found = getter() if getter else None
+        except Exception as error:
+            return self.tell(name, wanted, "%s: %s" % (type(error).__name__, error), "not-held")
+        if getter is None:
+            return self.unread(name, wanted)
+        self.tell(name, wanted, found, "held" if found == wanted else "not-held")
+
+    def attempt(self, name, read):
+        """Does what may fail because a version of the library lacks it."""
+        try:
+            read()
+        except Exception as error:
+            self.tell(name, "", "%s: %s" % (type(error).__name__, error), "unknown")
+
+
+def hold(name, module):
+    """Sets and reads back what there is of the library `name`."""
+    library = Library(name, module)
+    LIBRARIES[name](library)
+    if library.failures:
+        reasons = ", ".join("%s is %s" % failure for failure in library.failures)
+        raise NotHeld(
+            "%s %s computes with instructions beyond %s, the baseline of this step: %s. Do not set "
+            "that variable in `env` of `[sandbox]` or with `--env`; or set `cpu-baseline` in the "
+            "manifest." % (library.name, library.version, BASELINES[library.level], reasons)
+        )
+
+
+def numpy(library):
+    core = sys.modules.get("numpy._core._multiarray_umath")
+    core = core or sys.modules.get("numpy.core._multiarray_umath")
+
+    def features():
+        # Others are on as well in the list of what the processor has; no code depends on them.
+        on = core.__cpu_features__
+        used = list(core.__cpu_baseline__) + list(core.__cpu_dispatch__)
+        used = [feature for feature in used if on.get(feature)]
+        library.instructions("NPY_DISABLE_CPU_FEATURES", NUMPY, used)
+
+    library.attempt("NPY_DISABLE_CPU_FEATURES", features)
+    openblas(library, "numpy")
+
+
+def scipy(library):
+    openblas(library, "scipy")
+
+
+def openblas(library, package):
+    """Asks the library that a wheel brought with it. It is loaded already, or it is not asked."""
+
+    def ask():
+        import ctypes
+
+        wheel = os.path.dirname(sys.modules[package].__file__)
+        places = (wheel + ".libs", os.path.join(wheel, ".libs"))
+        for place in filter(os.path.isdir, places):
+            for file in sorted(os.listdir(place)):
+                if "openblas" in file:
+                    path = os.path.join(place, file)
+                    return _openblas(library, ctypes, ctypes.CDLL(path, mode=os.RTLD_NOLOAD))
+        library.unread("OPENBLAS_CORETYPE", os.environ.get("OPENBLAS_CORETYPE", ""))
+
+    library.attempt("OPENBLAS_CORETYPE", ask)
+
+
+def _openblas(library, ctypes, loaded):
+    for prefix in ("scipy_openblas_get_", "openblas_get_"):
+        for suffix in ("64_", "", "_64", "64"):
+            corename = getattr(loaded, prefix + "corename" + suffix, None)
+            if corename is None:
+                continue
+            corename.restype = ctypes.c_char_p
+            found = corename().decode().lower()
+            library.instructions("OPENBLAS_CORETYPE", OPENBLAS, [found])
+            threads = getattr(loaded, prefix + "num_threads" + suffix)
+            return library.threads("OPENBLAS_NUM_THREADS", threads())
+    library.unread("OPENBLAS_CORETYPE", os.environ.get("OPENBLAS_CORETYPE", ""))
+
+
+def torch(library):
+    torch = library.module
+    # The public function imports the compiler's settings first, which takes a second.
+    library.knob(
+        "use_deterministic_algorithms",
+        "warn only",
+        lambda: torch._C._set_deterministic_algorithms(True, warn_only=True),
+        lambda: "warn only" if torch.is_deterministic_algorithms_warn_only_enabled() else "off",
+    )
+    cudnn = torch.backends.cudnn
+    for name, wanted in (("deterministic", True), ("benchmark", False)):
+        library.knob(
+            "backends.cudnn." + name,
+            wanted,
+            lambda: setattr(cudnn, name, wanted),
+            lambda: getattr(cudnn, name),
+        )
+    library.attempt(
+        "ATEN_CPU_CAPABILITY",
+        lambda: library.instructions(
+            "ATEN_CPU_CAPABILITY", TORCH, [torch.backends.cpu.get_cpu_capability()]
+        ),
+    )
+    library.attempt(
+        "OMP_NUM_THREADS", lambda: library.threads("OMP_NUM_THREADS", torch.get_num_threads())
+    )
+    # Reading is all: it can be set once, which is the program's to do.
+    library.attempt(
+        "get_num_interop_threads",
+        lambda: library.threads("get_num_interop_threads", torch.get_num_interop_threads()),
+    )
+    for name in ("MKL_CBWR", "ONEDNN_MAX_CPU_ISA"):
+        library.unread(name, os.environ.get(name, ""))
+
+
+def tensorflow(library):
+    config = library.module.config
+    # Reading `config` may import more of it; all of it is there by the end of its own import.
+    for kind in ("intra_op", "inter_op"):
+        name = "%s_parallelism_threads" % kind
+        library.knob(
+            "config.threading.set_" + name,
+            library.cpus,
+            lambda: getattr(config.threading, "set_" + name)(library.cpus),
+            lambda: getattr(config.threading, "get_" + name)(),
+        )
+    # It would make programs fail that set no seed, or use an operation without such code. One
+    # thread needs none; with more, it is the program's to ask for.
+    library.tell("config.experimental.enable_op_determinism", "", "left to the program", "unknown")
+    library.unread("ONEDNN_MAX_CPU_ISA", os.environ.get("ONEDNN_MAX_CPU_ISA", ""))
+
+
+def jaxlib(library):
+    """XLA reads its flags when the first backend starts, which no import does."""
+    numbers = library.version.split(".")[:3]
+    # Older ones do not know the flag, and end the process for it.
+    if library.level is None or [int(number) for number in numbers] < [0, 4, 20]:
+        return library.tell("--xla_cpu_max_isa", "", "unknown to this version", "unknown")
+    wanted = XLA[library.level]
+    flags = os.environ.get("XLA_FLAGS", "")
+
+    def set_flags():
+        if "--xla_cpu_max_isa" not in flags:
+            os.environ["XLA_FLAGS"] = (flags + " --xla_cpu_max_isa=" + wanted).strip()
+
+    library.knob("--xla_cpu_max_isa", wanted, set_flags)
+
+
+def numba(library):
+    config = library.module.config
+    for variable in ("NUMBA_CPU_NAME", "NUMBA_CPU_FEATURES"):
+        wanted = os.environ.get(variable)
+        found = getattr(config, variable[len("NUMBA_") :], None)
+        held = "held" if found == wanted else "not-held"
+        library.tell(variable, wanted, found, held if wanted is not None else "unknown")
+    library.attempt(
+        "NUMBA_NUM_THREADS", lambda: library.threads("NUMBA_NUM_THREADS", config.NUMBA_NUM_THREADS)
+    )
+
+
+def pyarrow(library):
+    arrow = library.module
+
+    def level():
+        found = arrow.runtime_info().simd_level
+        library.instructions("ARROW_USER_SIMD_LEVEL", ARROW, [found])
+
+    library.attempt("ARROW_USER_SIMD_LEVEL", level)
+    library.knob("set_cpu_count", library.cpus, lambda: arrow.set_cpu_count(library.cpus), arrow.cpu_count)
+
+
+def cv2(library):
+    cv2 = library.module
+    library.knob("setNumThreads", library.cpus, lambda: cv2.setNumThreads(library.cpus), cv2.getNumThreads)
+
+    def features():
+        words = cv2.getCPUFeaturesLine().split()
+        used = [word.strip("*") for word in words if "?" not in word]
+        beyond = [word for word in used if word.startswith("AVX512")]
+        if library.level is not None and library.level < 2:
+            state = "not-held" if beyond else "held"
+            library.tell("OPENCV_CPU_DISABLE", "no AVX512", " ".join(used), state)
+
+    library.attempt("OPENCV_CPU_DISABLE", features)
+
+
+def polars(library):
+    library.attempt(
+        "POLARS_MAX_THREADS",
+        lambda: library.threads("POLARS_MAX_THREADS", library.module.thread_pool_size()),
+    )
+
+
+def mkl(library):
+    library.attempt(
+        "MKL_NUM_THREADS",
+        lambda: library.threads("MKL_NUM_THREADS", library.module.get_max_threads()),
+    )
+    library.unread("MKL_CBWR", os.environ.get("MKL_CBWR", ""))
+
+
+def unread(library):
+    """For libraries that cannot be asked, or that take everything as arguments of each call."""
+    library.unread("OMP_NUM_THREADS", os.environ.get("OMP_NUM_THREADS", ""))
+
+
+def rayon(library):
+    library.unread("RAYON_NUM_THREADS", os.environ.get("RAYON_NUM_THREADS", ""))
+
+
+LIBRARIES = {
+    "cv2": cv2,
+    "jaxlib": jaxlib,
+    "lightgbm": unread,
+    "mkl": mkl,
+    "numba": numba,
+    "numpy": numpy,
+    "polars": polars,
+    "pyarrow": pyarrow,
+    "scipy.linalg": scipy,
+    "sklearn": unread,
+    "tensorflow": tensorflow,
+    "tokenizers": rayon,
+    "torch": torch,
+    "xgboost": unread,
+}

@@ -1,0 +1,192 @@
+//! The import hook, run by the host's Python over stand-ins for the libraries.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+/// What stands in for a NumPy whose code for `X86_V4` is on.
+const NUMPY: &str = r#"
+__version__ = "9.1"
+import sys, types
+core = types.ModuleType("numpy._core._multiarray_umath")
+core.__cpu_baseline__ = ["X86_V2"]
+core.__cpu_dispatch__ = ["X86_V3", "X86_V4"]
+# The processor has AVX512F, and no code depends on it.
+core.__cpu_features__ = {"X86_V2": True, "X86_V3": True, "X86_V4": V4, "AVX512F": True}
+sys.modules[core.__name__] = core
+"#;
+
+/// What stands in for PyTorch, and notes what it was told.
+const TORCH: &str = r#"
+__version__ = "9.2"
+import types
+told = []
+_C = types.SimpleNamespace(
+    _set_deterministic_algorithms=lambda mode, warn_only: told.append((mode, warn_only)))
+is_deterministic_algorithms_warn_only_enabled = lambda: bool(told)
+backends = types.SimpleNamespace(
+    cudnn=types.SimpleNamespace(deterministic=False, benchmark=True),
+    cpu=types.SimpleNamespace(get_cpu_capability=lambda: "AVX2"))
+get_num_threads = lambda: 1
+get_num_interop_threads = lambda: 2
+"#;
+
+/// What stands in for jaxlib.
+const JAXLIB: &str = "__version__ = \"0.7.2\"\n";
+
+/// A directory with the stand-ins, and what the hook told.
+struct Case {
+    directory: tempfile::TempDir,
+}
+
+impl Case {
+    fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        for (name, text) in [
+            ("numpy.py", &*NUMPY.replace("V4,", "False,")),
+            ("torch.py", TORCH),
+            ("jaxlib.py", JAXLIB),
+            ("broken.py", "raise ImportError('its own')"),
+        ] {
+            fs::write(directory.path().join(name), text).unwrap();
+        }
+        fs::write(directory.path().join("held"), "").unwrap();
+        Self { directory }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    /// Runs Python with the hook as a step would, its channel in the case's directory.
+    fn python(&self, program: &str, environment: &[(&str, &str)]) -> Output {
+        let inside = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/rootfs/inside");
+        let program = format!(
+            "import sys; sys.path[:0] = [{inside:?}, {:?}]\nimport _envbox, _envbox.channel\n\
+             _envbox.channel.PATH = {:?}\n{program}",
+            self.directory.path(),
+            self.path("held"),
+        );
+        let mut command = Command::new("python3");
+        command.args(["-I", "-B", "-c", &program]).env_clear();
+        command.env("PATH", "/usr/bin:/bin");
+        command.envs(environment.iter().copied());
+        command.output().unwrap()
+    }
+
+    /// Returns what was told: library, name, found and state.
+    fn told(&self) -> String {
+        let text = fs::read_to_string(self.path("held")).unwrap();
+        let lines = text.lines().map(|line| {
+            let told: Value = serde_json::from_str(line).unwrap();
+            let field = |name: &str| told[name].as_str().unwrap().to_owned();
+            let (library, name) = (field("library"), field("name"));
+            format!(
+                "{library} {name}: {} ({})\n",
+                field("found"),
+                field("state")
+            )
+        });
+        lines.collect()
+    }
+}
+
+const STEP: [(&str, &str); 3] = [
+    ("ENVBOX", "1"),
+    ("ENVBOX_CPUS", "1"),
+    ("ENVBOX_CPU_BASELINE", "x86-64-v3"),
+];
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+#[test]
+fn libraries_are_set_and_read_back() {
+    let case = Case::new();
+    let program = "import numpy, torch, jaxlib, os\n\
+         print(torch.told, torch.backends.cudnn.benchmark, os.environ['XLA_FLAGS'])\n\
+         print(type(torch.__loader__).__name__, 'exec_module' in vars(torch.__loader__))\n";
+    let output = case.python(program, &[&STEP[..], &[("XLA_FLAGS", "--own=1")]].concat());
+    assert_eq!(text(&output.stderr), "");
+    insta::assert_snapshot!(text(&output.stdout), @r#"
+[(True, True)] False --own=1 --xla_cpu_max_isa=AVX2
+SourceFileLoader False
+"#);
+    insta::assert_snapshot!(case.told(), @r#"
+numpy NPY_DISABLE_CPU_FEATURES: X86_V2 X86_V3 (held)
+numpy OPENBLAS_CORETYPE: not read back (set)
+torch use_deterministic_algorithms: warn only (held)
+torch backends.cudnn.deterministic: True (held)
+torch backends.cudnn.benchmark: False (held)
+torch ATEN_CPU_CAPABILITY: AVX2 (held)
+torch OMP_NUM_THREADS: 1 (held)
+torch get_num_interop_threads: 2 (not-held)
+torch MKL_CBWR: not read back (set)
+torch ONEDNN_MAX_CPU_ISA: not read back (set)
+jaxlib --xla_cpu_max_isa: not read back (set)
+"#);
+}
+
+#[test]
+fn a_pin_that_did_not_take_ends_the_import() {
+    let case = Case::new();
+    fs::write(case.path("numpy.py"), NUMPY.replace("V4,", "True,")).unwrap();
+    let program = "try:\n    import numpy\nexcept ImportError:\n    print('passed over')\n";
+    let output = case.python(program, &STEP);
+    let said = text(&output.stderr);
+    insta::assert_snapshot!(said.lines().last().unwrap(), @r#"_envbox.NotHeld: numpy 9.1 computes with instructions beyond x86-64-v3, the baseline of this step: NPY_DISABLE_CPU_FEATURES is X86_V4. Do not set that variable in `env` of `[sandbox]` or with `--env`; or set `cpu-baseline` in the manifest."#);
+    assert_eq!(
+        (output.status.code(), text(&output.stdout)),
+        (Some(1), String::new())
+    );
+    assert!(case.told().contains("X86_V4 (failed)"), "{}", case.told());
+}
+
+#[test]
+fn knobs_can_be_turned_off() {
+    let case = Case::new();
+    let only = [("ENVBOX_FRAMEWORK_KNOBS", "jax,cv2")];
+    let program = "import torch, jaxlib, os; print(torch.told, os.environ.get('XLA_FLAGS'))";
+    let output = case.python(program, &[&STEP[..], &only].concat());
+    assert_eq!(text(&output.stdout), "[] --xla_cpu_max_isa=AVX2\n");
+    // What is only read back is still.
+    assert!(case.told().contains("AVX2 (held)"), "{}", case.told());
+}
+
+#[test]
+fn the_hook_breaks_nothing() {
+    let case = Case::new();
+    // A library of which nothing is there that the hook asks for.
+    fs::write(case.path("torch.py"), "").unwrap();
+    fs::write(case.path("cv2.py"), "raise ValueError('its own')").unwrap();
+    let program = "import torch, importlib.util\n\
+         for name in ('cv2', 'broken', 'polars'):\n    \
+             try: importlib.import_module(name)\n    \
+             except Exception as error: print(type(error).__name__, error)\n\
+         print(importlib.util.find_spec('numpy').name, importlib.reload(torch) is torch)\n";
+    let output = case.python(program, &STEP);
+    assert_eq!(text(&output.stderr), "");
+    insta::assert_snapshot!(text(&output.stdout), @r#"
+ValueError its own
+ImportError its own
+ModuleNotFoundError No module named 'polars'
+numpy True
+"#);
+    assert!(
+        case.told().contains("torch hook: AttributeError"),
+        "{}",
+        case.told()
+    );
+}
+
+#[test]
+fn outside_a_step_there_is_no_hook() {
+    let case = Case::new();
+    let program = "import torch; print(torch.told, _envbox.Finder in sys.meta_path)";
+    let output = case.python(program, &STEP[1..]);
+    assert_eq!(text(&output.stdout), "[] False\n");
+    assert_eq!(case.told(), "");
+}
