@@ -59,6 +59,9 @@ pub(super) fn judge(source: Source, what: &str, isolation: &Isolation) -> Verdic
             StepClock::Ticking => not_held(format!("ticks from {epoch}"), CLOCK),
             StepClock::Real => of_the_host(),
         },
+        Source::Usage if counted => {
+            held("moves by what the step does; what else is counted is not told")
+        }
         Source::MonotonicClock if counted => held("moves by what the step does, from zero"),
         Source::ProcessorClock if counted => held("moves by what the step does, from zero"),
         Source::MonotonicClock | Source::ProcessorClock => of_the_host(),
@@ -230,7 +233,6 @@ mod tests {
     fn every_source_is_judged() {
         let usual = open(StepClock::Logical, StepNetwork::None);
         insta::assert_snapshot!(usual.join("\n"), @r"
-        usage getrusage
         file-status /project/train.py
         machine /proc/vmstat
         scheduling getcpu
@@ -247,6 +249,7 @@ mod tests {
             "wall-clock time",
             "monotonic-clock CLOCK_MONOTONIC",
             "processor-clock CLOCK_PROCESS_CPUTIME_ID",
+            "usage getrusage",
             "wait futex",
             "network connect 127.0.0.1:80",
             "network connect 10.0.0.1:80",

@@ -47,6 +47,8 @@ const QUIET: [&str; 9] = [
     "/dev/stdout",
     "/dev/stderr",
 ];
+/// Where envbox talks to code of its own.
+const OURS: &str = "/run/envbox";
 const RANDOM: [&str; 3] = ["/dev/random", "/dev/urandom", "/proc/sys/kernel/random"];
 /// What of `/proc` is not a process and not the machine.
 const SETTINGS: [&str; 3] = ["/proc/sys", "/proc/filesystems", "/proc/mounts"];
@@ -55,6 +57,9 @@ const SETTINGS: [&str; 3] = ["/proc/sys", "/proc/filesystems", "/proc/mounts"];
 pub fn kind(path: &str, places: &Places) -> Kind {
     let path = Path::new(path);
     let below = |roots: &[&str]| roots.iter().any(|root| path.starts_with(root));
+    if below(&[OURS]) {
+        return Kind::Environment;
+    }
     if places.binds.iter().any(|bind| path.starts_with(bind)) {
         return Kind::Outside;
     }
@@ -180,6 +185,7 @@ mod tests {
             ("/etc/hosts", Kind::Environment),
             ("/etc/resolv.conf", Kind::Outside),
             ("/tmp/x", Kind::Private),
+            ("/run/envbox/held", Kind::Environment),
             ("/home/envbox/.cache", Kind::Private),
             ("/home/alice/data.csv", Kind::Outside),
             ("/data/train.csv", Kind::Outside),
