@@ -17,7 +17,7 @@ pub fn directory(example: &str) -> PathBuf {
 }
 
 /// A world with a copy of the example, and with the downloads that an earlier check kept.
-fn world_of(example: &str, user: User) -> World {
+pub fn world_of(example: &str, user: User) -> World {
     let world = World::new(user);
     for name in ["envbox.toml", "envbox.lock", "train.py"] {
         world.write(
@@ -29,11 +29,15 @@ fn world_of(example: &str, user: User) -> World {
     world
 }
 
-/// Trains in a fresh environment and returns the digest of every output.
+/// Trains in a fresh environment and returns the digest of every output and of what was printed.
 fn train(world: &World) -> BTreeMap<String, Digest> {
     let run = world.run(&["run", "--frozen", "--", "python", "train.py"]);
     assert_eq!(run.code(), Some(0), "{}{}", run.stdout(), run.stderr());
     let mut outputs = BTreeMap::new();
+    outputs.insert(
+        "standard output".to_owned(),
+        Digest::of(run.stdout().as_bytes()),
+    );
     for entry in fs::read_dir(world.project()).unwrap() {
         let entry = entry.unwrap();
         let name = entry.file_name().into_string().unwrap();
@@ -42,7 +46,7 @@ fn train(world: &World) -> BTreeMap<String, Digest> {
             fs::remove_file(entry.path()).unwrap();
         }
     }
-    assert!(outputs.len() >= 2, "a model and its metrics: {outputs:?}");
+    assert!(outputs.len() >= 3, "a model and its metrics: {outputs:?}");
     outputs
 }
 
