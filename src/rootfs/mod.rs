@@ -35,4 +35,4 @@ pub use prepare::{Rootfs, find, prepare};
 
 /// The version of the rules by which trees are merged and completed. Raise it whenever a rootfs of
 /// the same packages changes: it is part of the key by which the store finds it.
-pub const RULES: u32 = 1;
+pub const RULES: u32 = 2;

@@ -4,7 +4,8 @@ use std::fs;
 
 use envbox::lock::Lockfile;
 
-use crate::golden::{directory, same_outputs_twice_and_as_two_users};
+use crate::downloads;
+use crate::golden::{directory, same_outputs_twice_and_as_two_users, world_of};
 use crate::support::{User, World};
 
 /// The examples that run in every check.
@@ -13,6 +14,25 @@ const EXAMPLES: [&str; 4] = ["sklearn", "jax", "xgboost", "tensorflow"];
 #[test]
 fn net_sklearn() {
     same_outputs_twice_and_as_two_users("sklearn");
+}
+
+/// C++'s random numbers, which libraries would else take from the processor.
+#[test]
+fn net_random_device_follows_the_seed() {
+    let world = world_of("sklearn", User::Unprivileged);
+    let draw = |seed: &str| {
+        let program = "import ctypes; library = ctypes.CDLL('libstdc++.so.6'); \
+                       print([library._ZNSt13random_device9_M_getvalEv(None) for _ in range(4)])";
+        let words = [
+            "run", "--frozen", "--seed", seed, "--", "python", "-c", program,
+        ];
+        let run = world.run(&words);
+        assert_eq!(run.code(), Some(0), "{}", run.stderr());
+        run.stdout()
+    };
+    assert_eq!(draw("1"), draw("1"));
+    assert_ne!(draw("1"), draw("2"));
+    downloads::keep(&world);
 }
 
 #[test]

@@ -29,11 +29,15 @@ pub fn world_of(example: &str, user: User) -> World {
     world
 }
 
-/// Trains in a fresh environment and returns the digest of every output.
+/// Trains in a fresh environment and returns the digest of every output and of what was printed.
 fn train(world: &World) -> BTreeMap<String, Digest> {
     let run = world.run(&["run", "--frozen", "--", "python", "train.py"]);
     assert_eq!(run.code(), Some(0), "{}{}", run.stdout(), run.stderr());
     let mut outputs = BTreeMap::new();
+    outputs.insert(
+        "standard output".to_owned(),
+        Digest::of(run.stdout().as_bytes()),
+    );
     for entry in fs::read_dir(world.project()).unwrap() {
         let entry = entry.unwrap();
         let name = entry.file_name().into_string().unwrap();
@@ -42,7 +46,7 @@ fn train(world: &World) -> BTreeMap<String, Digest> {
             fs::remove_file(entry.path()).unwrap();
         }
     }
-    assert!(outputs.len() >= 2, "a model and its metrics: {outputs:?}");
+    assert!(outputs.len() >= 3, "a model and its metrics: {outputs:?}");
     outputs
 }
 

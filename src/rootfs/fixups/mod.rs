@@ -13,6 +13,7 @@ mod certificates;
 mod elf;
 mod linker;
 mod python;
+mod random_device;
 
 use std::path::PathBuf;
 
@@ -38,8 +39,9 @@ pub(super) fn apply(
     certificates::write(&mut fixups)?;
     alternatives::write(&mut fixups)?;
     python::write(&mut fixups, parts)?;
-    // Last: it lists what all others have made.
-    linker::write(&mut fixups, parts.platform)
+    // It lists what all others have made, and reads the packages' own files.
+    linker::write(&mut fixups, parts.platform)?;
+    random_device::write(&mut fixups, parts.platform)
 }
 
 /// The merged packages while they are completed.
