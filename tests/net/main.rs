@@ -3,8 +3,10 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 #[path = "../it/support.rs"]
+#[expect(dead_code, reason = "each tier uses a part")]
 mod support;
 
+mod corpus;
 mod downloads;
 mod examples;
 mod golden;
