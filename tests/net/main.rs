@@ -3,9 +3,11 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 #[path = "../it/support.rs"]
+#[expect(dead_code, reason = "each tier uses a part")]
 mod support;
 
 mod audit;
+mod corpus;
 mod downloads;
 mod examples;
 mod golden;

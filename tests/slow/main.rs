@@ -8,6 +8,7 @@ mod downloads;
 #[path = "../net/golden.rs"]
 mod golden;
 #[path = "../it/support.rs"]
+#[expect(dead_code, reason = "each tier uses a part")]
 mod support;
 
 #[test]
