@@ -25,7 +25,7 @@ mod init;
 mod sandbox;
 mod sys;
 
-pub use answer::{Baseline, Machine, Note};
+pub use answer::{Baseline, Cpuid, CpuidRefusal, Machine, Note};
 pub use host::{
     Cgroups, Check, CheckStatus, HostFacts, Kernel, UserNamespace, UserNamespaceRefusal,
 };

@@ -2,6 +2,7 @@
 //! Compiled statically by the harness, with std alone.
 
 mod clock;
+mod cpuid;
 
 use std::fs;
 use std::io::{Read, Write};
@@ -73,6 +74,12 @@ fn main() {
         ["waits"] => clock::waits(),
         ["spin"] => clock::spin(),
         ["threads"] => clock::threads(),
+        ["cpuid"] => cpuid::leaves(),
+        ["cpuid-word"] => cpuid::word(),
+        ["cpuid-processes"] => cpuid::processes(),
+        ["cpuid-handler"] => cpuid::handler(),
+        ["cpuid-deaths"] => cpuid::deaths(),
+        ["cpuid-limits"] => cpuid::limits(),
         ["invalid"] => clock::invalid(),
         ["exec", rest @ ..] => {
             clock::look();

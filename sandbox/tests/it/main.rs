@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "the harness is part of the tests")]
 
 mod architecture;
+mod cpuid;
 mod determinism;
 mod harness;
 mod inside;
