@@ -80,6 +80,7 @@ pub(super) const SANDBOX: Keys = Keys {
         "seed",
         "cpus",
         "cpu-baseline",
+        "cpuid",
         "network",
         "outputs",
         "env",

@@ -35,5 +35,5 @@ pub use parse::{MANIFEST, PYPROJECT};
 pub use place::Place;
 pub use schema::{
     CpuBaseline, Debian, Environment, Interpreter, InterpreterSource, Manifest, NamedUrl,
-    Prerelease, Python, PythonVersion, SandboxPolicy, StepClock, StepNetwork,
+    Prerelease, Python, PythonVersion, SandboxPolicy, StepClock, StepCpuid, StepNetwork,
 };

@@ -32,6 +32,9 @@ pub(super) fn sandbox(table: &Table<'_>) -> Result<SandboxPolicy, ManifestError>
                 value.word(&["x86-64-v2", "x86-64-v3", "x86-64-v4"])
             })?
             .unwrap_or_default(),
+        cpuid: table
+            .map("cpuid", |value| value.word(&["masked", "host"]))?
+            .unwrap_or_default(),
         network: table
             .map("network", |value| value.word(&["none", "loopback", "host"]))?
             .unwrap_or_default(),

@@ -154,6 +154,8 @@ pub struct SandboxPolicy {
     pub cpus: u32,
     /// `cpu-baseline`: the instructions that libraries may choose their code by.
     pub cpu_baseline: CpuBaseline,
+    /// `cpuid`: what the instruction of that name tells of.
+    pub cpuid: StepCpuid,
     /// `network`.
     pub network: StepNetwork,
     /// `outputs`: paths below the project that the step is expected to write.
@@ -192,6 +194,17 @@ pub enum CpuBaseline {
     /// AVX-512.
     #[serde(rename = "x86-64-v4")]
     V4,
+}
+
+/// What the instruction CPUID tells of.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum StepCpuid {
+    /// A processor that stands for the baseline, where the host's can be made to.
+    #[default]
+    Masked,
+    /// The host's processor.
+    Host,
 }
 
 /// What network a step sees.

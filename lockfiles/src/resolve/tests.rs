@@ -10,7 +10,7 @@ use crate::lock::{
 };
 use crate::manifest::{
     CpuBaseline, Debian, Environment, Interpreter, InterpreterSource, Manifest, Python,
-    PythonVersion, SandboxPolicy, StepClock, StepNetwork,
+    PythonVersion, SandboxPolicy, StepClock, StepCpuid, StepNetwork,
 };
 use crate::net::tests::http::Server;
 use crate::resolve::debian::tests::fixture::{Suite, World, package as paragraph};
@@ -43,6 +43,7 @@ pub(crate) fn manifest(
             clock: StepClock::default(),
             cpus: 1,
             cpu_baseline: CpuBaseline::default(),
+            cpuid: StepCpuid::default(),
             network: StepNetwork::None,
             outputs: Vec::new(),
             env: BTreeMap::new(),
