@@ -8,6 +8,7 @@ use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::FileExt;
 
+use super::clock;
 use super::machine::Machine;
 use super::processor::{self, Leaf};
 use super::vdso::Vdso;
@@ -91,8 +92,26 @@ impl Mask {
         }
     }
 
+    /// Sends a program that stands in its first call through our code.
+    ///
+    /// # Errors
+    /// Fails if it is traced by a debugger inside, which wants to see its faults itself.
+    pub fn enter(&self, at: u64, call: &Notification, memory: &File) -> io::Result<()> {
+        let Some((stopped, registers)) = clock::stop(call)? else {
+            return Ok(());
+        };
+        let (bytes, entry) = self.entered(at, call);
+        memory.write_all_at(&bytes, at)?;
+        stopped.set_registers(&Registers {
+            rip: entry,
+            // Not in a call any more: there is nothing to make again.
+            orig_rax: u64::MAX,
+            ..registers
+        })
+    }
+
     /// Returns the bytes for a program that stands in its first call, and where it has to go on.
-    pub fn entered(&self, at: u64, call: &Notification) -> (Vec<u8>, u64) {
+    fn entered(&self, at: u64, call: &Notification) -> (Vec<u8>, u64) {
         /// A break below the program, which the kernel answers as it answers zero.
         const NO_BREAK: u64 = 1;
         const FLAGS: u64 = (libc::SA_SIGINFO | libc::SA_ONSTACK | libc::SA_NODEFER) as u64;
@@ -180,16 +199,6 @@ pub fn rules() -> [Rule; 2] {
 /// What must hold of a first call for it not to be our code that makes it.
 pub const NOT_OURS: Test = Test::HighIsNot(0, OWN);
 
-/// Sends a program that stands in its first call to our code.
-pub fn enter(registers: &Registers, entry: u64) -> Registers {
-    Registers {
-        rip: entry,
-        // Not in a call any more: there is nothing to make again.
-        orig_rax: u64::MAX,
-        ..*registers
-    }
-}
-
 /// Whether a process has the memory of its parent, as a child of `vfork` has.
 fn shares_memory(thread: u32, at: u64, memory: &File) -> io::Result<bool> {
     const NONCE_AT: u64 = 8 * NONCE as u64;
@@ -217,4 +226,26 @@ fn word(bytes: &[u8], index: usize) -> u64 {
     let mut word = [0; 8];
     word.copy_from_slice(&bytes[8 * index..8 * index + 8]);
     u64::from_le_bytes(word)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::vdso::{Mode, Vdso};
+    use super::{CpuidRefusal, Machine, Mask, require_cpuid_faulting};
+
+    #[test]
+    fn without_room_or_faulting_it_is_not_held() {
+        let mut vdso = Vdso::new(Mode::Logical).unwrap();
+        assert!(!vdso.append(&[0; 1 << 16]));
+        let mut room = 1 << 15;
+        while !vdso.append(&vec![0; room]) {
+            room -= 64;
+        }
+        match Mask::new(&Machine::default(), &mut vdso) {
+            Ok(mask) => assert!(mask.bytes.len() <= room),
+            Err(CpuidRefusal::NoRoom) => assert!(room < 2048),
+            Err(CpuidRefusal::NoFaulting) => assert!(require_cpuid_faulting().is_err()),
+            Err(other) => panic!("{other}"),
+        }
+    }
 }

@@ -379,14 +379,8 @@ impl Answers {
             return Ok(CONTINUE);
         };
         // Last: if the program cannot be stopped, all else is held.
-        let Some((stopped, registers)) = clock::stop(call)? else {
-            return Ok(Reply::Done);
-        };
         let at = clocks.vdso.added(auxiliary.vdso);
-        let (bytes, entry) = mask.entered(at, call);
-        memory.write_all_at(&bytes, at)?;
-        stopped.set_registers(&cpuid::enter(&registers, entry))?;
-        Ok(Reply::Done)
+        mask.enter(at, call, &memory).map(|()| Reply::Done)
     }
 
     /// Answers `rt_sigaction` for SIGSEGV.
