@@ -25,7 +25,7 @@ mod init;
 mod sandbox;
 mod sys;
 
-pub use answer::{Baseline, Finding, Machine, Note, Origin, Place, Source};
+pub use answer::{Baseline, Cpuid, CpuidRefusal, Finding, Machine, Note, Origin, Place, Source};
 pub use host::{
     Cgroups, Check, CheckStatus, HostFacts, Kernel, UserNamespace, UserNamespaceRefusal,
 };

@@ -81,6 +81,7 @@ pub(super) const SANDBOX: Keys = Keys {
         "cpus",
         "cpu-baseline",
         "framework-knobs",
+        "cpuid",
         "network",
         "outputs",
         "env",

@@ -35,6 +35,9 @@ pub(super) fn sandbox(table: &Table<'_>) -> Result<SandboxPolicy, ManifestError>
         framework_knobs: table
             .map("framework-knobs", framework_knobs)?
             .unwrap_or_default(),
+        cpuid: table
+            .map("cpuid", |value| value.word(&["masked", "host"]))?
+            .unwrap_or_default(),
         network: table
             .map("network", |value| value.word(&["none", "loopback", "host"]))?
             .unwrap_or_default(),

@@ -156,6 +156,8 @@ pub struct SandboxPolicy {
     pub cpu_baseline: CpuBaseline,
     /// `framework-knobs`.
     pub framework_knobs: FrameworkKnobs,
+    /// `cpuid`: what the instruction of that name tells of.
+    pub cpuid: StepCpuid,
     /// `network`.
     pub network: StepNetwork,
     /// `outputs`: paths below the project that the step is expected to write.
@@ -244,6 +246,17 @@ impl CpuBaseline {
             Self::V4 => "x86-64-v4",
         }
     }
+}
+
+/// What the instruction CPUID tells of.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum StepCpuid {
+    /// A processor that stands for the baseline, where the host's can be made to.
+    #[default]
+    Masked,
+    /// The host's processor.
+    Host,
 }
 
 /// What network a step sees.

@@ -10,7 +10,7 @@ use crate::lock::{
 };
 use crate::manifest::{
     CpuBaseline, Debian, Environment, FrameworkKnobs, Interpreter, InterpreterSource, Manifest,
-    Python, PythonVersion, SandboxPolicy, StepClock, StepNetwork,
+    Python, PythonVersion, SandboxPolicy, StepClock, StepCpuid, StepNetwork,
 };
 use crate::net::tests::http::Server;
 use crate::resolve::debian::tests::fixture::{Suite, World, package as paragraph};
@@ -44,6 +44,7 @@ pub(crate) fn manifest(
             cpus: 1,
             cpu_baseline: CpuBaseline::default(),
             framework_knobs: FrameworkKnobs::default(),
+            cpuid: StepCpuid::default(),
             network: StepNetwork::None,
             outputs: Vec::new(),
             env: BTreeMap::new(),

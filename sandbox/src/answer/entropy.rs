@@ -224,6 +224,11 @@ pub fn group(thread: u32) -> Option<u32> {
     status(thread, "Tgid:")
 }
 
+/// The parent of a thread's process.
+pub fn parent(thread: u32) -> Option<u32> {
+    status(thread, "PPid:")
+}
+
 fn status(thread: u32, field: &str) -> Option<u32> {
     let text = fs::read_to_string(format!("/proc/{thread}/status")).ok()?;
     let line = text.lines().find_map(|line| line.strip_prefix(field))?;

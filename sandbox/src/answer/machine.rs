@@ -1,5 +1,6 @@
 //! The machine that a step believes to be on.
 
+use super::processor::{self, Model};
 use crate::sys::memory;
 use crate::sys::notify::{Answer, Notification};
 
@@ -57,21 +58,6 @@ impl Baseline {
             (false, ..) => None,
         }
     }
-
-    /// The names that `/proc/cpuinfo` has for what it includes. What gives random numbers is not
-    /// among them: its instructions cannot be answered.
-    fn flags(self) -> String {
-        const V2: &str = "fpu vme de pse tsc msr pae mce cx8 apic sep mtrr pge mca cmov pat pse36 \
-                          clflush mmx fxsr sse sse2 ht syscall nx lm constant_tsc nopl cpuid pni \
-                          ssse3 cx16 sse4_1 sse4_2 popcnt hypervisor lahf_lm";
-        const V3: &str = " fma movbe xsave avx f16c abm bmi1 avx2 bmi2";
-        const V4: &str = " avx512f avx512dq avx512cd avx512bw avx512vl";
-        match self {
-            Baseline::V2 => V2.to_owned(),
-            Baseline::V3 => [V2, V3].concat(),
-            Baseline::V4 => [V2, V3, V4].concat(),
-        }
-    }
 }
 
 /// What a step is told of the machine it runs on.
@@ -87,6 +73,8 @@ pub struct Machine {
     pub memory: u64,
     /// The instructions of its processors.
     pub baseline: Baseline,
+    /// Whether the instruction CPUID tells of this machine too, where the host's processor lets us.
+    pub cpuid: bool,
 }
 
 impl Default for Machine {
@@ -97,6 +85,7 @@ impl Default for Machine {
             cpus: 1,
             memory: 16 << 30,
             baseline: Baseline::default(),
+            cpuid: false,
         }
     }
 }
@@ -140,16 +129,19 @@ impl Machine {
     }
 
     fn cpuinfo(&self) -> String {
-        let (flags, cpus) = (self.baseline.flags(), self.cpus);
+        let (flags, cpus) = (processor::flags(self.baseline), self.cpus);
+        let model = Model::of(self.baseline);
         let processor = |cpu| {
             format!(
-                "processor\t: {cpu}\nvendor_id\t: GenuineIntel\ncpu family\t: 6\nmodel\t\t: 60\n\
-                 model name\t: {name}\nstepping\t: 1\ncpu MHz\t\t: 2000.000\n\
+                "processor\t: {cpu}\nvendor_id\t: GenuineIntel\ncpu family\t: 6\nmodel\t\t: {model}\n\
+                 model name\t: {name}\nstepping\t: {stepping}\ncpu MHz\t\t: 2000.000\n\
                  cache size\t: 8192 KB\nphysical id\t: 0\nsiblings\t: {cpus}\ncore id\t\t: {cpu}\n\
                  cpu cores\t: {cpus}\napicid\t\t: {cpu}\nfpu\t\t: yes\nwp\t\t: yes\n\
                  flags\t\t: {flags}\nbogomips\t: 4000.00\nclflush size\t: 64\n\
                  cache_alignment\t: 64\naddress sizes\t: 46 bits physical, 48 bits virtual\n\n",
                 name = self.baseline.name(),
+                model = model.number,
+                stepping = model.stepping,
             )
         };
         (0..cpus).map(processor).collect()

@@ -9,10 +9,12 @@
 
 mod audit;
 mod clock;
+mod cpuid;
 mod directory;
 mod entropy;
 mod machine;
 mod note;
+mod processor;
 mod usage;
 mod vdso;
 mod waits;
@@ -24,12 +26,14 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::FileExt;
 
 pub use audit::{Finding, Origin, Place, Places, Source};
+pub use cpuid::{Cpuid, CpuidRefusal};
 pub use machine::{Baseline, Machine};
 pub use note::Note;
 pub use vdso::{Mode, VdsoError};
 
 use self::audit::Audit;
 use self::clock::{Auxiliary, Clocks};
+use self::cpuid::Mask;
 use self::directory::Directories;
 use self::entropy::{Device, Entropy};
 use self::note::{Notes, program};
@@ -78,6 +82,10 @@ pub struct Answers {
     carried: BTreeMap<u32, Bases>,
     /// The threads whose next exec is the one that was looked at.
     looked: BTreeSet<u32>,
+    /// How CPUID is answered, if not by the processor.
+    mask: Option<Mask>,
+    /// Whether that is as the policy says.
+    cpuid: Cpuid,
     /// Where the vDSO of the last program was.
     last_vdso: u64,
     notes: Notes,
@@ -96,7 +104,7 @@ const CONTINUE: Reply = Reply::Answer(Answer::Continue);
 
 impl World {
     /// Returns the rules by which we are asked; none if the step shall see the truth.
-    pub fn rules(&self) -> Vec<Rule> {
+    fn rules(&self, masked: bool) -> Vec<Rule> {
         let mut rules = Vec::new();
         let mut ask = |call: libc::c_long, tests: &[Test]| {
             rules.push(Rule {
@@ -110,7 +118,8 @@ impl World {
             // musl's and Go's sets the thread pointer.
             const ARCH_SET_FS: u32 = 0x1002;
             ask(libc::SYS_brk, &[Test::Zero(0)]);
-            ask(libc::SYS_arch_prctl, &[Test::Is(0, ARCH_SET_FS)]);
+            let not_ours = cpuid::NOT_OURS;
+            ask(libc::SYS_arch_prctl, &[Test::Is(0, ARCH_SET_FS), not_ours]);
         }
         if self.clock != Mode::Real {
             for call in [
@@ -148,7 +157,7 @@ impl World {
         if self.sorted {
             ask(libc::SYS_getdents64, &[]);
         }
-        if self.seed.is_some() {
+        if self.seed.is_some() || masked {
             // Its flags are in memory, where no filter sees them; libraries fall back to `clone`.
             rules.push(Rule {
                 call: libc::SYS_clone3,
@@ -159,6 +168,9 @@ impl World {
         if self.clock != Mode::Real {
             rules.extend(waits::rules(self.clock));
         }
+        if masked {
+            rules.extend(cpuid::rules());
+        }
         if self.audit.is_some() {
             rules.extend(audit::rules(self));
         }
@@ -167,7 +179,12 @@ impl World {
 
     /// Whether processes get a vDSO of ours.
     fn has_page(&self) -> bool {
-        self.clock != Mode::Real || self.seed.is_some() || self.audit.is_some()
+        self.clock != Mode::Real || self.seed.is_some() || self.audit.is_some() || self.masks()
+    }
+
+    /// Whether CPUID shall tell of the machine.
+    fn masks(&self) -> bool {
+        self.machine.as_ref().is_some_and(|machine| machine.cpuid)
     }
 }
 
@@ -181,14 +198,19 @@ impl Answers {
             Some(_) => Reads::Asked,
             None => Reads::Inside,
         };
-        let clocks = match world.has_page() {
-            true => Some(Clocks::new(
-                Vdso::new(world.clock, reads)?,
-                world.epoch.saturating_mul(1_000_000_000),
-                world.offset,
-            )),
+        let mut vdso = match world.has_page() {
+            true => Some(Vdso::new(world.clock, reads)?),
             false => None,
         };
+        let (mask, cpuid) = match (&world.machine, &mut vdso) {
+            (Some(machine), Some(vdso)) if machine.cpuid => match Mask::new(machine, vdso) {
+                Ok(mask) => (Some(mask), Cpuid::Held),
+                Err(reason) => (None, Cpuid::NotHeld(reason)),
+            },
+            _ => (None, Cpuid::Host),
+        };
+        let epoch = world.epoch.saturating_mul(1_000_000_000);
+        let clocks = vdso.map(|vdso| Clocks::new(vdso, epoch, world.offset));
         Ok(Answers {
             listener: None,
             clocks,
@@ -199,9 +221,26 @@ impl Answers {
             directories: Directories::default(),
             carried: BTreeMap::new(),
             looked: BTreeSet::new(),
+            mask,
+            cpuid,
             last_vdso: 0,
             notes: Notes::default(),
         })
+    }
+
+    /// What the step shall believe.
+    pub fn world(&self) -> &World {
+        &self.world
+    }
+
+    /// Returns the rules by which we are asked; none if the step shall see the truth.
+    pub fn rules(&self) -> Vec<Rule> {
+        self.world.rules(self.mask.is_some())
+    }
+
+    /// Whether CPUID tells of the policy's machine.
+    pub fn cpuid(&self) -> Cpuid {
+        self.cpuid
     }
 
     /// Begins to listen.
@@ -316,7 +355,8 @@ impl Answers {
     fn reply(&mut self, call: &Notification) -> io::Result<Reply> {
         let machine = self.world.machine.as_ref();
         match (i64::from(call.call), machine, &self.clocks) {
-            (libc::SYS_brk | libc::SYS_arch_prctl, ..) => self.begin(call).map(|()| CONTINUE),
+            (libc::SYS_brk | libc::SYS_arch_prctl, ..) => self.begin(call),
+            (libc::SYS_rt_sigaction, ..) => self.action(call).map(Reply::Answer),
             (libc::SYS_execve | libc::SYS_execveat, ..) => self.carry(call),
             (libc::SYS_fork | libc::SYS_vfork | libc::SYS_clone, ..) => {
                 if let Some(entropy) = &mut self.entropy
@@ -357,17 +397,17 @@ impl Answers {
     }
 
     /// Gives a new program its clock and its first random bytes, if it has not got them.
-    fn begin(&mut self, call: &Notification) -> io::Result<()> {
+    fn begin(&mut self, call: &Notification) -> io::Result<Reply> {
         let Some(clocks) = &mut self.clocks else {
-            return Ok(());
+            return Ok(CONTINUE);
         };
         // Without randomisation it is nearly always where it was in the last program.
         if clocks.page_at(call.thread, self.last_vdso).is_some() {
-            return Ok(());
+            return Ok(CONTINUE);
         }
         let auxiliary = Auxiliary::of(call.thread)?;
         if auxiliary.vdso == 0 || clocks.page_at(call.thread, auxiliary.vdso).is_some() {
-            return Ok(());
+            return Ok(CONTINUE);
         }
         self.last_vdso = auxiliary.vdso;
         // Over the protection of the page, which `process_vm_writev` heeds.
@@ -385,7 +425,24 @@ impl Answers {
             memory.write_all_at(&bytes, auxiliary.random)?;
             entropy.commit(draw);
         }
-        Ok(())
+        let Some(mask) = &self.mask else {
+            return Ok(CONTINUE);
+        };
+        // Last: if the program cannot be stopped, all else is held.
+        let at = clocks.vdso.added(auxiliary.vdso);
+        mask.enter(at, call, &memory).map(|()| Reply::Done)
+    }
+
+    /// Answers `rt_sigaction` for SIGSEGV.
+    fn action(&mut self, call: &Notification) -> io::Result<Answer> {
+        let (Some(mask), Some(clocks)) = (&self.mask, &self.clocks) else {
+            return Ok(Answer::Continue);
+        };
+        let page = clocks.page_at(call.thread, self.last_vdso);
+        match page.or_else(|| clocks.page(call.thread)) {
+            Some(page) => mask.action(clocks.vdso.added(page.base), call),
+            None => Ok(Answer::Continue),
+        }
     }
 
     /// Remembers what the clocks of a thread show that is about to execute another program.

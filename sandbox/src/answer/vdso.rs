@@ -51,6 +51,8 @@ pub struct Vdso {
     bytes: Vec<u8>,
     /// Where our code starts.
     header: usize,
+    /// Where there is room behind it.
+    end: usize,
     mode: Mode,
 }
 
@@ -91,6 +93,17 @@ impl Vdso {
     /// Returns where in a process our code starts.
     pub fn header(&self, base: u64) -> u64 {
         base + self.header as u64
+    }
+
+    /// Adds code behind the clock. Returns whether there was room.
+    pub fn append(&mut self, code: &[u8]) -> bool {
+        let room = self.bytes.get_mut(self.end..self.end + code.len());
+        room.map(|room| room.copy_from_slice(code)).is_some()
+    }
+
+    /// Returns where in a process the added code starts.
+    pub fn added(&self, base: u64) -> u64 {
+        base + self.end as u64
     }
 
     /// Returns where in a process a timed wait is entered.
@@ -191,6 +204,7 @@ fn patch(mut bytes: Vec<u8>, mode: Mode, reads: Reads) -> Result<Vdso, VdsoError
     Ok(Vdso {
         bytes,
         header,
+        end: (header + code.len()).next_multiple_of(64),
         mode,
     })
 }

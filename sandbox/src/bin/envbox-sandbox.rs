@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use envbox_sandbox::{
-    Bind, Clock, Exit, HostFacts, Machine, Network, Outcome, Policy, Project, Sandbox,
+    Baseline, Bind, Clock, Exit, HostFacts, Machine, Network, Outcome, Policy, Project, Sandbox,
     SandboxError, Step, Terminal, mirror_signal,
 };
 
@@ -21,7 +21,7 @@ usage: envbox-sandbox [OPTION...] ROOTFS COMMAND [ARGUMENT...]
   --network none|loopback|host   --hostname NAME
   --env NAME=VALUE   --directory DIR   --name ARGV0   --terminal
   --clock real|ticking|frozen|logical   --epoch SECONDS   --seed NUMBER
-  --machine   --sorted   --deterministic
+  --machine   --cpuid BASELINE   --sorted   --deterministic
   --audit    print what the command drew from sources of nondeterminism to standard error
   --usage    print what the command used to standard error";
 
@@ -143,6 +143,13 @@ fn option_into(
         "--epoch" => policy.epoch = rest.next()?.to_str()?.parse().ok()?,
         "--seed" => policy.seed = Some(rest.next()?.to_str()?.parse().ok()?),
         "--machine" => policy.machine = Some(Machine::default()),
+        "--cpuid" => {
+            policy.machine = Some(Machine {
+                baseline: baseline(&rest.next()?)?,
+                cpuid: true,
+                ..Machine::default()
+            });
+        }
         "--sorted" => policy.sorted_directories = true,
         "--deterministic" => {
             (policy.clock, policy.seed) = (Clock::Logical, Some(0));
@@ -163,6 +170,11 @@ fn network(name: &OsStr) -> Option<Network> {
         "host" => Some(Network::Host),
         _ => None,
     }
+}
+
+fn baseline(name: &OsStr) -> Option<Baseline> {
+    let name = name.to_str()?;
+    Baseline::ALL.into_iter().find(|it| it.name() == name)
 }
 
 fn clock(name: &OsStr) -> Option<Clock> {

@@ -36,6 +36,8 @@ pub struct HostFacts {
     pub cpu_model: Option<String>,
     /// The number of processors that this process may use; `None` if nobody asked.
     pub cpu_count: Option<usize>,
+    /// Whether CPUID can be answered for a step; `None` if nobody tried.
+    pub cpuid_faulting: Option<bool>,
 }
 
 /// The kernel's release.
@@ -88,6 +90,7 @@ impl HostFacts {
         facts.cgroups = cgroups();
         facts.security_modules = security_modules();
         facts.cpu_model = cpu_model();
+        facts.cpuid_faulting = Some(sys::processor::require_cpuid_faulting().is_ok());
         facts
     }
 
@@ -106,6 +109,7 @@ impl HostFacts {
             security_modules: Vec::new(),
             cpu_model: None,
             cpu_count: None,
+            cpuid_faulting: None,
         }
     }
 

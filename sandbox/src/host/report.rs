@@ -44,6 +44,7 @@ impl HostFacts {
             self.check_cgroups(),
             self.check_security_modules(),
             self.check_cpu(),
+            self.check_cpuid(),
         ]
     }
 
@@ -168,6 +169,19 @@ impl HostFacts {
             None => model.to_owned(),
         };
         check("processor", CheckStatus::Ok, found, "")
+    }
+
+    fn check_cpuid(&self) -> Check {
+        // No remedy: a processor has it or not. What libraries take from CPUID is then held by
+        // variables alone.
+        match self.cpuid_faulting {
+            Some(true) => check("cpuid", CheckStatus::Ok, "can be held", ""),
+            Some(false) => {
+                let found = "cannot be held: the processor cannot fault on it";
+                check("cpuid", CheckStatus::Degraded, found, "")
+            }
+            None => check("cpuid", CheckStatus::Degraded, "not tried", ""),
+        }
     }
 }
 

@@ -12,7 +12,7 @@ use rustix::process::{Signal, getpid, kill_process, pidfd_send_signal};
 
 use super::error::SandboxError;
 use super::terminal::Relay;
-use crate::answer::{Answers, Finding, Note};
+use crate::answer::{Answers, Cpuid, Finding, Note};
 use crate::host;
 use crate::init::{self, Launched, Message, Operation, Stage, Standard};
 use crate::sys::{SignalRelay, wait_child};
@@ -101,6 +101,11 @@ impl Running {
             subjects,
             started,
         })
+    }
+
+    /// Returns whether the instruction CPUID tells of the policy's machine.
+    pub fn cpuid(&self) -> Cpuid {
+        self.answers.cpuid()
     }
 
     /// Sends a signal to the step.

@@ -94,14 +94,13 @@ impl Sandbox {
             Signals::Leave => None,
         };
         let offsets = Offsets::now();
-        let world = self.world(&offsets);
-        let operations = mounts::operations(&self.policy, &world, &self.binds);
-        let plan = self.plan(&step, &world, &offsets)?;
+        let answers = Answers::new(self.world(&offsets))?;
+        let operations = mounts::operations(&self.policy, answers.world(), &self.binds);
+        let plan = self.plan(&step, &answers, &offsets)?;
         let plan = init::encode(&Plan {
             operations: operations.clone(),
             ..plan
         })?;
-        let answers = Answers::new(world)?;
         let mut standard = Standard::default();
         let mut own = Standard::default();
         match step.terminal {
@@ -160,7 +159,12 @@ impl Sandbox {
         }
     }
 
-    fn plan(&self, step: &Step, world: &World, offsets: &Offsets) -> Result<Plan, SandboxError> {
+    fn plan(
+        &self,
+        step: &Step,
+        answers: &Answers,
+        offsets: &Offsets,
+    ) -> Result<Plan, SandboxError> {
         let policy = &self.policy;
         let Some(command) = step.argv.first() else {
             return Err(SandboxError::EmptyCommand);
@@ -175,11 +179,11 @@ impl Sandbox {
             namespaces |= libc::CLONE_NEWNET;
             flags |= FLAG_LOOPBACK;
         }
-        let asked = world.rules();
+        let asked = answers.rules();
         if !asked.is_empty() {
             flags |= FLAG_ASK;
         }
-        if world.seed.is_some() {
+        if answers.world().seed.is_some() {
             flags |= FLAG_RANDOM;
         }
         let mut window = (0, 0);

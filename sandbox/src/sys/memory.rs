@@ -3,10 +3,13 @@
 use std::io;
 
 core::arch::global_asm!(include_str!("../../inside/vdso.s"));
+core::arch::global_asm!(include_str!("../../inside/cpuid.s"));
 
 unsafe extern "C" {
     static envbox_vdso_start: u8;
     static envbox_vdso_end: u8;
+    static envbox_cpuid_start: u8;
+    static envbox_cpuid_end: u8;
 }
 
 /// Returns the code for the vDSO of a step's processes. It is data here: nobody calls it.
@@ -14,6 +17,13 @@ pub fn vdso_code() -> &'static [u8] {
     let (start, end) = (&raw const envbox_vdso_start, &raw const envbox_vdso_end);
     // SAFETY: both labels are in one read-only section, the second behind the first, and what is
     // between them is initialised data.
+    unsafe { std::slice::from_raw_parts(start, end as usize - start as usize) }
+}
+
+/// Returns the code that answers CPUID, for the same place.
+pub fn cpuid_code() -> &'static [u8] {
+    let (start, end) = (&raw const envbox_cpuid_start, &raw const envbox_cpuid_end);
+    // SAFETY: as above.
     unsafe { std::slice::from_raw_parts(start, end as usize - start as usize) }
 }
 

@@ -4,6 +4,7 @@
 mod clock;
 mod draws;
 mod machine;
+mod cpuid;
 
 use std::fs;
 use std::io::{Read, Write};
@@ -84,6 +85,12 @@ fn main() {
         ["waits"] => clock::waits(),
         ["spin"] => clock::spin(),
         ["threads"] => clock::threads(),
+        ["cpuid"] => cpuid::leaves(),
+        ["cpuid-word"] => cpuid::word(),
+        ["cpuid-processes"] => cpuid::processes(),
+        ["cpuid-handler"] => cpuid::handler(),
+        ["cpuid-deaths"] => cpuid::deaths(),
+        ["cpuid-limits"] => cpuid::limits(),
         ["invalid"] => clock::invalid(),
         ["exec", rest @ ..] => {
             clock::look();

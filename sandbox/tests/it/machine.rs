@@ -55,7 +55,7 @@ fn the_machine_is_the_policys() {
     cpu family	: 6
     model		: 60
     model name	: x86-64-v3
-    stepping	: 1
+    stepping	: 3
     cpu MHz		: 2000.000
     cache size	: 8192 KB
     physical id	: 0
@@ -65,7 +65,7 @@ fn the_machine_is_the_policys() {
     apicid		: 0
     fpu		: yes
     wp		: yes
-    flags		: fpu vme de pse tsc msr pae mce cx8 apic sep mtrr pge mca cmov pat pse36 clflush mmx fxsr sse sse2 ht syscall nx lm constant_tsc nopl cpuid pni ssse3 cx16 sse4_1 sse4_2 popcnt hypervisor lahf_lm fma movbe xsave avx f16c abm bmi1 avx2 bmi2
+    flags		: fpu vme de pse tsc msr pae mce cx8 apic sep mtrr pge mca cmov pat pse36 clflush mmx fxsr sse sse2 ht syscall nx lm constant_tsc nopl cpuid pni pclmulqdq ssse3 fma cx16 sse4_1 sse4_2 movbe popcnt aes xsave avx f16c lahf_lm abm bmi1 avx2 bmi2
     bogomips	: 4000.00
     clflush size	: 64
     cache_alignment	: 64

@@ -3,6 +3,7 @@
 
 mod architecture;
 mod audit;
+mod cpuid;
 mod determinism;
 mod harness;
 mod inside;

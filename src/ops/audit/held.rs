@@ -166,7 +166,7 @@ fn network(what: &str, isolation: &Isolation) -> Verdict {
 #[cfg(test)]
 mod tests {
     use envbox_lockfiles::manifest::{CpuBaseline, StepClock, StepNetwork};
-    use envbox_sandbox::Source;
+    use envbox_sandbox::{Cpuid, Source};
     use jiff::Timestamp;
 
     use super::{Held, judge};
@@ -183,6 +183,7 @@ mod tests {
             clock,
             cpus: 2,
             cpu_baseline: CpuBaseline::V3,
+            cpuid: Cpuid::Held,
             kernel: "6.1.0".to_owned(),
         }
     }

@@ -8,9 +8,11 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use envbox_lockfiles::base::{Context, Digest, Event, FsError};
-use envbox_lockfiles::manifest::{CpuBaseline, Manifest, SandboxPolicy, StepClock, StepNetwork};
+use envbox_lockfiles::manifest::{
+    CpuBaseline, Manifest, SandboxPolicy, StepClock, StepCpuid, StepNetwork,
+};
 use envbox_sandbox::{
-    Baseline, Bind, Clock, HostFacts, Machine, Network, Note, Policy, Project, Sandbox,
+    Baseline, Bind, Clock, Cpuid, HostFacts, Machine, Network, Note, Policy, Project, Sandbox,
     SandboxError, Stage, Step,
 };
 
@@ -67,8 +69,11 @@ pub fn execute(
         let message = note.to_string();
         context.report(Event::Warning { message });
     };
-    let outcome = Sandbox::new(held, &facts)
-        .and_then(|sandbox| sandbox.spawn(step)?.watch(&mut tell))
+    let (cpuid, outcome) = Sandbox::new(held, &facts)
+        .and_then(|sandbox| {
+            let running = sandbox.spawn(step)?;
+            Ok((running.cpuid(), running.watch(&mut tell)?))
+        })
         .map_err(|source| sandbox_error(source, context, &project))?;
     let mut report = RunReport {
         run: directory.id(),
@@ -76,7 +81,7 @@ pub fn execute(
         argv: options.argv.clone(),
         exit: outcome.exit,
         lock: prepared.lock,
-        isolation: isolation(&policy, options.access, &facts),
+        isolation: isolation(&policy, options.access, &facts, cpuid),
         libraries: libraries(context, directory.path()),
         usage: outcome.usage,
         findings: outcome.findings,
@@ -204,7 +209,7 @@ fn warn_of_owner(context: &Context, project: &Path, access: Access) {
     }
 }
 
-fn isolation(policy: &SandboxPolicy, access: Access, facts: &HostFacts) -> Isolation {
+fn isolation(policy: &SandboxPolicy, access: Access, facts: &HostFacts, cpuid: Cpuid) -> Isolation {
     let held = |name: &&&str| policy.network != StepNetwork::Host || **name != "net";
     Isolation {
         namespaces: NAMESPACES.iter().filter(held).copied().collect(),
@@ -216,6 +221,7 @@ fn isolation(policy: &SandboxPolicy, access: Access, facts: &HostFacts) -> Isola
         clock: policy.clock,
         cpus: policy.cpus,
         cpu_baseline: policy.cpu_baseline,
+        cpuid,
         kernel: facts.kernel.release.clone(),
     }
 }
@@ -262,6 +268,7 @@ fn sandbox_policy(
                 CpuBaseline::V3 => Baseline::V3,
                 CpuBaseline::V4 => Baseline::V4,
             },
+            cpuid: policy.cpuid == StepCpuid::Masked,
             ..Machine::default()
         }),
         sorted_directories: true,

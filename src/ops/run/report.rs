@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use envbox_lockfiles::base::fs::write_atomic;
 use envbox_lockfiles::base::{Digest, FsError, Kind};
 use envbox_lockfiles::manifest::{CpuBaseline, StepClock, StepNetwork};
-use envbox_sandbox::{Exit, Finding, Usage};
+use envbox_sandbox::{Cpuid, Exit, Finding, Usage};
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 
@@ -81,6 +81,8 @@ pub struct Isolation {
     pub cpus: u32,
     /// The instructions that libraries could choose their code by.
     pub cpu_baseline: CpuBaseline,
+    /// Whether the instruction CPUID told of no more than that.
+    pub cpuid: Cpuid,
     /// The host's kernel.
     pub kernel: String,
 }

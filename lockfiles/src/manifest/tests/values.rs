@@ -2,7 +2,9 @@ use std::path::Path;
 
 use crate::base::Platform;
 use crate::manifest::tests::{parse, parse_all};
-use crate::manifest::{CpuBaseline, InterpreterSource, Prerelease, StepClock, StepNetwork};
+use crate::manifest::{
+    CpuBaseline, InterpreterSource, Prerelease, StepClock, StepCpuid, StepNetwork,
+};
 
 #[test]
 fn a_whole_manifest_is_read() {
@@ -33,6 +35,7 @@ fn a_whole_manifest_is_read() {
         cpus = 2
         cpu-baseline = "x86-64-v2"
         framework-knobs = ["torch", "jax"]
+        cpuid = "host"
         network = "loopback"
         outputs = ["model.pkl", "metrics/"]
         env = { OMP_NUM_THREADS = "1" }
@@ -54,6 +57,7 @@ fn a_whole_manifest_is_read() {
                 Jax,
             ],
         ),
+        cpuid: Host,
         network: Loopback,
         outputs: [
             "model.pkl",
@@ -126,6 +130,7 @@ fn what_is_not_said_has_its_default() {
     assert_eq!(sandbox.epoch.to_string(), "2020-01-01T00:00:00Z");
     assert_eq!(sandbox.clock, StepClock::Logical);
     assert_eq!(sandbox.cpu_baseline, CpuBaseline::V3);
+    assert_eq!(sandbox.cpuid, StepCpuid::Masked);
     assert_eq!(
         (sandbox.seed, sandbox.cpus, sandbox.network),
         (0, 1, StepNetwork::None)

@@ -363,6 +363,12 @@ fn the_report_is_a_document() {
         document[field] = stand_in.into();
     }
     document["isolation"]["kernel"] = "HOST".into();
+    let cpuid = document["isolation"]["cpuid"].take();
+    let reasons = [
+        serde_json::json!({"state": "held"}),
+        serde_json::json!({"state": "not-held", "why": "no-faulting"}),
+    ];
+    assert_eq!(cpuid, reasons[usize::from(!host_faults_on_cpuid())]);
     insta::assert_snapshot!(serde_json::to_string_pretty(&document).unwrap(), @r#"
     {
       "argv": [
@@ -393,6 +399,7 @@ fn the_report_is_a_document() {
       "isolation": {
         "clock": "logical",
         "cpu_baseline": "x86-64-v3",
+        "cpuid": null,
         "cpus": 1,
         "epoch": "2020-01-01T00:00:00Z",
         "hostname": "box",
@@ -457,4 +464,10 @@ fn a_rootfs_without_python_has_no_channel() {
     let (mut options, _) = world.options("write /run/envbox/held x exit 0");
     options.stderr = Some(tempfile::tempfile().unwrap().into());
     assert_ne!(world.execute(&options).unwrap().exit, Exit::Code(0));
+}
+
+/// Whether this host's processor can, as the kernel says.
+fn host_faults_on_cpuid() -> bool {
+    let text = std::fs::read_to_string("/proc/cpuinfo").unwrap();
+    text.split_whitespace().any(|word| word == "cpuid_fault")
 }
