@@ -35,6 +35,31 @@ fn net_random_device_follows_the_seed() {
     downloads::keep(&world);
 }
 
+/// NumPy's real names, and its real import: a variable with a slip in it holds nothing.
+#[test]
+fn net_a_pin_that_did_not_take_ends_the_step() {
+    let world = world_of("sklearn", User::Unprivileged);
+    let manifest = fs::read_to_string(world.project().join("envbox.toml")).unwrap();
+    let older = format!("{manifest}cpu-baseline = \"x86-64-v2\"\n");
+    world.write("envbox.toml", &older);
+    let import = |options: &[&str]| {
+        let step = ["--", "python", "-c", "import numpy, scipy.linalg"];
+        world.run(&[&["run", "--frozen"], options, &step].concat())
+    };
+    let run = import(&[]);
+    assert_eq!((run.code(), run.stderr().as_str()), (Some(0), ""));
+    let run = import(&["--env", "NPY_DISABLE_CPU_FEATURES=AVX2_TYPO"]);
+    assert_eq!(run.code(), Some(1));
+    assert!(run.stderr().contains("NotHeld: numpy"), "{}", run.stderr());
+    let run = import(&["--env", "OPENBLAS_CORETYPE=Nehalam"]);
+    assert!(
+        run.stderr().contains("OPENBLAS_CORETYPE is"),
+        "{}",
+        run.stderr()
+    );
+    downloads::keep(&world);
+}
+
 #[test]
 fn net_jax() {
     same_outputs_twice_and_as_two_users("jax");
