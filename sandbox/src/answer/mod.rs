@@ -12,6 +12,7 @@ mod directory;
 mod entropy;
 mod machine;
 mod note;
+mod status;
 mod vdso;
 mod waits;
 
@@ -29,6 +30,7 @@ use self::clock::{Auxiliary, Clocks};
 use self::directory::Directories;
 use self::entropy::{Device, Entropy};
 use self::note::{Notes, program};
+use self::status::Status;
 use self::vdso::{Bases, Vdso};
 use rustix::event::PollFlags;
 use rustix::process::{Pid, Signal, kill_process};
@@ -51,6 +53,8 @@ pub struct World {
     pub machine: Option<Machine>,
     /// Whether directories are in the order of their names.
     pub sorted: bool,
+    /// The user and group that it has, if what it learns of files shall not be the host's.
+    pub files: Option<(u32, u32)>,
     /// The host name.
     pub hostname: String,
     /// The NIS domain name.
@@ -68,6 +72,7 @@ pub struct Answers {
     entropy: Option<Entropy>,
     device: Option<Device>,
     directories: Directories,
+    status: Option<Status>,
     /// What the clocks of a process showed when it executed another program.
     carried: BTreeMap<u32, Bases>,
     /// The threads whose next exec is the one that was looked at.
@@ -148,6 +153,9 @@ impl World {
         if self.clock != Mode::Real {
             rules.extend(waits::rules(self.clock));
         }
+        if self.files.is_some() {
+            rules.extend(status::rules());
+        }
         rules
     }
 
@@ -176,8 +184,11 @@ impl Answers {
             clocks,
             entropy: world.seed.map(Entropy::new),
             device: None,
-            world,
             directories: Directories::default(),
+            status: world
+                .files
+                .map(|(uid, gid)| Status::new(world.clock, world.epoch, uid, gid)),
+            world,
             carried: BTreeMap::new(),
             looked: BTreeSet::new(),
             last_vdso: 0,
@@ -188,6 +199,9 @@ impl Answers {
     /// Begins to listen.
     pub fn listen(&mut self, listener: OwnedFd) {
         notify::wake_in_place(listener.as_fd());
+        if let Some(status) = &mut self.status {
+            status.start();
+        }
         self.listener = Some(listener);
     }
 
@@ -273,6 +287,9 @@ impl Answers {
     }
 
     fn reply(&mut self, call: &Notification) -> io::Result<Reply> {
+        if let Some(answer) = self.status.as_mut().and_then(|status| status.reply(call)) {
+            return Ok(Reply::Answer(answer));
+        }
         let machine = self.world.machine.as_ref();
         match (i64::from(call.call), machine, &self.clocks) {
             (libc::SYS_brk | libc::SYS_arch_prctl, ..) => self.begin(call).map(|()| CONTINUE),
@@ -283,7 +300,11 @@ impl Answers {
                 }
                 Ok(CONTINUE)
             }
-            (libc::SYS_getdents64, ..) => Ok(Reply::Answer(self.directories.read(call))),
+            (libc::SYS_getdents64, ..) => {
+                let status = self.status.as_mut();
+                let entries = status.and_then(|it| it.directory(call.thread, call.arguments[0]));
+                Ok(Reply::Answer(self.directories.read(call, entries.as_ref())))
+            }
             (libc::SYS_uname, Some(machine), _) => {
                 let (host, domain) = (&self.world.hostname, &self.world.domainname);
                 Ok(Reply::Answer(machine::uname(machine, host, domain, call)))

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use envbox_sandbox::{
-    Bind, Clock, Exit, HostFacts, Machine, Network, Outcome, Policy, Project, Sandbox,
+    Bind, Clock, Exit, FileStatus, HostFacts, Machine, Network, Outcome, Policy, Project, Sandbox,
     SandboxError, Step, Terminal, mirror_signal,
 };
 
@@ -21,7 +21,7 @@ usage: envbox-sandbox [OPTION...] ROOTFS COMMAND [ARGUMENT...]
   --network none|loopback|host   --hostname NAME
   --env NAME=VALUE   --directory DIR   --name ARGV0   --terminal
   --clock real|ticking|frozen|logical   --epoch SECONDS   --seed NUMBER
-  --machine   --sorted   --deterministic
+  --machine   --sorted   --files   --deterministic
   --usage    print what the command used to standard error";
 
 /// What the command line asks for.
@@ -140,6 +140,7 @@ fn option_into(
         "--seed" => policy.seed = Some(rest.next()?.to_str()?.parse().ok()?),
         "--machine" => policy.machine = Some(Machine::default()),
         "--sorted" => policy.sorted_directories = true,
+        "--files" => policy.file_status = FileStatus::Fixed,
         "--deterministic" => {
             (policy.clock, policy.seed) = (Clock::Logical, Some(0));
             (policy.machine, policy.sorted_directories) = (Some(Machine::default()), true);

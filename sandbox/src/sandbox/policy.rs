@@ -46,6 +46,8 @@ pub struct Policy {
     pub machine: Option<Machine>,
     /// Whether directories are read in the order of their names.
     pub sorted_directories: bool,
+    /// What `stat` tells of files.
+    pub file_status: FileStatus,
     /// Whether the rootfs can be written to. For building a rootfs, not for steps.
     pub writable_root: bool,
 }
@@ -73,6 +75,7 @@ impl Default for Policy {
             seed: None,
             machine: None,
             sorted_directories: false,
+            file_status: FileStatus::Host,
             writable_root: false,
         }
     }
@@ -92,6 +95,16 @@ pub enum Clock {
     /// Every clock, processor time included, moves by what its thread slept, and by a microsecond
     /// each time that it looks.
     Logical,
+}
+
+/// What a step learns of a file beside its content, type, mode and owner.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum FileStatus {
+    /// Times, inode numbers, devices, sizes of directories and free space are the host's.
+    #[default]
+    Host,
+    /// They are the same on every host: see `src/answer/status`.
+    Fixed,
 }
 
 /// How the project is mounted at `/project`.

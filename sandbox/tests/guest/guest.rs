@@ -2,6 +2,7 @@
 //! Compiled statically by the harness, with std alone.
 
 mod clock;
+mod files;
 
 use std::fs;
 use std::io::{Read, Write};
@@ -74,6 +75,10 @@ fn main() {
         ["spin"] => clock::spin(),
         ["threads"] => clock::threads(),
         ["invalid"] => clock::invalid(),
+        ["files"] => files::files(),
+        ["refused"] => files::refused(),
+        ["nested"] => files::nested(),
+        ["owner", path] => files::owner(path),
         ["exec", rest @ ..] => {
             clock::look();
             let error = Command::new(words[0]).args(rest).exec();

@@ -98,7 +98,8 @@ impl World {
         path
     }
 
-    fn give(&self, path: &Path) {
+    /// Makes a path the caller's.
+    pub fn give(&self, path: &Path) {
         if self.caller == Caller::Ordinary {
             chown(path, Some(ORDINARY), Some(ORDINARY)).unwrap();
         }
@@ -183,7 +184,7 @@ fn guest() -> PathBuf {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/guest");
     let source = directory.join("guest.rs");
     let mut hasher = DefaultHasher::new();
-    for name in ["guest.rs", "clock.rs"] {
+    for name in ["guest.rs", "clock.rs", "files.rs"] {
         fs::read(directory.join(name)).unwrap().hash(&mut hasher);
     }
     let directory = Path::new(env!("CARGO_TARGET_TMPDIR"));

@@ -3,6 +3,7 @@
 
 mod architecture;
 mod determinism;
+mod files;
 mod harness;
 mod inside;
 mod library;
