@@ -80,6 +80,8 @@ pub(super) const SANDBOX: Keys = Keys {
         "seed",
         "cpus",
         "cpu-baseline",
+        "file-status",
+        "output-times",
         "network",
         "outputs",
         "env",

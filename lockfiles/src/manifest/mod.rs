@@ -35,5 +35,6 @@ pub use parse::{MANIFEST, PYPROJECT};
 pub use place::Place;
 pub use schema::{
     CpuBaseline, Debian, Environment, Interpreter, InterpreterSource, Manifest, NamedUrl,
-    Prerelease, Python, PythonVersion, SandboxPolicy, StepClock, StepNetwork,
+    OutputTimes, Prerelease, Python, PythonVersion, SandboxPolicy, StepClock, StepFileStatus,
+    StepNetwork,
 };

@@ -9,8 +9,8 @@ use crate::lock::{
     Artifact, LockedDebian, LockedInterpreter, LockedPackage, Lockfile, Origin, Request,
 };
 use crate::manifest::{
-    CpuBaseline, Debian, Environment, Interpreter, InterpreterSource, Manifest, Python,
-    PythonVersion, SandboxPolicy, StepClock, StepNetwork,
+    CpuBaseline, Debian, Environment, Interpreter, InterpreterSource, Manifest, OutputTimes,
+    Python, PythonVersion, SandboxPolicy, StepClock, StepFileStatus, StepNetwork,
 };
 use crate::net::tests::http::Server;
 use crate::resolve::debian::tests::fixture::{Suite, World, package as paragraph};
@@ -43,6 +43,8 @@ pub(crate) fn manifest(
             clock: StepClock::default(),
             cpus: 1,
             cpu_baseline: CpuBaseline::default(),
+            file_status: StepFileStatus::default(),
+            output_times: OutputTimes::default(),
             network: StepNetwork::None,
             outputs: Vec::new(),
             env: BTreeMap::new(),

@@ -2,7 +2,9 @@ use std::path::Path;
 
 use crate::base::Platform;
 use crate::manifest::tests::{parse, parse_all};
-use crate::manifest::{CpuBaseline, InterpreterSource, Prerelease, StepClock, StepNetwork};
+use crate::manifest::{
+    CpuBaseline, InterpreterSource, OutputTimes, Prerelease, StepClock, StepFileStatus, StepNetwork,
+};
 
 #[test]
 fn a_whole_manifest_is_read() {
@@ -32,6 +34,8 @@ fn a_whole_manifest_is_read() {
         clock = "ticking"
         cpus = 2
         cpu-baseline = "x86-64-v2"
+        file-status = "fixed"
+        output-times = "epoch"
         network = "loopback"
         outputs = ["model.pkl", "metrics/"]
         env = { OMP_NUM_THREADS = "1" }
@@ -47,6 +51,8 @@ fn a_whole_manifest_is_read() {
         seed: 16,
         cpus: 2,
         cpu_baseline: V2,
+        file_status: Fixed,
+        output_times: Epoch,
         network: Loopback,
         outputs: [
             "model.pkl",
@@ -119,6 +125,8 @@ fn what_is_not_said_has_its_default() {
     assert_eq!(sandbox.epoch.to_string(), "2020-01-01T00:00:00Z");
     assert_eq!(sandbox.clock, StepClock::Logical);
     assert_eq!(sandbox.cpu_baseline, CpuBaseline::V3);
+    assert_eq!(sandbox.file_status, StepFileStatus::Host);
+    assert_eq!(sandbox.output_times, OutputTimes::Real);
     assert_eq!(
         (sandbox.seed, sandbox.cpus, sandbox.network),
         (0, 1, StepNetwork::None)
