@@ -30,6 +30,7 @@ mod run_directory;
 mod run_id;
 #[cfg(test)]
 mod tests;
+mod times;
 mod write_back;
 
 pub use changes::{Changes, Unusable, UnusableReason, scan};
@@ -37,4 +38,5 @@ pub use entry::{Change, ChangeKind, Entry, EntryType};
 pub use path::ProjectPath;
 pub use run_directory::{RecordError, RunDirectory, sweep};
 pub use run_id::RunId;
+pub use times::set_times;
 pub use write_back::{Fate, HostState, WrittenChange, write_back};

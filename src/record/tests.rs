@@ -346,6 +346,24 @@ fn a_directory_that_the_host_removed_is_made_again() {
 }
 
 #[test]
+fn all_outputs_can_have_the_same_time() {
+    let scene = Scene::new();
+    scene.before("kept", "before").wrote("out/new", "step");
+    let kept = time(&fs::metadata(scene.project.join("kept")).unwrap());
+    let written = scene.write_back(scene.start());
+    crate::record::set_times(&written, &scene.project, 86_400).unwrap();
+    let shown = |name: &str| fs::metadata(scene.project.join(name)).unwrap().modified();
+    let epoch = std::time::UNIX_EPOCH + std::time::Duration::from_secs(86_400);
+    for name in ["out", "out/new"] {
+        assert_eq!(shown(name).unwrap(), epoch, "{name}");
+    }
+    assert_eq!(
+        time(&fs::metadata(scene.project.join("kept")).unwrap()),
+        kept
+    );
+}
+
+#[test]
 fn one_failure_stops_nothing_else() {
     let scene = Scene::new();
     // Too long for a name beside it.

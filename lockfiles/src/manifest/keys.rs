@@ -82,6 +82,8 @@ pub(super) const SANDBOX: Keys = Keys {
         "cpu-baseline",
         "framework-knobs",
         "cpuid",
+        "file-status",
+        "output-times",
         "network",
         "outputs",
         "env",

@@ -35,6 +35,6 @@ pub use parse::{MANIFEST, PYPROJECT};
 pub use place::Place;
 pub use schema::{
     CpuBaseline, Debian, Environment, Framework, FrameworkKnobs, Interpreter, InterpreterSource,
-    Manifest, NamedUrl, Prerelease, Python, PythonVersion, SandboxPolicy, StepClock, StepCpuid,
-    StepNetwork,
+    Manifest, NamedUrl, OutputTimes, Prerelease, Python, PythonVersion, SandboxPolicy, StepClock,
+    StepCpuid, StepFileStatus, StepNetwork,
 };

@@ -38,6 +38,12 @@ pub(super) fn sandbox(table: &Table<'_>) -> Result<SandboxPolicy, ManifestError>
         cpuid: table
             .map("cpuid", |value| value.word(&["masked", "host"]))?
             .unwrap_or_default(),
+        file_status: table
+            .map("file-status", |value| value.word(&["host", "fixed"]))?
+            .unwrap_or_default(),
+        output_times: table
+            .map("output-times", |value| value.word(&["real", "epoch"]))?
+            .unwrap_or_default(),
         network: table
             .map("network", |value| value.word(&["none", "loopback", "host"]))?
             .unwrap_or_default(),

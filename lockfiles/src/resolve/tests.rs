@@ -10,7 +10,8 @@ use crate::lock::{
 };
 use crate::manifest::{
     CpuBaseline, Debian, Environment, FrameworkKnobs, Interpreter, InterpreterSource, Manifest,
-    Python, PythonVersion, SandboxPolicy, StepClock, StepCpuid, StepNetwork,
+    OutputTimes, Python, PythonVersion, SandboxPolicy, StepClock, StepCpuid, StepFileStatus,
+    StepNetwork,
 };
 use crate::net::tests::http::Server;
 use crate::resolve::debian::tests::fixture::{Suite, World, package as paragraph};
@@ -45,6 +46,8 @@ pub(crate) fn manifest(
             cpu_baseline: CpuBaseline::default(),
             framework_knobs: FrameworkKnobs::default(),
             cpuid: StepCpuid::default(),
+            file_status: StepFileStatus::default(),
+            output_times: OutputTimes::default(),
             network: StepNetwork::None,
             outputs: Vec::new(),
             env: BTreeMap::new(),

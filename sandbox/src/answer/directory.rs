@@ -11,6 +11,7 @@ use rustix::fs::{SeekFrom, fstat, fstatfs, seek};
 use rustix::process::{Pid, PidfdFlags, PidfdGetfdFlags, pidfd_getfd, pidfd_open};
 
 use super::entropy::group;
+use super::status::Entries;
 use crate::sys::memory;
 use crate::sys::notify::{Answer, Notification};
 
@@ -44,12 +45,12 @@ struct Entry {
 const NAME: usize = 19;
 
 impl Directories {
-    /// Answers `getdents64`.
-    pub fn read(&mut self, call: &Notification) -> Answer {
-        self.sorted(call).unwrap_or(Answer::Continue)
+    /// Answers `getdents64`, with numbers of ours if there are some.
+    pub fn read(&mut self, call: &Notification, numbers: Option<&Entries<'_>>) -> Answer {
+        self.sorted(call, numbers).unwrap_or(Answer::Continue)
     }
 
-    fn sorted(&mut self, call: &Notification) -> io::Result<Answer> {
+    fn sorted(&mut self, call: &Notification, numbers: Option<&Entries<'_>>) -> io::Result<Answer> {
         /// `PROC_SUPER_MAGIC`; its order is that of the numbers.
         const PROC: i64 = 0x9fa0;
         let [descriptor, address, size, ..] = call.arguments;
@@ -71,7 +72,7 @@ impl Directories {
             Some(index) if position > 0 => self.open.remove(index).1,
             _ => {
                 kept.map(|index| self.open.remove(index));
-                list(&directory)?
+                list(&directory, numbers)?
             }
         };
         let (bytes, next) = pack(&entries, position as usize, size as usize);
@@ -103,17 +104,18 @@ fn borrow(process: u32, descriptor: u64) -> io::Result<OwnedFd> {
 }
 
 /// Reads a whole directory, sorted.
-fn list(directory: &OwnedFd) -> io::Result<Vec<Entry>> {
+fn list(directory: &OwnedFd, numbers: Option<&Entries<'_>>) -> io::Result<Vec<Entry>> {
     seek(directory, SeekFrom::Start(0))?;
     let mut buffer = Vec::with_capacity(64 << 10);
     let mut reader = rustix::fs::RawDir::new(directory.as_fd(), buffer.spare_capacity_mut());
     let mut entries = Vec::new();
     while let Some(entry) = reader.next() {
         let entry = entry?;
+        let (inode, name) = (entry.ino(), entry.file_name().to_bytes().to_vec());
         entries.push(Entry {
-            inode: entry.ino(),
+            inode: numbers.map_or(inode, |numbers| numbers.number(inode, &name)),
             kind: kind(entry.file_type()),
-            name: entry.file_name().to_bytes().to_vec(),
+            name,
         });
     }
     entries.sort_unstable_by(|a, b| a.name.cmp(&b.name));

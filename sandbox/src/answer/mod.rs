@@ -15,6 +15,7 @@ mod entropy;
 mod machine;
 mod note;
 mod processor;
+mod status;
 mod usage;
 mod vdso;
 mod waits;
@@ -37,6 +38,7 @@ use self::cpuid::Mask;
 use self::directory::Directories;
 use self::entropy::{Device, Entropy};
 use self::note::{Notes, program};
+use self::status::Status;
 use self::vdso::{Bases, Reads, Vdso};
 use rustix::event::PollFlags;
 use rustix::process::{Pid, Signal, kill_process};
@@ -59,6 +61,8 @@ pub struct World {
     pub machine: Option<Machine>,
     /// Whether directories are in the order of their names.
     pub sorted: bool,
+    /// The user and group that it has, if what it learns of files shall not be the host's.
+    pub files: Option<(u32, u32)>,
     /// The host name.
     pub hostname: String,
     /// The NIS domain name.
@@ -78,6 +82,7 @@ pub struct Answers {
     entropy: Option<Entropy>,
     device: Option<Device>,
     directories: Directories,
+    status: Option<Status>,
     /// What the clocks of a process showed when it executed another program.
     carried: BTreeMap<u32, Bases>,
     /// The threads whose next exec is the one that was looked at.
@@ -171,6 +176,9 @@ impl World {
         if masked {
             rules.extend(cpuid::rules());
         }
+        if self.files.is_some() {
+            rules.extend(status::rules());
+        }
         if self.audit.is_some() {
             rules.extend(audit::rules(self));
         }
@@ -217,8 +225,11 @@ impl Answers {
             entropy: world.seed.map(Entropy::new),
             device: None,
             audit: world.audit.clone().map(Audit::new),
-            world,
             directories: Directories::default(),
+            status: world
+                .files
+                .map(|(uid, gid)| Status::new(world.clock, world.epoch, uid, gid)),
+            world,
             carried: BTreeMap::new(),
             looked: BTreeSet::new(),
             mask,
@@ -246,6 +257,9 @@ impl Answers {
     /// Begins to listen.
     pub fn listen(&mut self, listener: OwnedFd) {
         notify::wake_in_place(listener.as_fd());
+        if let Some(status) = &mut self.status {
+            status.start();
+        }
         self.listener = Some(listener);
     }
 
@@ -353,6 +367,9 @@ impl Answers {
     }
 
     fn reply(&mut self, call: &Notification) -> io::Result<Reply> {
+        if let Some(answer) = self.status.as_mut().and_then(|status| status.reply(call)) {
+            return Ok(Reply::Answer(answer));
+        }
         let machine = self.world.machine.as_ref();
         match (i64::from(call.call), machine, &self.clocks) {
             (libc::SYS_brk | libc::SYS_arch_prctl, ..) => self.begin(call),
@@ -372,7 +389,9 @@ impl Answers {
                 usage::answer(clocks, call)
             }
             (libc::SYS_getdents64, ..) if self.world.sorted => {
-                Ok(Reply::Answer(self.directories.read(call)))
+                let status = self.status.as_mut();
+                let entries = status.and_then(|it| it.directory(call.thread, call.arguments[0]));
+                Ok(Reply::Answer(self.directories.read(call, entries.as_ref())))
             }
             (libc::SYS_uname, Some(machine), _) => {
                 let (host, domain) = (&self.world.hostname, &self.world.domainname);

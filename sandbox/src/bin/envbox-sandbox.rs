@@ -9,8 +9,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use envbox_sandbox::{
-    Baseline, Bind, Clock, Exit, HostFacts, Machine, Network, Outcome, Policy, Project, Sandbox,
-    SandboxError, Step, Terminal, mirror_signal,
+    Baseline, Bind, Clock, Exit, FileStatus, HostFacts, Machine, Network, Outcome, Policy, Project,
+    Sandbox, SandboxError, Step, Terminal, mirror_signal,
 };
 
 const USAGE: &str = "\
@@ -21,7 +21,7 @@ usage: envbox-sandbox [OPTION...] ROOTFS COMMAND [ARGUMENT...]
   --network none|loopback|host   --hostname NAME
   --env NAME=VALUE   --directory DIR   --name ARGV0   --terminal
   --clock real|ticking|frozen|logical   --epoch SECONDS   --seed NUMBER
-  --machine   --cpuid BASELINE   --sorted   --deterministic
+  --machine   --cpuid BASELINE   --sorted   --files   --deterministic
   --audit    print what the command drew from sources of nondeterminism to standard error
   --usage    print what the command used to standard error";
 
@@ -151,6 +151,7 @@ fn option_into(
             });
         }
         "--sorted" => policy.sorted_directories = true,
+        "--files" => policy.file_status = FileStatus::Fixed,
         "--deterministic" => {
             (policy.clock, policy.seed) = (Clock::Logical, Some(0));
             (policy.machine, policy.sorted_directories) = (Some(Machine::default()), true);

@@ -19,6 +19,8 @@ mod terminal;
 
 pub use crate::init::Stage;
 pub use error::SandboxError;
-pub use policy::{Bind, Clock, Limits, Network, Policy, Project, Signals, Step, Terminal};
+pub use policy::{
+    Bind, Clock, FileStatus, Limits, Network, Policy, Project, Signals, Step, Terminal,
+};
 pub use running::{Exit, Outcome, Running, Usage};
 pub use spawn::Sandbox;

@@ -49,6 +49,8 @@ pub struct Policy {
     /// Whether what the step draws from sources of nondeterminism is counted ([`crate::Finding`]). It
     /// sees the same as without, and is slower.
     pub audit: bool,
+    /// What `stat` tells of files.
+    pub file_status: FileStatus,
     /// Whether the rootfs can be written to. For building a rootfs, not for steps.
     pub writable_root: bool,
 }
@@ -77,6 +79,7 @@ impl Default for Policy {
             machine: None,
             sorted_directories: false,
             audit: false,
+            file_status: FileStatus::Host,
             writable_root: false,
         }
     }
@@ -96,6 +99,16 @@ pub enum Clock {
     /// Every clock, processor time included, moves by what its thread slept, and by a microsecond
     /// each time that it looks.
     Logical,
+}
+
+/// What a step learns of a file beside its content, type, mode and owner.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum FileStatus {
+    /// Times, inode numbers, devices, sizes of directories and free space are the host's.
+    #[default]
+    Host,
+    /// They are the same on every host: see `src/answer/status`.
+    Fixed,
 }
 
 /// How the project is mounted at `/project`.

@@ -11,7 +11,7 @@ use rustix::time::{ClockId, clock_gettime};
 
 use super::error::SandboxError;
 use super::mounts::{self, CheckedBind};
-use super::policy::{Clock, Limits, Network, Policy, Project, Signals, Step, Terminal};
+use super::policy::{Clock, FileStatus, Limits, Network, Policy, Project, Signals, Step, Terminal};
 use super::running::{Running, Subjects};
 use super::{seccomp, terminal};
 use crate::answer::{Answers, Baseline, Machine, Mode, Places, World};
@@ -145,6 +145,7 @@ impl Sandbox {
             seed: policy.seed,
             machine: policy.machine.clone(),
             sorted: policy.sorted_directories,
+            files: (policy.file_status == FileStatus::Fixed).then_some((policy.uid, policy.gid)),
             hostname: policy.hostname.clone(),
             domainname: policy.domainname.clone(),
             offset: offsets.monotonic - offsets.own_monotonic,

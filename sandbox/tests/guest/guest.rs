@@ -5,6 +5,7 @@ mod clock;
 mod draws;
 mod machine;
 mod cpuid;
+mod files;
 
 use std::fs;
 use std::io::{Read, Write};
@@ -92,6 +93,10 @@ fn main() {
         ["cpuid-deaths"] => cpuid::deaths(),
         ["cpuid-limits"] => cpuid::limits(),
         ["invalid"] => clock::invalid(),
+        ["files"] => files::files(),
+        ["refused"] => files::refused(),
+        ["nested"] => files::nested(),
+        ["owner", path] => files::owner(path),
         ["exec", rest @ ..] => {
             clock::look();
             let error = Command::new(words[0]).args(rest).exec();

@@ -98,7 +98,8 @@ impl World {
         path
     }
 
-    fn give(&self, path: &Path) {
+    /// Makes a path the caller's.
+    pub fn give(&self, path: &Path) {
         if self.caller == Caller::Ordinary {
             chown(path, Some(ORDINARY), Some(ORDINARY)).unwrap();
         }

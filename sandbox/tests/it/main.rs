@@ -5,6 +5,7 @@ mod architecture;
 mod audit;
 mod cpuid;
 mod determinism;
+mod files;
 mod harness;
 mod inside;
 mod library;

@@ -9,18 +9,19 @@ use std::path::{Path, PathBuf};
 
 use envbox_lockfiles::base::{Context, Digest, Event, FsError};
 use envbox_lockfiles::manifest::{
-    CpuBaseline, Manifest, SandboxPolicy, StepClock, StepCpuid, StepNetwork,
+    CpuBaseline, Manifest, OutputTimes, SandboxPolicy, StepClock, StepCpuid, StepFileStatus,
+    StepNetwork,
 };
 use envbox_sandbox::{
-    Baseline, Bind, Clock, Cpuid, HostFacts, Machine, Network, Note, Policy, Project, Sandbox,
-    SandboxError, Stage, Step,
+    Baseline, Bind, Clock, Cpuid, FileStatus, HostFacts, Machine, Network, Note, Policy, Project,
+    Sandbox, SandboxError, Stage, Step,
 };
 
 use crate::ops::run::environment::{HOME, environment};
 use crate::ops::run::guest_paths::Guest;
 use crate::ops::run::held::{channel, told};
 use crate::ops::run::{Access, Held, Isolation, Refused, RunError, RunOptions, RunReport};
-use crate::record::{HostState, RunDirectory, scan, sweep, write_back};
+use crate::record::{HostState, RunDirectory, scan, set_times, sweep, write_back};
 
 /// Where a step finds the name servers of the host, when it sees its network.
 const RESOLVER: &str = "/etc/resolv.conf";
@@ -92,7 +93,7 @@ pub fn execute(
         kept: None,
     };
     if options.access == Access::Overlay {
-        bring_home(&mut report, directory, &project, host);
+        bring_home(&mut report, directory, &project, host, &policy);
     }
     let outputs = policy.outputs.iter();
     let absent = |path: &&PathBuf| fs::symlink_metadata(project.join(path)).is_err();
@@ -138,7 +139,13 @@ fn libraries(context: &Context, directory: &Path) -> Vec<Held> {
 }
 
 /// Brings the outputs home. The step has run: whatever goes wrong from here is told in the report.
-fn bring_home(report: &mut RunReport, directory: RunDirectory, project: &Path, host: HostState) {
+fn bring_home(
+    report: &mut RunReport,
+    directory: RunDirectory,
+    project: &Path,
+    host: HostState,
+    policy: &SandboxPolicy,
+) {
     let upper = directory.upper();
     let written = scan(&upper, project).and_then(|mut changes| {
         report.refused = std::mem::take(&mut changes.unusable)
@@ -151,7 +158,13 @@ fn bring_home(report: &mut RunReport, directory: RunDirectory, project: &Path, h
         write_back(changes, &upper, project, host, directory.id())
     });
     match written {
-        Ok(written) => report.changes = Some(written),
+        Ok(written) => {
+            if policy.output_times == OutputTimes::Epoch {
+                let set = set_times(&written, project, policy.epoch.as_second());
+                report.not_written = set.err().as_ref().map(|error| with_causes(error));
+            }
+            report.changes = Some(written);
+        }
         Err(error) => report.not_written = Some(with_causes(&error)),
     }
     if !report.is_written() {
@@ -272,6 +285,10 @@ fn sandbox_policy(
             ..Machine::default()
         }),
         sorted_directories: true,
+        file_status: match policy.file_status {
+            StepFileStatus::Host => FileStatus::Host,
+            StepFileStatus::Fixed => FileStatus::Fixed,
+        },
         ..Policy::default()
     }
 }

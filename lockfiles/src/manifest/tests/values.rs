@@ -3,7 +3,8 @@ use std::path::Path;
 use crate::base::Platform;
 use crate::manifest::tests::{parse, parse_all};
 use crate::manifest::{
-    CpuBaseline, InterpreterSource, Prerelease, StepClock, StepCpuid, StepNetwork,
+    CpuBaseline, InterpreterSource, OutputTimes, Prerelease, StepClock, StepCpuid, StepFileStatus,
+    StepNetwork,
 };
 
 #[test]
@@ -36,6 +37,8 @@ fn a_whole_manifest_is_read() {
         cpu-baseline = "x86-64-v2"
         framework-knobs = ["torch", "jax"]
         cpuid = "host"
+        file-status = "fixed"
+        output-times = "epoch"
         network = "loopback"
         outputs = ["model.pkl", "metrics/"]
         env = { OMP_NUM_THREADS = "1" }
@@ -58,6 +61,8 @@ fn a_whole_manifest_is_read() {
             ],
         ),
         cpuid: Host,
+        file_status: Fixed,
+        output_times: Epoch,
         network: Loopback,
         outputs: [
             "model.pkl",
@@ -131,6 +136,8 @@ fn what_is_not_said_has_its_default() {
     assert_eq!(sandbox.clock, StepClock::Logical);
     assert_eq!(sandbox.cpu_baseline, CpuBaseline::V3);
     assert_eq!(sandbox.cpuid, StepCpuid::Masked);
+    assert_eq!(sandbox.file_status, StepFileStatus::Host);
+    assert_eq!(sandbox.output_times, OutputTimes::Real);
     assert_eq!(
         (sandbox.seed, sandbox.cpus, sandbox.network),
         (0, 1, StepNetwork::None)

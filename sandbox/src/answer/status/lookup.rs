@@ -1,0 +1,341 @@
+//! Finding the file that a call means, as the thread that calls finds it.
+//!
+//! A path is walked by the kernel, from the step's root or from the open directory of its thread,
+//! and cannot leave the root. What only the kernel can do for the thread itself (magic links of
+//! `/proc`) fails here, and the call is made.
+
+use std::ffi::{CString, OsStr};
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{
+    AtFlags, CWD, Mode, OFlags, ResolveFlags, Statx, StatxFlags, openat, openat2, readlinkat, statx,
+};
+use rustix::io::Errno;
+
+use crate::sys::memory;
+use crate::sys::notify::Notification;
+
+/// What a call looks at.
+#[derive(Debug)]
+pub struct Target {
+    /// The descriptor that a relative path starts at, or that is meant itself.
+    descriptor: i32,
+    /// Empty for the descriptor itself.
+    path: PathBuf,
+    follow: bool,
+}
+
+/// A file that was found.
+#[derive(Debug)]
+pub struct Found {
+    /// What the kernel says of it.
+    pub status: Statx,
+    place: Place,
+}
+
+#[derive(Debug)]
+enum Place {
+    /// It was opened, by a path that may lead through links.
+    Opened(OwnedFd),
+    /// It was opened, by a path that is its own.
+    Named(OwnedFd, PathBuf),
+    /// It is a thread's, with this link to it.
+    Link(PathBuf),
+}
+
+/// `AT_EMPTY_PATH`.
+const EMPTY_PATH: u32 = libc::AT_EMPTY_PATH as u32;
+const NO_FOLLOW: u32 = libc::AT_SYMLINK_NOFOLLOW as u32;
+
+impl Target {
+    /// An absolute path.
+    pub fn absolute(path: PathBuf) -> Target {
+        Target {
+            descriptor: libc::AT_FDCWD,
+            path,
+            follow: true,
+        }
+    }
+
+    /// Reads what a call looks at; `None` if that is for the kernel to refuse.
+    ///
+    /// # Errors
+    /// Fails if the path cannot be read.
+    pub fn of(call: &Notification) -> io::Result<Option<Target>> {
+        let [first, second, third, fourth, ..] = call.arguments;
+        let plain = |path, follow| {
+            (
+                libc::AT_FDCWD,
+                Some(path),
+                if follow { 0 } else { NO_FOLLOW },
+            )
+        };
+        let (descriptor, path, flags) = match i64::from(call.call) {
+            libc::SYS_stat | libc::SYS_statfs => plain(first, true),
+            libc::SYS_lstat => plain(first, false),
+            libc::SYS_newfstatat => (first as i32, Some(second), fourth as u32),
+            libc::SYS_statx if fourth as u32 & libc::STATX__RESERVED as u32 != 0 => {
+                return Ok(None);
+            }
+            libc::SYS_statx => (first as i32, Some(second), third as u32),
+            _ => (first as i32, None, EMPTY_PATH),
+        };
+        const KNOWN: u32 = EMPTY_PATH | NO_FOLLOW | libc::AT_NO_AUTOMOUNT as u32;
+        const SYNC: u32 = libc::AT_STATX_FORCE_SYNC as u32 | libc::AT_STATX_DONT_SYNC as u32;
+        let sync = if i64::from(call.call) == libc::SYS_statx {
+            SYNC
+        } else {
+            0
+        };
+        if flags & !(KNOWN | sync) != 0 || flags & SYNC == SYNC {
+            return Ok(None);
+        }
+        let path = match path {
+            Some(address) => text(call.thread, address)?,
+            None => PathBuf::new(),
+        };
+        let empty = path.as_os_str().is_empty();
+        Ok((!empty || flags & EMPTY_PATH != 0).then_some(Target {
+            descriptor,
+            path,
+            follow: flags & NO_FOLLOW == 0,
+        }))
+    }
+}
+
+/// Reads a path of a thread, without reading over the end of its memory.
+fn text(thread: u32, address: u64) -> io::Result<PathBuf> {
+    const PAGE: u64 = 4096;
+    /// Most paths are shorter.
+    const FIRST: u64 = 256;
+    let mut bytes = Vec::new();
+    while bytes.len() < libc::PATH_MAX as usize {
+        let at = address.wrapping_add(bytes.len() as u64);
+        let most = if bytes.is_empty() { FIRST } else { PAGE };
+        let size = most.min(PAGE - at % PAGE) as usize;
+        let start = bytes.len();
+        bytes.resize(start + size, 0);
+        memory::read(thread, at, &mut bytes[start..])?;
+        if let Some(end) = bytes[start..].iter().position(|byte| *byte == 0) {
+            bytes.truncate(start + end);
+            return match bytes.len() < libc::PATH_MAX as usize {
+                true => Ok(PathBuf::from(std::ffi::OsString::from_vec(bytes))),
+                false => Err(Errno::NAMETOOLONG.into()),
+            };
+        }
+    }
+    Err(Errno::NAMETOOLONG.into())
+}
+
+/// The root of the step, and its namespaces.
+#[derive(Debug)]
+pub struct Home {
+    root: OwnedFd,
+    places: [(u64, u64); 3],
+}
+
+impl Home {
+    /// Takes those of a thread.
+    ///
+    /// # Errors
+    /// Fails if they cannot be had.
+    pub fn of(thread: u32) -> io::Result<Home> {
+        Ok(Home {
+            root: directory(&format!("/proc/{thread}/root"))?,
+            places: places(thread)?,
+        })
+    }
+
+    /// Whether a thread has the same.
+    pub fn is_of(&self, thread: u32) -> bool {
+        places(thread).is_ok_and(|places| places == self.places)
+    }
+
+    /// Finds what a call of a thread looks at.
+    ///
+    /// # Errors
+    /// Fails if it cannot be found without the thread.
+    pub fn find(&self, thread: u32, target: &Target) -> io::Result<Found> {
+        let link = match target.descriptor {
+            libc::AT_FDCWD => format!("/proc/{thread}/cwd"),
+            descriptor if descriptor < 0 => return Err(Errno::BADF.into()),
+            descriptor => format!("/proc/{thread}/fd/{descriptor}"),
+        };
+        if target.path.as_os_str().is_empty() {
+            return Found::of_link(PathBuf::from(link));
+        }
+        if target.path.is_absolute() {
+            return self.walk(&target.path, target.follow);
+        }
+        let start = directory(&link)?;
+        match open(
+            start.as_fd(),
+            &target.path,
+            target.follow,
+            ResolveFlags::BENEATH,
+        ) {
+            Ok(file) => Found::opened(file),
+            // Through `..` or a link to an absolute path: by the path of the directory, if it is
+            // there.
+            Err(Errno::XDEV) => {
+                let path = link_of(start.as_fd())?;
+                let again = self.walk(&path, true)?;
+                let start = Found::opened(start)?;
+                if again.identity() != start.identity() {
+                    return Err(Errno::NOENT.into());
+                }
+                self.walk(&path.join(&target.path), target.follow)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn walk(&self, path: &Path, follow: bool) -> io::Result<Found> {
+        if is_clean(path) {
+            let flags = ResolveFlags::IN_ROOT | ResolveFlags::NO_SYMLINKS;
+            if let Ok(file) = open(self.root.as_fd(), path, follow, flags) {
+                let status = status(file.as_fd())?;
+                // A link itself has its own name too.
+                let place = Place::Named(file, path.to_owned());
+                return Ok(Found { status, place });
+            }
+        }
+        Found::opened(open(
+            self.root.as_fd(),
+            path,
+            follow,
+            ResolveFlags::IN_ROOT,
+        )?)
+    }
+}
+
+impl Found {
+    /// What a descriptor of a thread is open on.
+    ///
+    /// # Errors
+    /// Fails if there is none.
+    pub fn of_descriptor(thread: u32, descriptor: i32) -> io::Result<Found> {
+        Found::of_link(PathBuf::from(format!("/proc/{thread}/fd/{descriptor}")))
+    }
+
+    fn of_link(link: PathBuf) -> io::Result<Found> {
+        Ok(Found {
+            status: statx(CWD, &link, AtFlags::empty(), wanted())?,
+            place: Place::Link(link),
+        })
+    }
+
+    fn opened(file: OwnedFd) -> io::Result<Found> {
+        Ok(Found {
+            status: status(file.as_fd())?,
+            place: Place::Opened(file),
+        })
+    }
+
+    /// Its path inside.
+    ///
+    /// # Errors
+    /// Fails if the kernel does not tell.
+    pub fn path(&self) -> io::Result<PathBuf> {
+        match &self.place {
+            Place::Named(_, path) => Ok(path.clone()),
+            Place::Opened(file) => link_of(file.as_fd()),
+            Place::Link(link) => read_link(link),
+        }
+    }
+
+    /// A descriptor of it, to ask for more.
+    ///
+    /// # Errors
+    /// Fails if it cannot be opened.
+    pub fn descriptor(&self) -> io::Result<OwnedFd> {
+        Ok(match &self.place {
+            Place::Named(file, _) | Place::Opened(file) => file.try_clone()?,
+            Place::Link(link) => openat(CWD, link, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?,
+        })
+    }
+
+    fn identity(&self) -> (u64, u64, u32, u32) {
+        let status = &self.status;
+        let (major, minor) = (status.stx_dev_major, status.stx_dev_minor);
+        (status.stx_mnt_id, status.stx_ino, major, minor)
+    }
+}
+
+/// The root and the namespaces of a thread, by what the kernel numbers them.
+fn places(thread: u32) -> io::Result<[(u64, u64); 3]> {
+    let mut places = [(0, 0); 3];
+    for (place, name) in places.iter_mut().zip(["root", "ns/mnt", "ns/user"]) {
+        let path = format!("/proc/{thread}/{name}");
+        let status = statx(CWD, path, AtFlags::empty(), wanted())?;
+        *place = (status.stx_mnt_id, status.stx_ino);
+    }
+    Ok(places)
+}
+
+fn directory(path: &str) -> Result<OwnedFd, Errno> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    openat(CWD, path, flags, Mode::empty())
+}
+
+fn open(
+    start: BorrowedFd<'_>,
+    path: &Path,
+    follow: bool,
+    resolve: ResolveFlags,
+) -> Result<OwnedFd, Errno> {
+    let mut flags = OFlags::PATH | OFlags::CLOEXEC;
+    if !follow {
+        flags |= OFlags::NOFOLLOW;
+    }
+    openat2(start, path, flags, Mode::empty(), resolve)
+}
+
+fn status(file: BorrowedFd<'_>) -> Result<Statx, Errno> {
+    statx(file, c"", AtFlags::EMPTY_PATH, wanted())
+}
+
+fn wanted() -> StatxFlags {
+    StatxFlags::BASIC_STATS | StatxFlags::BTIME | StatxFlags::MNT_ID
+}
+
+/// Whether a path is absolute and names each directory once.
+fn is_clean(path: &Path) -> bool {
+    let bytes = path.as_os_str().as_bytes();
+    let names = bytes.strip_prefix(b"/").unwrap_or_default();
+    bytes == b"/"
+        || names
+            .split(|byte| *byte == b'/')
+            .all(|name| !matches!(name, b"" | b"." | b".."))
+}
+
+fn link_of(file: BorrowedFd<'_>) -> io::Result<PathBuf> {
+    read_link(Path::new(&format!("/proc/self/fd/{}", file.as_raw_fd())))
+}
+
+fn read_link(link: &Path) -> io::Result<PathBuf> {
+    let text: CString = readlinkat(CWD, link, Vec::with_capacity(256))?;
+    Ok(PathBuf::from(OsStr::from_bytes(text.as_bytes())))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::is_clean;
+
+    #[test]
+    fn only_a_path_that_is_its_own_is_taken_as_it_stands() {
+        for path in ["/", "/a", "/a/.b", "/a/b..", "/...", "/a b"] {
+            assert!(is_clean(Path::new(path)), "{path}");
+        }
+        for path in [
+            "", "a", "//", "/a/", "//a", "/a//b", "/.", "/a/..", "/../a", "/a/./b",
+        ] {
+            assert!(!is_clean(Path::new(path)), "{path}");
+        }
+    }
+}

@@ -1,0 +1,367 @@
+//! What `stat` and its relatives say of a file: the same on every host.
+//!
+//! Comes in: a call that looks at a file, changes one, or leaves the sandbox's own view of files.
+//! Goes out: what the call is told; `None` leaves it to the kernel.
+//!
+//! - Times. What was there before the step, and everything that is read-only, is as old as the
+//!   second before the step begins. What the step changed lies in that second, later by a
+//!   microsecond for each time that the step had opened a file for writing, made, moved or removed
+//!   one before the change was first seen: so nothing is newer than the step's clock, and what was
+//!   written later is never older. A time that the step sets itself is kept to the nanosecond.
+//! - Numbers. A file's inode number is a hash of its path when it was first seen; it follows the
+//!   file through renames and links. A device is a mount, in the order of their paths.
+//! - Sizes of directories, blocks, links of what the step did not link, and free space are fixed.
+//!
+//! Errors are the kernel's: a call that finds nothing is made. So is one on `/proc`, and one of a
+//! thread with another root, mount namespace or user namespace than the step's.
+//!
+//! **Invariant:** what a look tells is a function of the step's own calls
+//! (`a_file_looks_the_same_everywhere`).
+//!
+//! **Invariant:** nobody learns more by it than the kernel would tell
+//! (`what_cannot_be_seen_is_the_kernels_to_refuse`).
+
+mod lookup;
+mod mounts;
+mod numbers;
+mod privilege;
+mod tell;
+mod times;
+
+use std::io;
+use std::path::PathBuf;
+
+use rustix::fs::{StatFs, Statx, fstatfs};
+use rustix::process::{getegid, geteuid};
+
+use self::lookup::{Found, Home, Target};
+use self::mounts::{Kind, Mounts};
+use self::numbers::{Number, Numbers};
+use self::privilege::Lowered;
+use self::tell::Told;
+use self::times::{Stamp, Times, real};
+use super::vdso::Mode;
+use crate::init::filter::{Rule, Test, Verdict};
+use crate::sys::memory;
+use crate::sys::notify::{Answer, Notification};
+
+/// What the files of a step look like.
+#[derive(Debug)]
+pub struct Status {
+    times: Times,
+    numbers: Numbers,
+    user: (u32, u32),
+    group: (u32, u32),
+    /// What is known since the step's first call.
+    view: Option<View>,
+    /// Whether somebody may have another root or namespace than the step.
+    nested: bool,
+    _lowered: Option<Lowered>,
+}
+
+/// The step's view of files.
+#[derive(Debug)]
+struct View {
+    home: Home,
+    mounts: Mounts,
+}
+
+/// The owner that every other user and group shows as.
+const NOBODY: u32 = 65_534;
+
+/// The size of a page, and of a block.
+const BLOCK: u64 = 4096;
+
+/// Returns the rules by which we are asked.
+pub fn rules() -> Vec<Rule> {
+    /// `O_WRONLY`, `O_RDWR`, `O_CREAT` and `O_TRUNC`.
+    const WRITES: u32 = 0o1103;
+    const NAMESPACES: u32 = (libc::CLONE_NEWNS | libc::CLONE_NEWUSER) as u32;
+    let looks = LOOKS.iter().map(|call| (*call, Vec::new()));
+    let changes = CHANGES.iter().map(|call| (*call, Vec::new()));
+    let times = TIMES.iter().map(|call| (*call, Vec::new()));
+    let leaves = [libc::SYS_chroot, libc::SYS_pivot_root, libc::SYS_setns];
+    let leaves = leaves.map(|call| (call, Vec::new()));
+    let tested = [
+        (libc::SYS_open, Test::Any(1, WRITES)),
+        (libc::SYS_openat, Test::Any(2, WRITES)),
+        (libc::SYS_unshare, Test::Any(0, NAMESPACES)),
+        (libc::SYS_clone, Test::Any(0, NAMESPACES)),
+    ];
+    let tested = tested.map(|(call, test)| (call, vec![test]));
+    let all = looks
+        .chain(changes)
+        .chain(times)
+        .chain(leaves)
+        .chain(tested);
+    let ask = |(call, tests)| Rule {
+        call,
+        tests,
+        verdict: Verdict::Ask,
+    };
+    let mut rules: Vec<Rule> = all.map(ask).collect();
+    // Its flags are in memory, where no filter sees them; libraries fall back to `clone`.
+    rules.push(Rule {
+        call: libc::SYS_clone3,
+        tests: Vec::new(),
+        verdict: Verdict::Error(libc::ENOSYS),
+    });
+    rules
+}
+
+/// Calls that tell of a file or its file system.
+const LOOKS: [libc::c_long; 7] = [
+    libc::SYS_stat,
+    libc::SYS_lstat,
+    libc::SYS_fstat,
+    libc::SYS_newfstatat,
+    libc::SYS_statx,
+    libc::SYS_statfs,
+    libc::SYS_fstatfs,
+];
+
+/// Calls that change a file or a directory, beside some of `open` and `openat`.
+const CHANGES: [libc::c_long; 18] = [
+    libc::SYS_openat2,
+    libc::SYS_creat,
+    libc::SYS_truncate,
+    libc::SYS_ftruncate,
+    libc::SYS_rename,
+    libc::SYS_renameat,
+    libc::SYS_renameat2,
+    libc::SYS_mkdir,
+    libc::SYS_mkdirat,
+    libc::SYS_rmdir,
+    libc::SYS_unlink,
+    libc::SYS_unlinkat,
+    libc::SYS_link,
+    libc::SYS_linkat,
+    libc::SYS_symlink,
+    libc::SYS_symlinkat,
+    libc::SYS_mknod,
+    libc::SYS_mknodat,
+];
+
+/// Calls that set the times of a file.
+const TIMES: [libc::c_long; 4] = [
+    libc::SYS_utime,
+    libc::SYS_utimes,
+    libc::SYS_futimesat,
+    libc::SYS_utimensat,
+];
+
+impl Status {
+    /// Begins, for a step whose wall clock starts at `epoch` seconds and that has these ids.
+    pub fn new(mode: Mode, epoch: u64, uid: u32, gid: u32) -> Status {
+        Status {
+            times: Times::new(mode, epoch),
+            numbers: Numbers::default(),
+            user: (geteuid().as_raw(), uid),
+            group: (getegid().as_raw(), gid),
+            view: None,
+            nested: false,
+            _lowered: None,
+        }
+    }
+
+    /// The step is about to start: what changes from now on is its work.
+    pub fn start(&mut self) {
+        self.times.start();
+    }
+
+    /// Handles a call. `None` if it is not for us or has to be made.
+    pub fn reply(&mut self, call: &Notification) -> Option<Answer> {
+        let number = i64::from(call.call);
+        if LOOKS.contains(&number) {
+            return self.look(call).ok().flatten();
+        }
+        match number {
+            libc::SYS_chroot | libc::SYS_pivot_root | libc::SYS_setns | libc::SYS_unshare => {
+                self.nested = true;
+            }
+            libc::SYS_clone => {
+                const NAMESPACES: u64 = (libc::CLONE_NEWNS | libc::CLONE_NEWUSER) as u64;
+                self.nested |= call.arguments[0] & NAMESPACES != 0;
+            }
+            libc::SYS_open | libc::SYS_openat => self.changes(call),
+            _ if CHANGES.contains(&number) => self.changes(call),
+            _ if TIMES.contains(&number) => {
+                self.changes(call);
+                for time in times::asked(call) {
+                    self.times.set_by_step(time);
+                }
+            }
+            _ => {}
+        }
+        None
+    }
+
+    /// Returns the inode numbers for the entries of a directory of a thread: of its path, the
+    /// kernel's number and the name. `None` if they are the kernel's.
+    pub fn directory(&mut self, thread: u32, descriptor: u64) -> Option<Entries<'_>> {
+        self.view(thread).ok()?;
+        if self.nested && !self.view.as_ref()?.home.is_of(thread) {
+            return None;
+        }
+        let found = Found::of_descriptor(thread, descriptor as i32).ok()?;
+        let path = found.path().ok()?;
+        let view = self.view.as_ref()?;
+        let mount = view.mounts.find(found.status.stx_mnt_id)?;
+        (mount.kind != Kind::Kernels).then_some(Entries {
+            path,
+            mount: mount.number,
+            numbers: &self.numbers,
+        })
+    }
+
+    fn changes(&mut self, call: &Notification) {
+        // Before the first change, so that it is known what was there.
+        let _ = self.view(call.thread);
+        self.times.count();
+    }
+
+    fn look(&mut self, call: &Notification) -> io::Result<Option<Answer>> {
+        let Some(target) = Target::of(call)? else {
+            return Ok(None);
+        };
+        self.view(call.thread)?;
+        let Some(view) = &self.view else {
+            return Ok(None);
+        };
+        if self.nested && !view.home.is_of(call.thread) {
+            return Ok(None);
+        }
+        let found = view.home.find(call.thread, &target)?;
+        let kind = view.mounts.find(found.status.stx_mnt_id).map(|it| it.kind);
+        if kind == Some(Kind::Kernels) {
+            return Ok(None);
+        }
+        let (bytes, out) = if matches!(i64::from(call.call), libc::SYS_statfs | libc::SYS_fstatfs) {
+            let space: StatFs = fstatfs(found.descriptor()?)?;
+            (tell::space(&space, kind), call.arguments[1])
+        } else {
+            let told = self.told(&found)?;
+            match i64::from(call.call) {
+                libc::SYS_statx => (told.statx(call.arguments[3] as u32), call.arguments[4]),
+                libc::SYS_newfstatat => (told.stat(), call.arguments[2]),
+                _ => (told.stat(), call.arguments[1]),
+            }
+        };
+        memory::write(call.thread, out, &bytes)?;
+        Ok(Some(Answer::Value(0)))
+    }
+
+    /// What a look at a file tells.
+    fn told(&mut self, found: &Found) -> io::Result<Told> {
+        let status = &found.status;
+        let mount = self
+            .view
+            .as_ref()
+            .and_then(|view| view.mounts.find(status.stx_mnt_id));
+        let directory = u32::from(status.stx_mode) & libc::S_IFMT == libc::S_IFDIR;
+        let mut told = self.outside(status, directory);
+        let (changed, modified) = (real(&status.stx_ctime), real(&status.stx_mtime));
+        let Some(mount) = mount else {
+            // A pipe, a socket, or what the caller of the sandbox opened.
+            told.device = tell::device(u32::from(status.stx_mode));
+            let (number, stamps) = self.numbers.anonymous(status);
+            told.inode = number;
+            self.times.show(&mut told, stamps, status);
+            return Ok(told);
+        };
+        (told.device, told.mount) = (mount.number, mount.number);
+        let special = told.mode & libc::S_IFMT == libc::S_IFCHR;
+        if special && mount.kind != Kind::Memory {
+            // The host's root owns it, who is somebody inside only if it is the caller.
+            (told.uid, told.gid) = (NOBODY, NOBODY);
+        }
+        let read_only = mount.kind == Kind::ReadOnly;
+        if !read_only && let Some((number, stamps)) = self.numbers.known(mount.number, status) {
+            told.inode = number;
+            self.times.show(&mut told, stamps, status);
+        } else if read_only || !self.times.is_after_start(changed) {
+            told.inode = numbers::of_path(&found.path()?);
+            told.links = 1;
+            let kept = !read_only && self.times.is_of_step(modified);
+            told.modified = if kept { modified } else { self.times.before() };
+            told.accessed = told.modified;
+            (told.changed, told.born) = (self.times.before(), self.times.before());
+        } else {
+            let (number, stamps) = self.numbers.add(mount.number, status, &found.path()?);
+            told.inode = number;
+            self.times.show(&mut told, stamps, status);
+        }
+        Ok(told)
+    }
+
+    /// What does not depend on where a file is.
+    fn outside(&self, status: &Statx, directory: bool) -> Told {
+        let shown = |id, (outer, inner)| if id == outer { inner } else { NOBODY };
+        let regular = u32::from(status.stx_mode) & libc::S_IFMT == libc::S_IFREG;
+        Told {
+            mode: u32::from(status.stx_mode),
+            links: if directory {
+                1
+            } else {
+                u64::from(status.stx_nlink)
+            },
+            uid: shown(status.stx_uid, self.user),
+            gid: shown(status.stx_gid, self.group),
+            size: if directory { BLOCK } else { status.stx_size },
+            blocks: match (directory, regular) {
+                (true, _) => BLOCK / 512,
+                (_, true) => status.stx_size.div_ceil(BLOCK) * (BLOCK / 512),
+                _ => 0,
+            },
+            special: (status.stx_rdev_major, status.stx_rdev_minor),
+            attributes: status.stx_attributes.bits(),
+            ..Told::default()
+        }
+    }
+
+    /// Looks at the sandbox as the step finds it, on its first call.
+    fn view(&mut self, thread: u32) -> io::Result<()> {
+        if self.view.is_some() {
+            return Ok(());
+        }
+        self._lowered = Lowered::now()?;
+        let home = Home::of(thread)?;
+        let mounts = Mounts::of(thread)?;
+        for (path, mount) in mounts.writable() {
+            // The mount points that the sandbox made are inputs, whatever the kernel's clock says.
+            let found = home.find(thread, &Target::absolute(path.clone()))?;
+            let before = self.times.before();
+            let stamps = &[real(&found.status.stx_mtime), real(&found.status.stx_ctime)];
+            let stamps = stamps.map(|real| Stamp {
+                real,
+                shown: before,
+            });
+            self.numbers
+                .begin(mount, &found.status, &path, stamps, before);
+        }
+        self.view = Some(View { home, mounts });
+        Ok(())
+    }
+}
+
+/// The inode numbers of what is in a directory.
+#[derive(Debug)]
+pub struct Entries<'a> {
+    path: PathBuf,
+    mount: u32,
+    numbers: &'a Numbers,
+}
+
+impl Entries<'_> {
+    /// The number of an entry for which the kernel says `inode`.
+    pub fn number(&self, inode: u64, name: &[u8]) -> Number {
+        use std::os::unix::ffi::OsStrExt;
+        let path = match name {
+            b"." => self.path.clone(),
+            b".." => self.path.parent().unwrap_or(&self.path).to_owned(),
+            name => self.path.join(std::ffi::OsStr::from_bytes(name)),
+        };
+        let known = self.numbers.of_inode(self.mount, inode);
+        known.unwrap_or_else(|| numbers::of_path(&path))
+    }
+}

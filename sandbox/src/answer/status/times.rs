@@ -1,0 +1,180 @@
+//! The times of files.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use rustix::fs::{Statx, StatxTimestamp};
+use rustix::time::{ClockId, clock_gettime};
+
+use super::super::vdso::Mode;
+use super::numbers::Stamps;
+use super::tell::Told;
+use crate::sys::memory;
+use crate::sys::notify::Notification;
+
+/// Seconds since 1970 and nanoseconds.
+pub type Instant = (i64, u32);
+
+/// A time of a file: what the kernel says, and what the step is told.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stamp {
+    /// The kernel's.
+    pub real: Instant,
+    /// Ours.
+    pub shown: Instant,
+}
+
+/// What the times of files are made of.
+#[derive(Debug)]
+pub struct Times {
+    mode: Mode,
+    epoch: i64,
+    /// The kernel's clock for files when the step began.
+    start: Instant,
+    /// How many changes there have been.
+    count: u64,
+    /// Times that the step set.
+    set: BTreeSet<Instant>,
+    /// The kernel's times that were seen, and what they were shown as: never the other way round.
+    seen: BTreeMap<Instant, Instant>,
+}
+
+/// What the kernel says.
+pub fn real(time: &StatxTimestamp) -> Instant {
+    (time.tv_sec, time.tv_nsec)
+}
+
+impl Times {
+    pub fn new(mode: Mode, epoch: u64) -> Times {
+        Times {
+            mode,
+            epoch: i64::try_from(epoch).unwrap_or(i64::MAX),
+            start: (i64::MAX, 0),
+            count: 0,
+            set: BTreeSet::new(),
+            seen: BTreeMap::new(),
+        }
+    }
+
+    /// The step begins now.
+    pub fn start(&mut self) {
+        let now = clock_gettime(ClockId::RealtimeCoarse);
+        self.start = (now.tv_sec, now.tv_nsec as u32);
+    }
+
+    /// The step is about to change something.
+    pub fn count(&mut self) {
+        self.count += 1;
+    }
+
+    /// The step sets the time of a file.
+    pub fn set_by_step(&mut self, time: Instant) {
+        self.set.insert(time);
+    }
+
+    /// Whether a time is one that the step set. A file system that holds whole seconds only has
+    /// what is left of it.
+    pub fn is_of_step(&self, time: Instant) -> bool {
+        let last = if time.1 == 0 { 999_999_999 } else { time.1 };
+        self.set.range(time..=(time.0, last)).next().is_some()
+    }
+
+    /// Whether the kernel's time is one of the step's lifetime.
+    pub fn is_after_start(&self, time: Instant) -> bool {
+        time >= self.start
+    }
+
+    /// The time of what was there before the step.
+    pub fn before(&self) -> Instant {
+        ((self.epoch - 1).max(0), 0)
+    }
+
+    /// Says what the times of a file are.
+    pub fn show(&mut self, told: &mut Told, stamps: &mut Stamps, status: &Statx) {
+        self.update(&mut stamps.modified, real(&status.stx_mtime));
+        self.update(&mut stamps.changed, real(&status.stx_ctime));
+        told.modified = stamps.modified.shown;
+        told.changed = stamps.changed.shown;
+        let accessed = real(&status.stx_atime);
+        // The kernel notes by its own rules when a file was read.
+        let kept = self.is_of_step(accessed) && !self.is_after_start(accessed);
+        told.accessed = if kept { accessed } else { told.modified };
+        told.born = *stamps.born.get_or_insert(told.changed);
+    }
+
+    fn update(&mut self, stamp: &mut Stamp, real: Instant) {
+        if stamp.real == real {
+            return;
+        }
+        let again = stamp.real != Instant::default();
+        let previous = std::mem::replace(stamp, Stamp { real, shown: real });
+        if self.is_of_step(real) {
+            return;
+        }
+        stamp.shown = if self.is_after_start(real) {
+            // One that has changed since it was seen must show that.
+            if again && self.moment() <= previous.shown {
+                self.count += 1;
+            }
+            self.place(real)
+        } else {
+            self.before()
+        };
+    }
+
+    /// What is shown for a change that is seen now.
+    fn place(&mut self, real: Instant) -> Instant {
+        match self.mode {
+            Mode::Real => return real,
+            Mode::Ticking => {
+                let nanoseconds = real.1 as i64 - i64::from(self.start.1);
+                let seconds = self.epoch + (real.0 - self.start.0) + nanoseconds.div_euclid(SECOND);
+                return (seconds, nanoseconds.rem_euclid(SECOND) as u32);
+            }
+            Mode::Frozen | Mode::Logical => {}
+        }
+        let later = (std::ops::Bound::Excluded(real), std::ops::Bound::Unbounded);
+        let after = self.seen.range(later).next().map(|(_, shown)| *shown);
+        let moment = self.moment();
+        let shown = after.map_or(moment, |after| after.min(moment));
+        // Which changes fall into one tick of the kernel's clock depends on the host.
+        self.seen.entry(real).or_insert(shown);
+        shown
+    }
+
+    /// The time of a change that nothing else is known of.
+    fn moment(&self) -> Instant {
+        const MICROSECOND: u64 = 1000;
+        const MOST: u64 = SECOND as u64 / MICROSECOND - 1;
+        let (seconds, _) = self.before();
+        (seconds, (self.count.min(MOST) * MICROSECOND) as u32)
+    }
+}
+
+const SECOND: i64 = 1_000_000_000;
+
+/// The times that a call sets, but for those that are left to the kernel.
+pub fn asked(call: &Notification) -> Vec<Instant> {
+    let (address, size, scale) = match i64::from(call.call) {
+        libc::SYS_utime => (call.arguments[1], 16, 0),
+        libc::SYS_utimes => (call.arguments[1], 32, 1000),
+        libc::SYS_futimesat => (call.arguments[2], 32, 1000),
+        _ => (call.arguments[2], 32, 1),
+    };
+    let mut bytes = [0; 32];
+    if address == 0 || memory::read(call.thread, address, &mut bytes[..size]).is_err() {
+        return Vec::new();
+    }
+    let words: Vec<i64> = bytes[..size]
+        .chunks_exact(8)
+        .map(|word| i64::from_le_bytes(word.try_into().unwrap_or_default()))
+        .collect();
+    let pair = |pair: &[i64]| {
+        // `UTIME_NOW` and `UTIME_OMIT` are above.
+        let rest = u32::try_from(pair[1].checked_mul(scale)?).ok()?;
+        (i64::from(rest) < SECOND).then_some((pair[0], rest))
+    };
+    match scale {
+        0 => words.iter().map(|seconds| (*seconds, 0)).collect(),
+        _ => words.chunks_exact(2).filter_map(pair).collect(),
+    }
+}

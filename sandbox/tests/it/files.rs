@@ -1,0 +1,116 @@
+//! What a step is told of files.
+
+use std::fs::{self, File, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::harness::{World, as_everyone};
+
+/// Runs the guest in a project that was made in this order, so many seconds ago.
+fn look(world: &World, order: [&str; 3], age: u64, guest: &str) -> String {
+    for name in ["rootfs/bin", "rootfs/bin/guest"] {
+        world.give(&world.path(name));
+    }
+    for name in ["lower", "upper", "work"] {
+        let _ = fs::remove_dir_all(world.path(name));
+        world.directory(name);
+    }
+    for name in order {
+        let path = match name {
+            "directory" => world.directory("lower/directory"),
+            name => world.file(format!("lower/{name}"), name),
+        };
+        let file = File::open(path).unwrap();
+        let made = file.metadata().unwrap().modified().unwrap();
+        let time = made - Duration::from_secs(age);
+        file.set_modified(time).unwrap();
+    }
+    let options = ["--files", "--sorted", "--clock", "logical", "--directory"];
+    let mut options: Vec<PathBuf> = options.map(PathBuf::from).to_vec();
+    options.push(PathBuf::from("/project"));
+    options.extend(world.overlay());
+    let output = world.output(&options, &["/bin/guest", guest]);
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{:?}: {error}", world.caller);
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn a_file_looks_the_same_everywhere() {
+    let all = std::cell::RefCell::new(Vec::new());
+    as_everyone(|world| {
+        let orders = [
+            (["first", "second", "directory"], 5),
+            (["directory", "second", "first"], 1_000_000),
+            (["second", "first", "directory"], 77_777),
+        ];
+        let mut all = all.borrow_mut();
+        all.extend(orders.map(|(order, age)| look(world, order, age, "files")));
+    });
+    let all = all.into_inner();
+    for other in &all[1..] {
+        assert_eq!(*other, all[0]);
+    }
+    assert!(!all[0].contains(" false\n"), "{}", all[0]);
+    let line = |start: &str| all[0].lines().find(|line| line.starts_with(start)).unwrap();
+    insta::assert_snapshot!(
+        ["first:", "/tmp:", "a:", "b:", "c:", "d/e:"].map(line).join("\n"),
+        @r"
+    first: 12 767568267473840 100644 1 1000:1000 5 8 4096 1577836799.000000000 1577836799.000000000 1577836799.000000000
+    /tmp: 14 4437979971240946 41777 1 1000:1000 4096 8 4096 1577836799.000000000 1577836799.000000000 1577836799.000000000
+    a: 12 2655153032251373 100644 1 1000:1000 1 8 4096 1577836799.000001000 1577836799.000001000 1577836799.000001000
+    b: 12 2608656459982692 100644 1 1000:1000 2 8 4096 1577836799.000002000 1577836799.000002000 1577836799.000002000
+    c: 12 2655153032251373 100644 2 1000:1000 1 8 4096 1577836799.000001000 1577836799.000001000 1577836799.000003000
+    d/e: 12 2608656459982692 100644 1 1000:1000 2 8 4096 1577836799.000002000 1577836799.000002000 1577836799.000006000
+    "
+    );
+}
+
+#[test]
+fn a_time_that_the_step_sets_is_kept() {
+    as_everyone(|world| {
+        let text = look(world, ["first", "second", "directory"], 9, "files");
+        let kept = text
+            .lines()
+            .filter(|line| line.contains(" 1000000000.123456789 "));
+        assert_eq!(kept.count(), 3);
+    });
+}
+
+#[test]
+fn what_cannot_be_seen_is_the_kernels_to_refuse() {
+    as_everyone(|world| {
+        for name in ["closed", "closed/x"] {
+            match name {
+                "closed" => drop(world.directory("lower/closed")),
+                _ => drop(world.file("lower/closed/x", "")),
+            }
+        }
+        let closed = world.path("lower/closed");
+        fs::set_permissions(&closed, Permissions::from_mode(0o000)).unwrap();
+        let look = |options: &[&str]| {
+            let mut options: Vec<PathBuf> = options.iter().map(PathBuf::from).collect();
+            options.extend(world.overlay());
+            let output = world.output(&options, &["/bin/guest", "refused"]);
+            assert!(output.status.success(), "{:?}", output.stderr);
+            String::from_utf8(output.stdout).unwrap()
+        };
+        let real = look(&[]);
+        assert_eq!(look(&["--files"]), real);
+        let denied = real.lines().filter(|line| line.ends_with(" -1 13"));
+        assert_eq!(denied.count(), 2, "{real}");
+        fs::set_permissions(&closed, Permissions::from_mode(0o755)).unwrap();
+    });
+}
+
+#[test]
+fn who_leaves_the_namespaces_of_the_step_sees_its_own() {
+    as_everyone(|world| {
+        let text = world.look(&["--files"], &["nested"]);
+        let lines: Vec<&str> = text.lines().collect();
+        // No id is mapped there.
+        assert_eq!(lines[1..3], ["owner 65534", "true"], "{text}");
+        assert_eq!(lines[0], lines[3]);
+    });
+}
