@@ -12,6 +12,7 @@ mod directory;
 mod entropy;
 mod machine;
 mod note;
+mod pauses;
 mod vdso;
 mod waits;
 
@@ -296,6 +297,10 @@ impl Answers {
             }
             (libc::SYS_clock_gettime, _, Some(_)) if call.arguments[0] == vdso::SPIN => {
                 self.notes.spins(call.thread);
+                Ok(Reply::Answer(Answer::Value(0)))
+            }
+            (libc::SYS_clock_gettime, _, Some(_)) if call.arguments[0] == vdso::PAUSE => {
+                self.notes.pauses(call.thread);
                 Ok(Reply::Answer(Answer::Value(0)))
             }
             (_, _, Some(clocks)) => match waits::find(call.call) {

@@ -2,6 +2,7 @@
 //! Compiled statically by the harness, with std alone.
 
 mod clock;
+mod cut_short;
 
 use std::fs;
 use std::io::{Read, Write};
@@ -72,6 +73,8 @@ fn main() {
         ["clocks", digits] => clock::clocks(digits.parse().unwrap()),
         ["waits"] => clock::waits(),
         ["spin"] => clock::spin(),
+        ["calibrate"] => clock::calibrate(),
+        ["cut-short"] => cut_short::all(),
         ["threads"] => clock::threads(),
         ["invalid"] => clock::invalid(),
         ["exec", rest @ ..] => {

@@ -183,7 +183,7 @@ fn guest() -> PathBuf {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/guest");
     let source = directory.join("guest.rs");
     let mut hasher = DefaultHasher::new();
-    for name in ["guest.rs", "clock.rs"] {
+    for name in ["guest.rs", "clock.rs", "cut_short.rs"] {
         fs::read(directory.join(name)).unwrap().hash(&mut hasher);
     }
     let directory = Path::new(env!("CARGO_TARGET_TMPDIR"));
