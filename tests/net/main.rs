@@ -8,3 +8,4 @@ mod support;
 mod downloads;
 mod examples;
 mod golden;
+mod programs;
