@@ -9,7 +9,8 @@
 # an exec clears it, and the supervisor then raises the bases below instead.
 #
 # The count must stay a canonical address, so it has 47 bits. It stops at the end.
-#   logical  tenths of microseconds since the step began
+#   logical  bits 0 to 2: the kernel's second, modulo 8, in which the thread last read, by which it
+#            notices that it worked for long in between; above: microseconds since the step began
 #   frozen   bits 0 to 15: reads, up to 65535; above: tenths of milliseconds
 
     .pushsection .rodata.envbox_vdso, "a", @progbits
@@ -34,8 +35,10 @@ envbox_vdso_start:
     .set FROZEN, 1
     .set TICKING, 3
     .set LOGICAL, 2
-    .set STEP, 10                       # a read takes a microsecond
+    .set STEP, 8                        # a read takes a microsecond
     .set SPIN, 0x65627370               # the clock id by which the supervisor hears of spinning
+    .set PAUSE, 0x65627061              # and of reads in another second than the last
+    .set MONOTONIC_COARSE, 6
 
 # int clock_gettime(clockid_t edi, struct timespec *rsi)
     .balign 16
@@ -53,7 +56,8 @@ envbox_vdso_start:
     jnc .Lkernel
 .Llogical_clock:
     call .Lcount
-    imul rax, rax, 100
+    shr rax, 3
+    imul rax, rax, 1000
     add rax, [rip + .Lmonotonic_base]
     jmp .Lstore
 .Lwall_clock:
@@ -146,7 +150,8 @@ envbox_vdso_start:
 5:  rdgsbase rax
     jmp 1b
 2:  call .Lcount
-    imul rax, rax, 100
+    shr rax, 3
+    imul rax, rax, 1000
     add rax, [rip + .Lwall_base]
     ret
 3:  push rdi
@@ -169,6 +174,22 @@ envbox_vdso_start:
     add rax, STEP
     bt rax, 47
     jc 1f
+    push rax
+    push rdi
+    push rsi
+    sub rsp, 16
+    mov edi, MONOTONIC_COARSE
+    mov rsi, rsp
+    call .Lkernel
+    mov ecx, [rsp]
+    add rsp, 16
+    pop rsi
+    pop rdi
+    pop rax
+    mov edx, eax
+    xor edx, ecx
+    test edx, 7
+    jnz 2f
     wrgsbase rax
     mov rcx, rax
     sub rcx, STEP
@@ -178,12 +199,21 @@ envbox_vdso_start:
     ret
 1:  rdgsbase rax
     ret
+2:  and rax, -8
+    and ecx, 7
+    or rax, rcx
+    wrgsbase rax
+    push rax
+    push rdi
+    mov edi, PAUSE
+    jmp .Ltell
 
 # Tells the supervisor; keeps everything but rcx and r11.
 .Lspin:
     push rax
     push rdi
     mov edi, SPIN
+.Ltell:
     mov eax, 228
     syscall
     pop rdi
@@ -194,13 +224,33 @@ envbox_vdso_start:
 #    0  room for a deadline          64  rdi rsi rdx r10 r8 r9 of the step
 #   32  result that means "ran out"  40  what to add to the count then
 #   48  where to go on               56  the step's stack pointer
+#  112  what to add for an event    120  where the step wants the rest of its time, or 0
+#  128  the rest then (two words)   144  what to add when a signal interrupts it
+#  152  the rest then (two words)
     .balign 16
 .Lwait:
     syscall
     cmp rax, [rsp + 32]
+    je 3f
+    mov rcx, [rsp + 112]
+    lea rdx, [rsp + 128]
+    test rax, rax
+    jg 2f                               # descriptors that are ready
+    cmp rax, -4                         # EINTR
     jne 1f
-    rdgsbase rcx
-    add rcx, [rsp + 40]
+    mov rcx, [rsp + 144]
+    lea rdx, [rsp + 152]
+2:  mov rdi, [rsp + 120]
+    test rdi, rdi
+    jz 4f
+    mov rsi, [rdx]                      # over what the kernel measured on its own clock
+    mov [rdi], rsi
+    mov rsi, [rdx + 8]
+    mov [rdi + 8], rsi
+    jmp 4f
+3:  mov rcx, [rsp + 40]
+4:  rdgsbase rdx
+    add rcx, rdx
     bt rcx, 47
     jc 1f
     wrgsbase rcx

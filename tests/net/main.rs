@@ -11,3 +11,4 @@ mod corpus;
 mod downloads;
 mod examples;
 mod golden;
+mod programs;

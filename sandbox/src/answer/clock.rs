@@ -17,10 +17,11 @@ use crate::sys::trace::{Registers, Stopped};
 const SECOND: u64 = 1_000_000_000;
 /// The largest count of a thread.
 const MOST: u64 = (1 << 47) - 1;
-/// What a read adds to a logical count, in its tenths of microseconds.
-const STEP: u64 = 10;
-/// Nanoseconds of a unit of a logical count.
-const LOGICAL_UNIT: u64 = 100;
+/// What a read adds to a logical count.
+const STEP: u64 = 1 << LOGICAL_SHIFT;
+/// Nanoseconds of a unit of a logical count, which is above what notices pauses.
+const LOGICAL_UNIT: u64 = 1000;
+const LOGICAL_SHIFT: u32 = 3;
 /// Nanoseconds of a unit of a frozen count, which is above its reads.
 const FROZEN_UNIT: u64 = 100_000;
 const FROZEN_SHIFT: u32 = 16;
@@ -118,7 +119,7 @@ impl Clocks {
     fn elapsed(&self, count: u64) -> u64 {
         match self.vdso.mode() {
             Mode::Frozen => (count >> FROZEN_SHIFT) * FROZEN_UNIT,
-            Mode::Logical => count * LOGICAL_UNIT,
+            Mode::Logical => (count >> LOGICAL_SHIFT) * LOGICAL_UNIT,
             Mode::Real | Mode::Ticking => 0,
         }
     }
@@ -132,7 +133,10 @@ impl Clocks {
                 let units = nanoseconds.div_ceil(10 * FROZEN_UNIT).saturating_mul(10);
                 units.min(MOST >> FROZEN_SHIFT) << FROZEN_SHIFT
             }
-            Mode::Logical => nanoseconds.div_ceil(LOGICAL_UNIT).min(MOST),
+            Mode::Logical => {
+                let units = nanoseconds.div_ceil(LOGICAL_UNIT);
+                units.min(MOST >> LOGICAL_SHIFT) << LOGICAL_SHIFT
+            }
             Mode::Real | Mode::Ticking => 0,
         }
     }
@@ -270,6 +274,7 @@ impl Clocks {
             }
         };
         frame.set(5, self.count_of(duration));
+        self.cut_short(&mut frame, call, wait, span, duration);
         frame.write(call.thread)?;
         let [rdi, rsi, rdx, r10, r8, r9] = arguments;
         registers = Registers {
@@ -288,6 +293,41 @@ impl Clocks {
         };
         stopped.set_registers(&registers)?;
         Ok(Reply::Done)
+    }
+}
+
+impl Clocks {
+    /// Says what becomes of a wait that ends before its time. How much of it has passed is the
+    /// host's business; yet who waits for the rest, again and again, must get there.
+    fn cut_short(&self, frame: &mut Frame, call: &Notification, wait: &Wait, span: Span, of: u64) {
+        /// What an event costs, as a read costs a microsecond.
+        const EVENT: u64 = 1_000_000;
+        let event = if wait.events { of.min(EVENT) } else { 0 };
+        // The rest shrinks by half each time, so that the last one is short enough to run out.
+        let interrupted = of.div_ceil(2);
+        frame.set(14, self.count_of(event));
+        frame.set(18, self.count_of(interrupted));
+        let unit = match span {
+            Span::Timespec(_) => 1,
+            Span::Timeval(_) => 1000,
+            _ => return,
+        };
+        let Some(at) = wait.rest(&call.arguments) else {
+            return;
+        };
+        // What cannot be written to, the kernel does not write to either. It fails at the wait.
+        let mut now = [0; 16];
+        if memory::read(call.thread, at, &mut now).is_err()
+            || memory::write(call.thread, at, &now).is_err()
+        {
+            return;
+        }
+        frame.set(15, at);
+        for (index, passed) in [(16, event), (19, interrupted)] {
+            let rest = of - passed;
+            frame.set(index, rest / SECOND);
+            frame.set(index + 1, rest % SECOND / unit);
+        }
     }
 }
 
@@ -390,22 +430,25 @@ fn timer_clock(call: &Notification) -> Option<Clock> {
     Some(Clock::of(id.trim().parse().ok()?))
 }
 
+/// Words of a frame.
+const FRAME: usize = 22;
+
 /// What `.Lwait` of `inside/vdso.s` finds on the stack.
 struct Frame {
     address: u64,
-    words: [u64; 14],
+    words: [u64; FRAME],
 }
 
 impl Frame {
     fn of(call: &Notification, registers: &Registers, ran_out: i64) -> Frame {
         // Below what the ABI lets a function use without moving its stack pointer.
         const RED_ZONE: u64 = 128;
-        let size = size_of::<[u64; 14]>() as u64;
-        let mut words = [0; 14];
+        let size = size_of::<[u64; FRAME]>() as u64;
+        let mut words = [0; FRAME];
         words[4] = ran_out as u64;
         words[6] = registers.rip;
         words[7] = registers.rsp;
-        words[8..].copy_from_slice(&call.arguments);
+        words[8..14].copy_from_slice(&call.arguments);
         Frame {
             address: (registers.rsp - RED_ZONE - size) & !63,
             words,

@@ -194,7 +194,10 @@ pub fn sysinfo(machine: &Machine, call: &Notification) -> Answer {
 
 /// Answers `sched_getaffinity` with the first processors.
 pub fn affinity(machine: &Machine, call: &Notification) -> Answer {
-    let [_, size, address, ..] = call.arguments;
+    let [thread, size, address, ..] = call.arguments;
+    if (thread as i32) < 0 {
+        return Answer::Error(libc::ESRCH);
+    }
     let needed = (machine.cpus as usize).div_ceil(64) * 8;
     // The kernel wants whole words, and enough of them for the processors it knows.
     if (size as usize) < needed || size % 8 != 0 {

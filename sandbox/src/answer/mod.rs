@@ -14,6 +14,7 @@ mod directory;
 mod entropy;
 mod machine;
 mod note;
+mod pauses;
 mod processor;
 mod status;
 mod usage;
@@ -405,6 +406,10 @@ impl Answers {
             }
             (libc::SYS_clock_gettime, _, Some(_)) if call.arguments[0] == vdso::SPIN => {
                 self.spins(call.thread);
+                Ok(Reply::Answer(Answer::Value(0)))
+            }
+            (libc::SYS_clock_gettime, _, Some(_)) if call.arguments[0] == vdso::PAUSE => {
+                self.notes.pauses(call.thread);
                 Ok(Reply::Answer(Answer::Value(0)))
             }
             (_, _, Some(clocks)) => match waits::find(call.call) {

@@ -4,12 +4,19 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::{Duration, Instant};
 
+use super::pauses::Pauses;
+
 /// Something that the user should know while the step runs. Each kind is told once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Note {
     /// A thread looks at a clock so often that it seems to wait for it.
     Spinning {
+        /// The program.
+        program: String,
+    },
+    /// A thread works longer and longer between two looks at a clock that work does not move.
+    Calibrating {
         /// The program.
         program: String,
     },
@@ -33,6 +40,12 @@ impl fmt::Display for Note {
                 "`{program}` looks at its clock again and again; if it waits for time to pass, \
                  give it a clock that does: clock = \"ticking\""
             ),
+            Note::Calibrating { program } => write!(
+                f,
+                "`{program}` works longer and longer between two looks at its clock, which work \
+                 does not move; if it measures how long something takes, give it a clock that \
+                 does: clock = \"ticking\""
+            ),
             Note::ThirtyTwoBit { program } => write!(
                 f,
                 "`{program}` is a 32-bit program, which the sandbox does not run"
@@ -51,6 +64,7 @@ pub struct Notes {
     pending: Vec<Note>,
     told: Vec<std::mem::Discriminant<Note>>,
     spins: BTreeMap<u32, Spins>,
+    pauses: BTreeMap<u32, Pauses>,
 }
 
 /// How often a thread told that it read a clock 100,000 times.
@@ -88,6 +102,14 @@ impl Notes {
             self.add(Note::Spinning { program });
         }
         spinning
+    }
+
+    /// Notes that a thread reads a clock in another second than before.
+    pub fn pauses(&mut self, thread: u32) {
+        if self.pauses.entry(thread).or_default().looks(Instant::now()) {
+            let program = program(thread);
+            self.add(Note::Calibrating { program });
+        }
     }
 
     /// Takes what has not been told yet.

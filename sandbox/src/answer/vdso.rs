@@ -135,6 +135,8 @@ impl Vdso {
 
 /// The clock id by which the code tells that a thread reads a clock very often.
 pub const SPIN: u64 = 0x6562_7370;
+/// That by which it tells that a thread reads a clock in another second than before.
+pub const PAUSE: u64 = 0x6562_7061;
 
 /// The size of the header of our code.
 pub const HEADER_SIZE: usize = 8 * WORDS;

@@ -26,6 +26,18 @@ pub struct Wait {
     pub span: Span,
     /// What it returns when the time has come.
     pub ran_out: i64,
+    /// Whether it waits for descriptors: then a positive result is a number of events.
+    pub events: bool,
+    /// Where the kernel writes what is left of the time.
+    rest: Rest,
+}
+
+/// Where the kernel writes what is left of the time when a wait ends early.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Rest {
+    Nowhere,
+    /// To the argument's `struct timespec` or `timeval`, if it is not null.
+    Argument(usize),
 }
 
 /// How a call says how long it waits.
@@ -83,6 +95,31 @@ const fn wait(
         mark,
         span,
         ran_out,
+        events: false,
+        rest: Rest::Nowhere,
+    }
+}
+
+/// A wait for descriptors.
+const fn events(
+    call: libc::c_long,
+    tests: &'static [Test],
+    mark: usize,
+    span: Span,
+    rest: Rest,
+) -> Wait {
+    Wait {
+        events: true,
+        rest,
+        ..wait(call, tests, mark, span, 0)
+    }
+}
+
+/// A sleep.
+const fn sleep(call: libc::c_long, mark: usize, span: Span, rest: usize) -> Wait {
+    Wait {
+        rest: Rest::Argument(rest),
+        ..wait(call, &[], mark, span, 0)
     }
 }
 
@@ -113,56 +150,56 @@ static WAITS: &[Wait] = &[
         Span::Deadline(4, Of::Argument(5)),
         TIMED_OUT,
     ),
-    wait(libc::SYS_nanosleep, &[], 5, Span::Timespec(0), 0),
-    wait(libc::SYS_clock_nanosleep, &[], 0, Span::Sleep, 0),
-    wait(
+    sleep(libc::SYS_nanosleep, 5, Span::Timespec(0), 1),
+    sleep(libc::SYS_clock_nanosleep, 0, Span::Sleep, 3),
+    events(
         libc::SYS_poll,
         &[Test::Positive(2)],
         2,
         Span::Milliseconds(2),
-        0,
+        Rest::Nowhere,
     ),
-    wait(
+    events(
         libc::SYS_ppoll,
         &[Test::NonZero(2)],
         1,
         Span::Timespec(2),
-        0,
+        Rest::Argument(2),
     ),
-    wait(
+    events(
         libc::SYS_select,
         &[Test::NonZero(4)],
         0,
         Span::Timeval(4),
-        0,
+        Rest::Argument(4),
     ),
-    wait(
+    events(
         libc::SYS_pselect6,
         &[Test::NonZero(4)],
         0,
         Span::Timespec(4),
-        0,
+        Rest::Argument(4),
     ),
-    wait(
+    events(
         libc::SYS_epoll_wait,
         &[Test::Positive(3)],
         0,
         Span::Milliseconds(3),
-        0,
+        Rest::Nowhere,
     ),
-    wait(
+    events(
         libc::SYS_epoll_pwait,
         &[Test::Positive(3)],
         0,
         Span::Milliseconds(3),
-        0,
+        Rest::Nowhere,
     ),
-    wait(
+    events(
         libc::SYS_epoll_pwait2,
         &[Test::NonZero(3)],
         0,
         Span::Timespec(3),
-        0,
+        Rest::Nowhere,
     ),
     wait(
         libc::SYS_rt_sigtimedwait,
@@ -300,6 +337,14 @@ impl Wait {
             Span::Sleep if arguments[1] & u64::from(ABSOLUTE) == 0 => Span::Timespec(2),
             Span::Sleep => Span::Deadline(2, Of::Argument(0)),
             span => span,
+        }
+    }
+
+    /// Returns where the kernel writes what is left of the time.
+    pub fn rest(&self, arguments: &[u64; 6]) -> Option<u64> {
+        match self.rest {
+            Rest::Argument(index) => Some(arguments[index]).filter(|at| *at != 0),
+            Rest::Nowhere => None,
         }
     }
 

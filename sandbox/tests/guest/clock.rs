@@ -15,9 +15,9 @@ unsafe extern "C" {
 
 #[repr(C)]
 #[derive(Clone, Copy, Default)]
-struct Time {
-    seconds: i64,
-    rest: i64,
+pub struct Time {
+    pub seconds: i64,
+    pub rest: i64,
 }
 
 const CLOCKS: [(&str, i32); 10] = [
@@ -103,13 +103,13 @@ fn errno() -> i32 {
     unsafe { *__errno_location() }
 }
 
-fn now(clock: i32) -> Time {
+pub fn now(clock: i32) -> Time {
     let mut time = Time::default();
     unsafe { clock_gettime(clock, &mut time) };
     time
 }
 
-fn nanoseconds(time: Time) -> i64 {
+pub fn nanoseconds(time: Time) -> i64 {
     time.seconds * 1_000_000_000 + time.rest
 }
 
@@ -251,5 +251,22 @@ pub fn threads() {
     for thread in threads {
         let (first, last) = thread.join().unwrap();
         println!("{first} {}", last - first);
+    }
+}
+
+/// Works twice as long between any two reads of the clock, as a loop does that measures how often
+/// it must repeat something. It gives up when every processor would have taken a minute.
+pub fn calibrate() {
+    let ticks = || unsafe { core::arch::x86_64::_rdtsc() };
+    let start = nanoseconds(now(1));
+    for work in (29..38).map(|shift| 1_u64 << shift) {
+        let begun = ticks();
+        while ticks() - begun < work {
+            std::hint::spin_loop();
+        }
+        if nanoseconds(now(1)) > start + 200_000_000 {
+            println!("the clock moved");
+            return;
+        }
     }
 }

@@ -36,6 +36,11 @@ fn show(name: &str, data: std::io::Result<fs::Metadata>) {
 
 fn look(path: &str) {
     show(path, fs::symlink_metadata(path));
+    if !path.starts_with('/') {
+        // The kernel's next tick: two changes in one, with a look between them, are told apart by
+        // some kernels and file systems only.
+        std::thread::sleep(std::time::Duration::from_millis(12));
+    }
 }
 
 /// The words of `struct statx`, without those that only some kernels have.

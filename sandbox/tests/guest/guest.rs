@@ -2,10 +2,11 @@
 //! Compiled statically by the harness, with std alone.
 
 mod clock;
-mod draws;
-mod machine;
 mod cpuid;
+mod cut_short;
+mod draws;
 mod files;
+mod machine;
 
 use std::fs;
 use std::io::{Read, Write};
@@ -85,6 +86,8 @@ fn main() {
         }
         ["waits"] => clock::waits(),
         ["spin"] => clock::spin(),
+        ["calibrate"] => clock::calibrate(),
+        ["cut-short"] => cut_short::all(),
         ["threads"] => clock::threads(),
         ["cpuid"] => cpuid::leaves(),
         ["cpuid-word"] => cpuid::word(),

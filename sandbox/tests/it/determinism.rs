@@ -1,6 +1,9 @@
 //! What a step is told instead of the truth.
 
-use crate::harness::as_everyone;
+use std::io::{BufRead, BufReader};
+use std::process::Stdio;
+
+use crate::harness::{as_everyone, as_myself};
 
 #[test]
 fn a_logical_clock_is_equal_to_the_bit() {
@@ -175,6 +178,57 @@ fn what_a_step_used_is_what_its_clock_shows() {
         // On the other clocks it is the truth: a process has memory.
         let text = world.look(&["--clock", "frozen"], &["usage"]);
         assert!(!text.contains("self 0 [0, 0, 0, 0, 0,"), "{text}");
+    });
+}
+
+#[test]
+fn a_wait_that_is_cut_short_gets_to_its_deadline() {
+    as_everyone(|world| {
+        let text = world.look(&["--clock", "logical"], &["cut-short"]);
+        insta::allow_duplicates! { insta::assert_snapshot!(text, @r"
+    poll: 100 waits, the first left 99999000 ns
+    ppoll: 100 waits, the first left 98999000 ns
+    pselect6: 100 waits, the first left 98999000 ns
+    epoll_wait: 100 waits, the first left 99999000 ns
+    epoll_pwait2: 100 waits, the first left 99999000 ns
+    select left 49000 us
+    nanosleep left 500 s
+    nanosleep: there after fewer than 100 waits: true
+    clock_nanosleep: there after fewer than 100 waits: true
+    ppoll: there after fewer than 100 waits: true
+    futex WAIT: there after fewer than 100 waits: true
+    "); }
+        let text = world.look(&["--clock", "frozen"], &["cut-short"]);
+        insta::allow_duplicates! { insta::assert_snapshot!(text, @r"
+    poll: 100 waits, the first left 100000000 ns
+    ppoll: 100 waits, the first left 99000000 ns
+    pselect6: 100 waits, the first left 99000000 ns
+    epoll_wait: 100 waits, the first left 100000000 ns
+    epoll_pwait2: 100 waits, the first left 100000000 ns
+    select left 49000 us
+    nanosleep left 500 s
+    nanosleep: there after fewer than 100 waits: true
+    clock_nanosleep: there after fewer than 100 waits: true
+    ppoll: there after fewer than 100 waits: true
+    futex WAIT: there after fewer than 100 waits: true
+    "); }
+    });
+}
+
+/// A loop like `timeit.autorange` looks too rarely to be told of by how often it looks. It is not
+/// stopped: it may have a limit of its own.
+#[test]
+fn who_calibrates_on_a_clock_that_work_does_not_move_is_told_of() {
+    as_myself(|world| {
+        let mut command = world.command(&["--clock", "logical"], &["/bin/guest", "calibrate"]);
+        let mut supervisor = command.stderr(Stdio::piped()).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(supervisor.stderr.take().unwrap())
+            .read_line(&mut line)
+            .unwrap();
+        supervisor.kill().unwrap();
+        supervisor.wait().unwrap();
+        insta::assert_snapshot!(line, @r#"warning: `/bin/guest` works longer and longer between two looks at its clock, which work does not move; if it measures how long something takes, give it a clock that does: clock = "ticking""#);
     });
 }
 

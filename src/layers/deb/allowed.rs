@@ -85,6 +85,7 @@ const ALLOWED: &[Allowed] = &[
         "libpython3.*-minimal",
         "a message about a file that may be missing",
     ),
+    allow("libpython3.*-testsuite", "compiles modules, done by envbox"),
     allow("libreadline8*", "removes diversions that upgrades left"),
     allow(
         "libselinux1",
@@ -148,6 +149,7 @@ mod tests {
             ("base-files", true),
             ("python3.11-minimal", true),
             ("libpython3.13-minimal", true),
+            ("libpython3.11-testsuite", true),
             ("libpython3.13", false),
             ("libglib2.0-0t64", true),
             ("postgresql-15", false),

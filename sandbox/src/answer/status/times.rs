@@ -1,6 +1,8 @@
 //! The times of files.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::thread::sleep;
+use std::time::Duration;
 
 use rustix::fs::{Statx, StatxTimestamp};
 use rustix::time::{ClockId, clock_gettime};
@@ -55,9 +57,20 @@ impl Times {
         }
     }
 
-    /// The step begins now.
+    /// The step begins now: with the kernel's next tick. Files get the time of a tick, and an input
+    /// that was made in this one would else look like the step's work.
     pub fn start(&mut self) {
-        let now = clock_gettime(ClockId::RealtimeCoarse);
+        // A tick has at most ten milliseconds.
+        const PAUSE: Duration = Duration::from_micros(200);
+        const PAUSES: usize = 100;
+        let tick = || clock_gettime(ClockId::RealtimeCoarse);
+        let before = tick();
+        let mut later = (0..PAUSES).map(|_| {
+            sleep(PAUSE);
+            tick()
+        });
+        let now = later.find(|now| *now != before);
+        let now = now.unwrap_or(before);
         self.start = (now.tv_sec, now.tv_nsec as u32);
     }
 

@@ -1,0 +1,109 @@
+//! What programs need of clocks, waits and processes: Python's own tests, and programs in other
+//! languages, from the real registries.
+
+use std::fs;
+use std::path::Path;
+
+use crate::downloads;
+use crate::support::{User, World};
+
+/// Python's own tests of what the sandbox answers otherwise than the kernel.
+const PYTHONS_TESTS: [&str; 9] = [
+    "test_time",
+    "test_threading",
+    "test_thread",
+    "test_select",
+    "test_poll",
+    "test_epoll",
+    "test_threadsignals",
+    "test_sched",
+    "test_posix",
+];
+
+/// Those of them that fail, and why.
+const KNOWN_TO_FAIL: [&str; 4] = [
+    // They sleep and want that no processor time has passed.
+    "test_process_time",
+    "test_thread_time",
+    // The processors that a step sees are the policy's, whatever it asks for.
+    "test_sched_setaffinity",
+    // The whole of `test_eintr`: `fcntl` waits without a limit for a process that sleeps.
+    "test_all",
+];
+
+fn world(user: User) -> World {
+    let world = World::new(user);
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/net/programs");
+    for name in ["envbox.toml", "timers.go", "timers.js", "pools.py"] {
+        world.write(name, &fs::read_to_string(directory.join(name)).unwrap());
+    }
+    downloads::share(&world);
+    let lock = world.run(&["lock"]);
+    assert_eq!(lock.code(), Some(0), "{}", lock.stderr());
+    world
+}
+
+/// Runs a command and returns what it printed; it must succeed, the second time with the same.
+fn same_twice(world: &World, command: &[&str]) -> String {
+    let look = || {
+        let run = world.run(&[&["run", "--frozen", "--"], command].concat());
+        assert_eq!(run.code(), Some(0), "{}{}", run.stdout(), run.stderr());
+        run.stdout()
+    };
+    let first = look();
+    assert_eq!(look(), first);
+    first
+}
+
+#[test]
+fn net_programs_keep_their_timers() {
+    for user in User::ALL {
+        let world = world(user);
+        let text = same_twice(&world, &["python3", "pools.py"]);
+        assert!(
+            text.ends_with("joblib [0, 1, 4, 9, 16, 25, 36, 49]\n"),
+            "{text}"
+        );
+        let build = "GOCACHE=/tmp/go GOFLAGS=-mod=mod go build -o /tmp/timers timers.go";
+        let text = same_twice(
+            &world,
+            &["sh", "-c", &format!("{build} && /tmp/timers | tail -n +2")],
+        );
+        assert_eq!(
+            text,
+            "ticks 5 true\nafter\ncontext deadline exceeded\nslept\nsignal: killed\ntrue\n"
+        );
+        let text = same_twice(&world, &["node", "timers.js"]);
+        assert!(
+            text.contains("timeout true true\ninterval\natomics\nETIMEDOUT\nworker "),
+            "{text}"
+        );
+        let text = same_twice(
+            &world,
+            &["strace", "-f", "-o", "/tmp/x", "python3", "-c", "print(1)"],
+        );
+        assert_eq!(text, "1\n");
+        downloads::keep(&world);
+    }
+}
+
+#[test]
+fn net_pythons_own_tests_pass() {
+    let world = world(User::Unprivileged);
+    let mut command = vec!["run", "--frozen", "--", "python3", "-m", "test"];
+    for name in KNOWN_TO_FAIL {
+        command.extend(["-i", name]);
+    }
+    command.extend(PYTHONS_TESTS);
+    let run = world.run(&command);
+    assert_eq!(run.code(), Some(0), "{}{}", run.stdout(), run.stderr());
+    let mut command = vec!["run", "--frozen", "--", "python3", "-m", "test"];
+    for name in KNOWN_TO_FAIL {
+        command.extend(["-m", name]);
+    }
+    command.extend(["test_time", "test_eintr", "test_posix"]);
+    let run = world.run(&command);
+    assert_eq!(run.code(), Some(2), "{}{}", run.stdout(), run.stderr());
+    assert!(run.stdout().contains("3 tests failed:"), "{}", run.stdout());
+    downloads::keep(&world);
+}
