@@ -7,6 +7,7 @@ use std::io;
 use rustix::time::{ClockId, DynamicClockId, clock_gettime_dynamic};
 
 use super::Reply;
+use super::frame::Frame;
 use super::vdso::{Bases, HEADER_SIZE, Mode, Vdso};
 use super::waits::{Clock, Of, Span, Wait};
 use crate::sys::memory;
@@ -14,7 +15,7 @@ use crate::sys::notify::{Answer, Notification};
 use crate::sys::trace::{Registers, Stopped};
 
 /// Nanoseconds of a second.
-const SECOND: u64 = 1_000_000_000;
+pub const SECOND: u64 = 1_000_000_000;
 /// The largest count of a thread.
 const MOST: u64 = (1 << 47) - 1;
 /// What a read adds to a logical count.
@@ -430,60 +431,8 @@ fn timer_clock(call: &Notification) -> Option<Clock> {
     Some(Clock::of(id.trim().parse().ok()?))
 }
 
-/// Words of a frame.
-const FRAME: usize = 22;
-
-/// What `.Lwait` of `inside/vdso.s` finds on the stack.
-struct Frame {
-    address: u64,
-    words: [u64; FRAME],
-}
-
-impl Frame {
-    fn of(call: &Notification, registers: &Registers, ran_out: i64) -> Frame {
-        // Below what the ABI lets a function use without moving its stack pointer.
-        const RED_ZONE: u64 = 128;
-        let size = size_of::<[u64; FRAME]>() as u64;
-        let mut words = [0; FRAME];
-        words[4] = ran_out as u64;
-        words[6] = registers.rip;
-        words[7] = registers.rsp;
-        words[8..14].copy_from_slice(&call.arguments);
-        Frame {
-            address: (registers.rsp - RED_ZONE - size) & !63,
-            words,
-        }
-    }
-
-    fn set(&mut self, index: usize, value: u64) {
-        self.words[index] = value;
-    }
-
-    /// Puts a deadline in, behind the interval of a timer.
-    fn deadline(&mut self, call: &Notification, span: Span, nanoseconds: u64) {
-        let mut at = 0;
-        if let Span::Timer(argument, _) = span {
-            let mut interval = [0; 16];
-            let _ = memory::read(call.thread, call.arguments[argument], &mut interval);
-            self.words[0] = word(&interval, 0);
-            self.words[1] = word(&interval, 8);
-            at = 2;
-        }
-        self.words[at] = nanoseconds / SECOND;
-        self.words[at + 1] = nanoseconds % SECOND;
-    }
-
-    fn write(&self, thread: u32) -> io::Result<()> {
-        let bytes: Vec<u8> = self
-            .words
-            .iter()
-            .flat_map(|word| word.to_le_bytes())
-            .collect();
-        memory::write(thread, self.address, &bytes)
-    }
-}
-
-fn word(bytes: &[u8], at: usize) -> u64 {
+/// A word of what was read from a process.
+pub fn word(bytes: &[u8], at: usize) -> u64 {
     let mut word = [0; 8];
     word.copy_from_slice(&bytes[at..at + 8]);
     u64::from_le_bytes(word)

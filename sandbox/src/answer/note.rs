@@ -20,6 +20,11 @@ pub enum Note {
         /// The program.
         program: String,
     },
+    /// A thread has looked at its clock for ten minutes. Work does not move it.
+    Long {
+        /// The program.
+        program: String,
+    },
     /// A 32-bit program was killed: its calls and its vDSO are others.
     ThirtyTwoBit {
         /// The program.
@@ -45,6 +50,12 @@ impl fmt::Display for Note {
                 "`{program}` works longer and longer between two looks at its clock, which work \
                  does not move; if it measures how long something takes, give it a clock that \
                  does: clock = \"ticking\""
+            ),
+            Note::Long { program } => write!(
+                f,
+                "`{program}` has looked at its clock for ten minutes; that clock moves when it is \
+                 looked at and not by work, so if the program ends when a time is over, give it \
+                 one that ticks: clock = \"ticking\""
             ),
             Note::ThirtyTwoBit { program } => write!(
                 f,
@@ -106,9 +117,14 @@ impl Notes {
 
     /// Notes that a thread reads a clock in another second than before.
     pub fn pauses(&mut self, thread: u32) {
-        if self.pauses.entry(thread).or_default().looks(Instant::now()) {
+        let pauses = self.pauses.entry(thread).or_default();
+        let calibrates = pauses.looks(Instant::now());
+        if calibrates {
             let program = program(thread);
             self.add(Note::Calibrating { program });
+        } else if pauses.is_long() {
+            let program = program(thread);
+            self.add(Note::Long { program });
         }
     }
 

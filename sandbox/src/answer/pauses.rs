@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 pub struct Pauses {
     last: Option<Instant>,
     growing: Vec<Duration>,
+    /// In how many seconds it looked.
+    seconds: u32,
 }
 
 impl Pauses {
@@ -15,6 +17,7 @@ impl Pauses {
     pub fn looks(&mut self, now: Instant) -> bool {
         let pause = self.last.map(|last| now.saturating_duration_since(last));
         self.last = Some(now);
+        self.seconds += 1;
         // A shorter one is that of a look just before the second changed.
         const SHORTEST: Duration = Duration::from_millis(400);
         let Some(pause) = pause.filter(|pause| *pause >= SHORTEST) else {
@@ -31,6 +34,12 @@ impl Pauses {
         }
         self.growing.push(pause);
         self.is_a_loop()
+    }
+
+    /// Whether it has looked for so long, just now, that the user should know how its clock moves.
+    pub fn is_long(&self) -> bool {
+        const LONG: u32 = 600;
+        self.seconds == LONG
     }
 
     /// Whether it grew too often, or too much, to be a program that loads, prepares and trains.
@@ -69,6 +78,17 @@ mod tests {
             "timeit.autorange"
         );
         assert!(noticed(&[9000, 1000, 10_000, 99_000]), "%timeit");
+    }
+
+    #[test]
+    fn who_looks_for_ten_minutes_is_told_of_once() {
+        let (mut now, mut seen) = (Instant::now(), Pauses::default());
+        let long = (0..2000).filter(|_| {
+            now += Duration::from_secs(1);
+            seen.looks(now);
+            seen.is_long()
+        });
+        assert_eq!(long.collect::<Vec<_>>(), [599]);
     }
 
     #[test]

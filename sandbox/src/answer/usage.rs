@@ -5,14 +5,13 @@
 
 use std::io;
 
-use super::clock::{self, Clocks};
+use super::clock::{self, Clocks, SECOND};
 use super::{CONTINUE, Reply};
 use crate::sys::memory;
 use crate::sys::notify::Notification;
 
 /// Nanoseconds of a tick of `times`: `sysconf(_SC_CLK_TCK)` is 100 on Linux.
 const TICK: u64 = 10_000_000;
-const SECOND: u64 = 1_000_000_000;
 
 /// Answers `times` and `getrusage`.
 ///
