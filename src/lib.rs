@@ -18,6 +18,9 @@
 //! | unpacking `.deb`, wheels, interpreters | [`layers`] |
 //! | the merged tree a step sees | [`rootfs`] |
 //! | namespaces, init, signals, host facts | the crate `envbox_sandbox`, `sandbox/README.md` |
+//! | what is fixed for a step, what it costs, its test | `sandbox/README.md` |
+//! | what is held inside Python | `src/rootfs/inside/` |
+//! | where a step draws chance from | [`mod@ops::audit`], `sandbox/src/answer/audit/` |
 //! | outputs written back | [`record`] |
 //! | a command, end to end | [`ops`], one file each; `src/bin/envbox/commands/` |
 //! | exit codes | `src/bin/envbox/exit.rs` |

@@ -13,7 +13,7 @@
 //! ```
 //!
 //! Modules, imports only to the left: `sys` (the only `unsafe`), `init` (the plan for the program
-//! that runs inside, and its start), `host` (facts), `sandbox`. The program itself is in
+//! that runs inside, and its start), `answer` (what a step is told), `host` (facts), `sandbox`. The program itself is in
 //! `inside/`; `README.md` has the process diagram, the order of operations and the threat model.
 
 #[cfg(not(all(target_os = "linux", target_arch = "x86_64")))]

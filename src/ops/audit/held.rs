@@ -1,6 +1,6 @@
 //! Whether the sandbox held what a step drew, how, and what to do where it did not.
 
-use envbox_lockfiles::manifest::{StepClock, StepNetwork};
+use envbox_lockfiles::manifest::{StepClock, StepFileStatus, StepNetwork};
 use envbox_sandbox::{Machine, Source};
 use serde::Serialize;
 
@@ -73,6 +73,9 @@ pub(super) fn judge(source: Source, what: &str, isolation: &Isolation) -> Verdic
         },
         Source::Randomness => held(format!("follows from seed {}", isolation.seed)),
         Source::DirectoryOrder => held("sorted by name"),
+        Source::FileStatus if isolation.file_status == StepFileStatus::Fixed => {
+            held("times and numbers follow from names and from what the step does")
+        }
         Source::Machine => machine(what, isolation),
         Source::Network => network(what, isolation),
         Source::ProcessIds => held("counted from 1, in the order of starts"),
@@ -99,7 +102,7 @@ fn open(source: Source) -> Verdict {
         ),
         Source::FileStatus => not_held(
             "size and kind are the files'; times and inode numbers may be the host's",
-            "compare files by what is in them",
+            "set `file-status = \"fixed\"`, or compare files by what is in them",
         ),
         Source::Scheduling => not_held(
             "the scheduler of the host decides",
@@ -165,7 +168,7 @@ fn network(what: &str, isolation: &Isolation) -> Verdict {
 
 #[cfg(test)]
 mod tests {
-    use envbox_lockfiles::manifest::{CpuBaseline, StepClock, StepNetwork};
+    use envbox_lockfiles::manifest::{CpuBaseline, StepClock, StepFileStatus, StepNetwork};
     use envbox_sandbox::{Cpuid, Source};
     use jiff::Timestamp;
 
@@ -184,6 +187,7 @@ mod tests {
             cpus: 2,
             cpu_baseline: CpuBaseline::V3,
             cpuid: Cpuid::Held,
+            file_status: StepFileStatus::Host,
             kernel: "6.1.0".to_owned(),
         }
     }

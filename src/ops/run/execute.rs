@@ -235,6 +235,7 @@ fn isolation(policy: &SandboxPolicy, access: Access, facts: &HostFacts, cpuid: C
         cpus: policy.cpus,
         cpu_baseline: policy.cpu_baseline,
         cpuid,
+        file_status: policy.file_status,
         kernel: facts.kernel.release.clone(),
     }
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use envbox_lockfiles::base::fs::write_atomic;
 use envbox_lockfiles::base::{Digest, FsError, Kind};
-use envbox_lockfiles::manifest::{CpuBaseline, StepClock, StepNetwork};
+use envbox_lockfiles::manifest::{CpuBaseline, StepClock, StepFileStatus, StepNetwork};
 use envbox_sandbox::{Cpuid, Exit, Finding, Usage};
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
@@ -83,6 +83,8 @@ pub struct Isolation {
     pub cpu_baseline: CpuBaseline,
     /// Whether the instruction CPUID told of no more than that.
     pub cpuid: Cpuid,
+    /// What the step learned of files.
+    pub file_status: StepFileStatus,
     /// The host's kernel.
     pub kernel: String,
 }

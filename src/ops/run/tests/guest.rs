@@ -25,6 +25,10 @@ fn main() -> std::io::Result<()> {
             "pipe" => assert_eq!(unsafe { mkfifo(format!("{}\0", next()).as_ptr(), 0o600) }, 0),
             "environment" => std::env::vars_os().for_each(|pair| println!("{pair:?}")),
             "directory" => println!("{}", std::env::current_dir()?.display()),
+            "time" => {
+                let time = fs::metadata(next())?.modified()?;
+                println!("{:?}", time.duration_since(std::time::UNIX_EPOCH).unwrap());
+            }
             "wait" => {
                 println!("ready");
                 std::io::copy(&mut std::io::stdin(), &mut std::io::sink())?;

@@ -8,7 +8,7 @@ use std::process::Command;
 use std::sync::LazyLock;
 
 use envbox_lockfiles::base::{Context, Digest, Explain as _};
-use envbox_lockfiles::manifest::{Manifest, SandboxPolicy};
+use envbox_lockfiles::manifest::{Manifest, SandboxPolicy, StepFileStatus};
 use envbox_sandbox::{Exit, Signals};
 use jiff::Timestamp;
 
@@ -145,6 +145,27 @@ fn what_a_step_writes_comes_home() {
         assert!(!world.project(name).exists(), "{name}");
     }
     assert_eq!(world.runs(), 0);
+}
+
+#[test]
+fn the_times_of_files_are_as_the_manifest_says() {
+    let mut world = World::new();
+    fs::write(world.project("input"), "x").unwrap();
+    let words = "write output x time input time output exit 0";
+    let (report, real) = world.run(words);
+    assert_eq!(report.isolation.file_status, StepFileStatus::Host);
+    // The kernel's.
+    assert!(!real.contains("1577836799"), "{real}");
+    world.manifest = manifest(
+        "[sandbox]\nepoch = \"2020-01-01T00:00:00Z\"\nfile-status = \"fixed\"\n\
+         output-times = \"epoch\"",
+    );
+    fs::remove_file(world.project("output")).unwrap();
+    let (report, fixed) = world.run(words);
+    assert_eq!(report.isolation.file_status, StepFileStatus::Fixed);
+    assert_eq!(fixed, "1577836799s\n1577836799.000001s\n");
+    let home = fs::metadata(world.project("output")).unwrap();
+    assert_eq!((home.mtime(), home.mtime_nsec()), (1_577_836_800, 0));
 }
 
 #[test]
@@ -402,6 +423,7 @@ fn the_report_is_a_document() {
         "cpuid": null,
         "cpus": 1,
         "epoch": "2020-01-01T00:00:00Z",
+        "file_status": "host",
         "hostname": "box",
         "kernel": "HOST",
         "namespaces": [
