@@ -77,6 +77,18 @@ pub fn usage() {
     }
 }
 
+/// Waits as a thread of Python's waits for another, and prints how far the clock moved. Then waits a
+/// little longer.
+pub fn uncounted() {
+    let word = 0_u32;
+    for wait in [5_017_000, 5_016_000] {
+        let before = nanoseconds(now(1));
+        let deadline = after(1, wait);
+        let result = unsafe { syscall(202, &raw const word as usize, 9 | 128, 0, &raw const deadline as usize, 0, u32::MAX as usize) };
+        println!("{result} {} {}", errno(), nanoseconds(now(1)) - before);
+    }
+}
+
 /// What the kernel refuses.
 pub fn invalid() {
     let mut time = Time::default();

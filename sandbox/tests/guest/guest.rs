@@ -76,6 +76,7 @@ fn main() {
         ["trace-init"] => trace_init(),
         ["clocks", digits] => clock::clocks(digits.parse().unwrap()),
         ["usage"] => clock::usage(),
+        ["uncounted"] => clock::uncounted(),
         ["machine"] => machine::machine(),
         ["processors"] => machine::processors(),
         ["fill", directory, count, step] => machine::fill(directory, count, step),

@@ -165,6 +165,17 @@ fn who_waits_for_the_clock_to_move_gets_there() {
 }
 
 #[test]
+fn waits_of_a_scheduler_inside_are_not_counted() {
+    as_everyone(|world| {
+        let text = world.look(&["--clock", "logical"], &["uncounted"]);
+        insta::allow_duplicates! { insta::assert_snapshot!(text, @r"
+    -1 110 1000
+    -1 110 5018000
+    "); }
+    });
+}
+
+#[test]
 fn what_a_step_used_is_what_its_clock_shows() {
     as_everyone(|world| {
         let text = world.look(&["--clock", "logical"], &["usage"]);

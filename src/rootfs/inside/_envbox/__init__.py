@@ -95,5 +95,10 @@ def failed(name, error):
         pass
 
 
+#: How long a thread waits for the interpreter until it asks for it, in seconds: the default is 0.005.
+#: A logical clock does not count waits of this length, which are as many as the host's load wants.
+SWITCH_INTERVAL = 0.005017
+
 if "ENVBOX" in os.environ:
+    sys.setswitchinterval(SWITCH_INTERVAL)
     sys.meta_path.insert(0, Finder)
