@@ -25,6 +25,7 @@ def commands(supervisor, rootfs, bundle):
     yield "program alone", [os.path.join(rootfs, "bin/program")]
     yield "envbox", [supervisor, rootfs, "/bin/program"]
     yield "envbox, host network", [supervisor, "--network", "host", rootfs, "/bin/program"]
+    yield "envbox, everything held", [supervisor, "--deterministic", "--cpuid", "x86-64-v3", rootfs, "/bin/program"]
     if bwrap := shutil.which("bwrap"):
         ids = ["--unshare-all", "--unshare-user", "--uid", "1000", "--gid", "1000"]
         base = [bwrap, "--ro-bind", rootfs, "/", "--dev", "/dev", "--proc", "/proc"]
