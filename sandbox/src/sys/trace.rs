@@ -65,8 +65,12 @@ impl Stopped {
 impl Drop for Stopped {
     fn drop(&mut self) {
         let signal = self.signal.unsigned_abs() as usize;
-        // Of a thread that was killed there is nothing to let go.
-        let _ = request(libc::PTRACE_DETACH, self.thread, signal);
+        // One that is killed while it stands still is ours to reap: its process would never end.
+        while request(libc::PTRACE_DETACH, self.thread, signal).is_err() {
+            if !matches!(wait(self.thread), Ok(Some(_))) {
+                break;
+            }
+        }
     }
 }
 

@@ -89,6 +89,28 @@ pub fn uncounted() {
     }
 }
 
+/// Ends so many processes while threads of theirs wait, and prints how many ended.
+pub fn ends(count: &str) {
+    let all = 0..count.parse().unwrap();
+    let ended = all.filter(|_| {
+        let mut command = std::process::Command::new("/bin/guest");
+        command.arg("end-in-waits").status().unwrap().success()
+    });
+    println!("{}", ended.count());
+}
+
+/// Ends while other threads wait again and again.
+pub fn end_in_waits() {
+    for _ in 0..3 {
+        std::thread::spawn(|| loop {
+            let span = Time { seconds: 0, rest: 1 };
+            unsafe { syscall(35, &raw const span as usize, 0, 0, 0, 0, 0) };
+        });
+    }
+    let span = Time { seconds: 0, rest: 1_000_000 };
+    unsafe { syscall(35, &raw const span as usize, 0, 0, 0, 0, 0) };
+}
+
 /// What the kernel refuses.
 pub fn invalid() {
     let mut time = Time::default();

@@ -76,6 +76,8 @@ fn main() {
         ["trace-init"] => trace_init(),
         ["clocks", digits] => clock::clocks(digits.parse().unwrap()),
         ["usage"] => clock::usage(),
+        ["ends", count] => clock::ends(count),
+        ["end-in-waits"] => clock::end_in_waits(),
         ["uncounted"] => clock::uncounted(),
         ["machine"] => machine::machine(),
         ["processors"] => machine::processors(),

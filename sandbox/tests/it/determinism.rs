@@ -165,6 +165,14 @@ fn who_waits_for_the_clock_to_move_gets_there() {
 }
 
 #[test]
+fn a_process_ends_whose_threads_are_stopped_for_a_moment() {
+    as_everyone(|world| {
+        let text = world.look(&["--clock", "logical"], &["ends", "300"]);
+        assert_eq!(text, "300\n");
+    });
+}
+
+#[test]
 fn waits_of_a_scheduler_inside_are_not_counted() {
     as_everyone(|world| {
         let text = world.look(&["--clock", "logical"], &["uncounted"]);
