@@ -8,7 +8,7 @@ use rustix::time::{ClockId, DynamicClockId, clock_gettime_dynamic};
 
 use super::Reply;
 use super::frame::Frame;
-use super::vdso::{Bases, HEADER_SIZE, Mode, Vdso};
+use super::vdso::{Bases, HEADER_SIZE, Mode, Vdso, u64_at};
 use super::waits::{Clock, Of, Span, Wait};
 use crate::sys::memory;
 use crate::sys::notify::{Answer, Notification};
@@ -30,7 +30,7 @@ const FROZEN_SHIFT: u32 = 16;
 /// How long a scheduler inside the step waits so that its waits are not counted on a logical clock,
 /// in nanoseconds: until this long after a read of the monotonic clock, and that read is not counted
 /// either. CPython's threads wait like this for each other, with an interval that can be set.
-pub const UNCOUNTED: u64 = 5_017_000;
+const UNCOUNTED: u64 = 5_017_000;
 
 /// The clocks of a step.
 #[derive(Debug)]
@@ -69,7 +69,7 @@ impl Auxiliary {
         let bytes = fs::read(format!("/proc/{thread}/auxv"))?;
         let mut found = Auxiliary::default();
         for entry in bytes.chunks_exact(16) {
-            let (key, value) = (word(entry, 0), word(entry, 8));
+            let (key, value) = (u64_at(entry, 0), u64_at(entry, 8));
             match key {
                 AT_SYSINFO_EHDR => found.vdso = value,
                 AT_RANDOM => found.random = value,
@@ -405,7 +405,7 @@ impl Asked {
         let pair = |argument: usize, offset: u64, scale: u64| {
             let mut bytes = [0; 16];
             memory::read(call.thread, call.arguments[argument] + offset, &mut bytes).ok()?;
-            let (seconds, rest) = (word(&bytes, 0), word(&bytes, 8) * scale);
+            let (seconds, rest) = (u64_at(&bytes, 0), u64_at(&bytes, 8) * scale);
             let valid = seconds <= i64::MAX as u64 && rest < SECOND;
             valid.then(|| seconds.saturating_mul(SECOND).saturating_add(rest))
         };
@@ -453,11 +453,4 @@ fn timer_clock(call: &Notification) -> Option<Clock> {
     let mut lines = text.lines().skip_while(|line| *line != wanted);
     let id = lines.find_map(|line| line.strip_prefix("ClockID:"))?;
     Some(Clock::of(id.trim().parse().ok()?))
-}
-
-/// A word of what was read from a process.
-pub fn word(bytes: &[u8], at: usize) -> u64 {
-    let mut word = [0; 8];
-    word.copy_from_slice(&bytes[at..at + 8]);
-    u64::from_le_bytes(word)
 }

@@ -4,14 +4,15 @@
 //! A program is held from its first call that we are asked about. What runs before that (the first
 //! instructions of a static glibc program) sees the host.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 
 use super::clock;
 use super::machine::Machine;
 use super::processor::{self, Leaf};
-use super::vdso::Vdso;
+use super::vdso::{Vdso, u64_at};
+use super::waits::MARK;
 use crate::init::filter::{Rule, Test, Verdict};
 use crate::sys::memory::{self, cpuid_code};
 use crate::sys::notify::{Answer, Notification};
@@ -57,8 +58,6 @@ const SAVED: usize = 14;
 const WORDS: usize = 21;
 const HEADER_SIZE: usize = 8 * WORDS;
 
-/// In the high half of an argument: a call that our own code makes.
-const OWN: u32 = 0x656e_7662;
 const ARCH_SET_CPUID: u32 = 0x1012;
 const SEGV: u32 = libc::SIGSEGV as u32;
 
@@ -120,7 +119,7 @@ impl Mask {
         let mut set = |index: usize, value: u64| {
             bytes[8 * index..8 * index + 8].copy_from_slice(&value.to_le_bytes());
         };
-        let address = |index: usize| at + word(&self.bytes, index);
+        let address = |index: usize| at + u64_at(&self.bytes, 8 * index);
         set(HELD, 1);
         set(OURS, address(HANDLER));
         set(OURS + 1, FLAGS | SA_RESTORER);
@@ -128,7 +127,7 @@ impl Mask {
         let [rdi, rsi, rdx, r10, ..] = call.arguments;
         let unasked = match i64::from(call.call) {
             libc::SYS_brk => NO_BREAK,
-            _ => u64::from(rdi as u32) | u64::from(OWN) << 32,
+            _ => u64::from(rdi as u32) | u64::from(MARK) << 32,
         };
         let saved = [
             rdi,
@@ -152,7 +151,7 @@ impl Mask {
         let [_, new, old, size, ..] = call.arguments;
         let mut header = [0; HEADER_SIZE];
         let read = memory::read(call.thread, at, &mut header);
-        if read.is_err() || header[..8] != self.bytes[..8] || word(&header, HELD) == 0 {
+        if read.is_err() || header[..8] != self.bytes[..8] || u64_at(&header, 8 * HELD) == 0 {
             return Ok(Answer::Continue);
         }
         if size != 8 {
@@ -163,9 +162,7 @@ impl Mask {
             if memory::read(call.thread, new, &mut action).is_err() {
                 return Ok(Answer::Error(libc::EFAULT));
             }
-            // Over the protection of the page, which `process_vm_writev` heeds.
-            let path = format!("/proc/{}/mem", call.thread);
-            let memory = OpenOptions::new().read(true).write(true).open(path)?;
+            let memory = memory::open(call.thread)?;
             // A child of `vfork` has actions of its own, until it executes a program, in memory
             // that is not its own.
             if !shares_memory(call.thread, at, &memory)? {
@@ -185,19 +182,19 @@ pub fn rules() -> [Rule; 2] {
     [
         Rule {
             call: libc::SYS_rt_sigaction,
-            tests: vec![Test::Is(0, SEGV), Test::HighIsNot(0, OWN)],
+            tests: vec![Test::Is(0, SEGV), Test::HighIsNot(0, MARK)],
             verdict: Verdict::Ask,
         },
         Rule {
             call: libc::SYS_arch_prctl,
-            tests: vec![Test::Is(0, ARCH_SET_CPUID), Test::HighIsNot(0, OWN)],
+            tests: vec![Test::Is(0, ARCH_SET_CPUID), Test::HighIsNot(0, MARK)],
             verdict: Verdict::Error(libc::ENODEV),
         },
     ]
 }
 
 /// What must hold of a first call for it not to be our code that makes it.
-pub const NOT_OURS: Test = Test::HighIsNot(0, OWN);
+pub const NOT_OURS: Test = Test::HighIsNot(0, MARK);
 
 /// Whether a process has the memory of its parent, as a child of `vfork` has.
 fn shares_memory(thread: u32, at: u64, memory: &File) -> io::Result<bool> {
@@ -220,12 +217,6 @@ fn shares_memory(thread: u32, at: u64, memory: &File) -> io::Result<bool> {
     let shares = see() == Some(other);
     memory.write_all_at(&own, at + NONCE_AT)?;
     Ok(shares)
-}
-
-fn word(bytes: &[u8], index: usize) -> u64 {
-    let mut word = [0; 8];
-    word.copy_from_slice(&bytes[8 * index..8 * index + 8]);
-    u64::from_le_bytes(word)
 }
 
 #[cfg(test)]

@@ -2,7 +2,8 @@
 
 use std::io;
 
-use super::clock::{SECOND, word};
+use super::clock::SECOND;
+use super::vdso::u64_at;
 use super::waits::Span;
 use crate::sys::memory;
 use crate::sys::notify::Notification;
@@ -44,8 +45,8 @@ impl Frame {
         if let Span::Timer(argument, _) = span {
             let mut interval = [0; 16];
             let _ = memory::read(call.thread, call.arguments[argument], &mut interval);
-            self.words[0] = word(&interval, 0);
-            self.words[1] = word(&interval, 8);
+            self.words[0] = u64_at(&interval, 0);
+            self.words[1] = u64_at(&interval, 8);
             at = 2;
         }
         self.words[at] = nanoseconds / SECOND;

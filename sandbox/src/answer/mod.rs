@@ -24,7 +24,6 @@ mod waits;
 mod world;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::OpenOptions;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::FileExt;
@@ -323,11 +322,7 @@ impl Answers {
             return Ok(CONTINUE);
         }
         self.last_vdso = auxiliary.vdso;
-        // Over the protection of the page, which `process_vm_writev` heeds.
-        let memory = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .open(format!("/proc/{}/mem", call.thread))?;
+        let memory = memory::open(call.thread)?;
         // Only the thread that executed it is left, under the number of the process.
         let carried = self.carried.remove(&call.thread);
         let bases = carried.unwrap_or(clocks.start());

@@ -276,7 +276,8 @@ impl Elf {
     }
 }
 
-fn u64_at(bytes: &[u8], at: usize) -> u64 {
+/// Reads a word that lies there.
+pub fn u64_at(bytes: &[u8], at: usize) -> u64 {
     let mut word = [0; 8];
     word.copy_from_slice(&bytes[at..at + 8]);
     u64::from_le_bytes(word)

@@ -12,7 +12,7 @@ use super::vdso::Mode;
 use crate::init::filter::{Rule, Test, Verdict};
 
 /// In the upper half of an argument that the kernel takes for an `int` or does not take at all.
-const MARK: u32 = 0x656e_7662;
+pub const MARK: u32 = 0x656e_7662;
 
 /// A call that waits for a time, or sets a timer.
 #[derive(Debug)]

@@ -1,5 +1,6 @@
 //! Memory of another process, and the code for its vDSO.
 
+use std::fs::{File, OpenOptions};
 use std::io;
 
 core::arch::global_asm!(include_str!("../../inside/vdso.s"));
@@ -33,6 +34,15 @@ pub fn has_fsgsbase() -> bool {
     const FSGSBASE: u64 = 2;
     // SAFETY: takes a number, and answers 0 for what it does not know.
     unsafe { libc::getauxval(libc::AT_HWCAP2) & FSGSBASE != 0 }
+}
+
+/// Opens the memory of a process, to write over its protection, which [`write()`] heeds.
+///
+/// # Errors
+/// Passes on what the kernel says.
+pub fn open(thread: u32) -> io::Result<File> {
+    let path = format!("/proc/{thread}/mem");
+    OpenOptions::new().read(true).write(true).open(path)
 }
 
 /// Reads memory of a process.
