@@ -62,8 +62,9 @@ pub(super) fn judge(source: Source, what: &str, isolation: &Isolation) -> Verdic
         Source::Usage if counted => {
             held("moves by what the step does; what else is counted is not told")
         }
-        Source::MonotonicClock if counted => held("moves by what the step does, from zero"),
-        Source::ProcessorClock if counted => held("moves by what the step does, from zero"),
+        Source::MonotonicClock | Source::ProcessorClock if counted => {
+            held("moves by what the step does, from zero")
+        }
         Source::MonotonicClock | Source::ProcessorClock => of_the_host(),
         Source::Wait => match clock {
             StepClock::Logical | StepClock::Frozen => {
