@@ -17,6 +17,7 @@
 //! | the store: blobs, trees, locks, gc | [`store`] |
 //! | unpacking `.deb`, wheels, interpreters | [`layers`] |
 //! | the merged tree a step sees | [`rootfs`] |
+//! | OCI images and their documents | [`image`] |
 //! | namespaces, init, signals, host facts | the crate `envbox_sandbox`, `sandbox/README.md` |
 //! | what is fixed for a step, what it costs, its test | `sandbox/README.md` |
 //! | what is held inside Python | `src/rootfs/inside/` |
@@ -34,6 +35,7 @@
 pub use envbox_lockfiles::{base, lock, manifest, net, resolve};
 
 pub mod fetch;
+pub mod image;
 pub mod layers;
 pub mod ops;
 pub mod record;
