@@ -4,8 +4,20 @@
 //! image whose config digest depends on the lock and the rules alone. The same types read images of
 //! others.
 
+mod build;
+mod codec;
+mod error;
+mod layer;
+mod layout;
+mod plan;
 mod spec;
+mod tar;
 
+pub use build::{Image, ImageSettings, Layer, LayerOptions, build, image_id};
+pub use codec::Codec;
+pub use error::ImageError;
+pub use layout::{ArchiveKind, ImageSet};
+pub use plan::{DEFAULT_LAYERS, MAX_LAYERS};
 pub use spec::{
     Descriptor, ImageConfig, ImageIndex, ImageManifest, InvalidDocument, MediaType, OciPlatform,
     RootFs, RuntimeConfig,

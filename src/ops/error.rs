@@ -8,6 +8,7 @@ use envbox_lockfiles::manifest::ManifestError;
 use envbox_lockfiles::resolve::ResolveError;
 
 use crate::fetch::FetchError;
+use crate::image::ImageError;
 use crate::ops::run::RunError;
 use crate::rootfs::RootfsError;
 use crate::store::StoreError;
@@ -40,6 +41,9 @@ pub enum Error {
     /// Unpacking or merging failed.
     #[error(transparent)]
     Rootfs(#[from] Box<RootfsError>),
+    /// The image cannot be made, or not be written.
+    #[error(transparent)]
+    Image(#[from] Box<ImageError>),
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -65,6 +69,7 @@ boxed!(
     Resolve(ResolveError),
     Fetch(FetchError),
     Rootfs(RootfsError),
+    Image(ImageError),
     Run(RunError)
 );
 
@@ -96,6 +101,7 @@ impl Explain for Error {
             Self::Resolve(error) => error.kind(),
             Self::Fetch(error) => error.kind(),
             Self::Rootfs(error) => error.kind(),
+            Self::Image(error) => error.kind(),
             Self::Store(error) => error.kind(),
             Self::Fs(error) => error.kind(),
             Self::Run(error) => error.kind(),
@@ -111,6 +117,7 @@ impl Explain for Error {
             Self::Resolve(error) => error.hints(),
             Self::Fetch(error) => error.hints(),
             Self::Rootfs(error) => error.hints(),
+            Self::Image(error) => error.hints(),
             Self::Store(error) => error.hints(),
             Self::Fs(error) => error.hints(),
             Self::Run(error) => error.hints(),

@@ -3,6 +3,7 @@
 //! A report is what `--json` prints. Nothing here prints, reads the environment, or exits.
 
 pub mod audit;
+pub mod build;
 pub mod doctor;
 mod error;
 pub mod fetch;

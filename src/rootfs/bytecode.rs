@@ -190,7 +190,7 @@ pub(super) fn bytecode_of(module: &[u8], PythonTarget { major, minor }: PythonTa
 }
 
 /// Returns the module whose bytecode lies at `path`, or nothing for a directory.
-pub(super) fn module_of(path: &[u8]) -> Option<Vec<u8>> {
+pub(crate) fn module_of(path: &[u8]) -> Option<Vec<u8>> {
     let stem = path.strip_suffix(b".pyc")?;
     let stem = &stem[..stem.iter().rposition(|&byte| byte == b'.')?];
     let slash = stem.iter().rposition(|&byte| byte == b'/')?;

@@ -22,6 +22,7 @@ mod error;
 mod fixups;
 mod inside;
 mod merge;
+mod package_trees;
 mod packages;
 mod parallel;
 mod parts;
@@ -30,7 +31,10 @@ mod prepare;
 mod tests;
 mod write;
 
+pub(crate) use bytecode::module_of;
 pub use error::RootfsError;
+pub use package_trees::{Ecosystem, PackageTree, package_trees};
+pub(crate) use parallel::{Task, in_parallel};
 pub use prepare::{Rootfs, find, prepare};
 
 /// The version of the rules by which trees are merged and completed. Raise it whenever a rootfs of

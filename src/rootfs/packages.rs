@@ -108,7 +108,7 @@ pub(super) fn write_manifest(directory: &Path, manifest: &TreeManifest) -> Resul
     fs::write(&path, manifest.to_text()).map_err(FsError::at("write", &path))
 }
 
-fn read_manifest(tree: &Tree) -> Result<TreeManifest, RootfsError> {
+pub(super) fn read_manifest(tree: &Tree) -> Result<TreeManifest, RootfsError> {
     let path = tree.manifest_path();
     let text = fs::read_to_string(&path).map_err(FsError::at("read", &path))?;
     match TreeManifest::parse(&text) {

@@ -8,10 +8,10 @@ use envbox_lockfiles::lock::Lockfile;
 
 use crate::fetch::Closure;
 use crate::rootfs::merge::Merged;
-use crate::rootfs::packages::{unpack_all, write_manifest};
+use crate::rootfs::packages::{read_manifest, unpack_all, write_manifest};
 use crate::rootfs::parts::Parts;
 use crate::rootfs::{RootfsError, bytecode, fixups, write};
-use crate::store::{Store, Tree};
+use crate::store::{Store, Tree, TreeManifest};
 
 /// A root filesystem in the store. It stays there while this value, or a clone of its store's
 /// handle, lives.
@@ -46,6 +46,14 @@ impl Rootfs {
         let path = self.tree.manifest_path();
         let text = fs::read(&path).map_err(FsError::at("read", &path))?;
         Ok(Digest::of(&text))
+    }
+
+    /// Returns the list of everything in it.
+    ///
+    /// # Errors
+    /// Returns [`RootfsError`] when the list cannot be read.
+    pub fn manifest(&self) -> Result<TreeManifest, RootfsError> {
+        read_manifest(&self.tree)
     }
 }
 

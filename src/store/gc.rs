@@ -139,6 +139,7 @@ impl Store {
             remove_tree(&path)?;
         }
         self.sweep_builds()?;
+        self.sweep_layers()?;
         for partial in entries(&self.path("tmp/partial"))? {
             if filelock::try_lock(&partial)?.is_some() {
                 fs::remove_file(&partial).map_err(FsError::at("remove", &partial))?;

@@ -45,6 +45,12 @@ pub(crate) enum AmbientError {
     /// `--env` is malformed.
     #[error("`--env` needs NAME or NAME=VALUE")]
     Variable(#[source] InvalidVariable),
+    /// `--output` is malformed.
+    #[error("`--output {found}` is not TRANSPORT:PATH or TRANSPORT:PATH:NAME")]
+    Destination {
+        /// What was typed.
+        found: String,
+    },
     /// The configuration file is malformed.
     #[error("failed to parse `{}`", file.display())]
     Config {
@@ -73,6 +79,9 @@ impl Explain for AmbientError {
             Self::NoCurrentDirectory(_) => "change to a directory that exists",
             Self::Registry { .. } => "write `--registry pypi=https://mirror.example/simple`",
             Self::Variable(_) => return Vec::new(),
+            Self::Destination { .. } => {
+                "write `oci:DIR`, `oci-archive:FILE` or `docker-archive:FILE`"
+            }
             Self::Config { .. } => {
                 "write `NAME = \"URL\"` or `NAME = { url = …, keyring = … }` below `[registries]`"
             }

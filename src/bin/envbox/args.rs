@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{ArgAction, Parser, Subcommand, ValueEnum};
+use envbox::base::Platform;
 
 /// Builds hermetic environments for machine learning and runs steps in them.
 #[derive(Debug, Parser)]
@@ -65,6 +66,12 @@ pub(crate) enum Command {
     Lock(Lock),
     /// Download what the lockfile names into the store.
     Fetch,
+    /// Build the environment as an OCI image.
+    ///
+    /// Locks, downloads and builds first what is missing. The same lockfile and manifest give the
+    /// same image, to the bit, on every machine. Without `--output` the image stays in the store,
+    /// and its digests are printed.
+    Build(Build),
     /// Run a command in the sandbox.
     ///
     /// Locks, downloads and builds first what is missing. The project is at /project inside; what
@@ -99,6 +106,37 @@ pub(crate) struct Lock {
     /// Let this package move to its newest version. May be given several times.
     #[arg(long, value_name = "PACKAGE")]
     pub(crate) upgrade_package: Vec<String>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Build {
+    /// Where the image is written: `oci:DIR[:TAG]`, an OCI layout; `oci-archive:FILE[:NAME]`, a tar
+    /// archive of one; `docker-archive:FILE[:NAME]`, an archive that `docker load` reads too.
+    #[arg(long, short, value_name = "TRANSPORT:PATH[:NAME]")]
+    pub(crate) output: Option<String>,
+    /// For this platform, which the lock must have. May be given several times; by default the
+    /// image is for all platforms of the lock.
+    #[arg(long, value_name = "OS/ARCH")]
+    pub(crate) platform: Vec<Platform>,
+    /// How layers are compressed; `gzip` is slower and larger, and read by everything.
+    #[arg(long, value_name = "CODEC", default_value = "zstd")]
+    pub(crate) compression: Compression,
+    /// How many layers there may be: 1, or 3 to 100. One for each package, if that is enough.
+    #[arg(long, value_name = "NUMBER", default_value_t = envbox::image::DEFAULT_LAYERS)]
+    pub(crate) layers: usize,
+    /// Build a second time, from the downloads on and in another place, and compare.
+    #[arg(long)]
+    pub(crate) check: bool,
+    /// Refuse to touch the lockfile: fail when it does not answer the manifest.
+    #[arg(long)]
+    pub(crate) frozen: bool,
+}
+
+/// How layers are compressed.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum Compression {
+    Zstd,
+    Gzip,
 }
 
 #[derive(Debug, clap::Args)]

@@ -84,6 +84,25 @@ pub(super) fn environment(
     Ok(all.into_iter().collect())
 }
 
+/// Returns the variables of an image's config: those of a step whose caller passes nothing.
+///
+/// # Errors
+/// As [`environment`].
+pub(in crate::ops) fn image_environment(
+    policy: &SandboxPolicy,
+    lock: &Digest,
+) -> Result<Vec<(String, String)>, RunError> {
+    let all = environment(policy, &RunOptions::default(), lock)?;
+    let text = |text: OsString| {
+        let text = text.into_string();
+        text.expect("manifests and our own values are UTF-8")
+    };
+    Ok(all
+        .into_iter()
+        .map(|(name, value)| (text(name), text(value)))
+        .collect())
+}
+
 fn defaults(policy: &SandboxPolicy, options: &RunOptions) -> BTreeMap<OsString, OsString> {
     let epoch = policy.epoch.as_second().to_string();
     // Python takes 32 bits.

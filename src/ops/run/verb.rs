@@ -65,7 +65,11 @@ fn run_step(
 }
 
 /// Returns a lock that answers the manifest.
-fn up_to_date(context: &Context, project: &Project, locking: Locking) -> Result<Lockfile, Error> {
+pub(in crate::ops) fn up_to_date(
+    context: &Context,
+    project: &Project,
+    locking: Locking,
+) -> Result<Lockfile, Error> {
     let file = project.lockfile();
     let request = Request::of(project.manifest());
     match (Lockfile::read(&file), locking) {

@@ -1,6 +1,7 @@
 //! One file a verb: arguments → options → `ops` → `render`.
 
 mod audit;
+mod build;
 mod doctor;
 mod fetch;
 mod init;
@@ -85,6 +86,7 @@ pub(crate) fn dispatch(args: Args) -> ExitCode {
         Command::Shell(args) => return run::shell(session, args, json),
         Command::Init => session.and_then(|session| init::init(&session)),
         Command::Lock(args) => session.and_then(|session| lock::lock(&session, &args)),
+        Command::Build(args) => session.and_then(|session| build::build(&session, &args)),
         Command::Fetch => session.and_then(|session| fetch::fetch(&session)),
         Command::Doctor => session.and_then(|session| doctor::doctor(&session)),
         Command::Store(args) => session.and_then(|session| store::store(&session, &args)),
