@@ -49,6 +49,12 @@ pub enum ImageError {
         /// The place.
         path: PathBuf,
     },
+    /// A bundle is written to an empty directory.
+    #[error("`{}` is not empty", path.display())]
+    Occupied {
+        /// The place.
+        path: PathBuf,
+    },
     /// The layout at the place has a document that cannot be read.
     #[error("failed to read `{}`", path.display())]
     Layout {
@@ -84,7 +90,10 @@ impl Explain for ImageError {
             Self::File(error) => error.kind(),
             Self::Write(_) => Kind::Host,
             Self::Damaged { .. } | Self::Special { .. } => Kind::Integrity,
-            Self::Layers { .. } | Self::NotALayout { .. } | Self::Layout { .. } => Kind::User,
+            Self::Layers { .. }
+            | Self::NotALayout { .. }
+            | Self::Occupied { .. }
+            | Self::Layout { .. } => Kind::User,
             Self::Differs { .. } => Kind::Internal,
         }
     }
@@ -101,7 +110,9 @@ impl Explain for ImageError {
             Self::Layers { .. } => {
                 format!("ask for 1, or for 3 to {MAX_LAYERS}: runtimes refuse more than 125")
             }
-            Self::NotALayout { .. } => "name another place, or remove what is there".to_owned(),
+            Self::NotALayout { .. } | Self::Occupied { .. } => {
+                "name another place, or remove what is there".to_owned()
+            }
             Self::Layout { .. } => "remove the layout, or write to another place".to_owned(),
             Self::Differs { layer, .. } => {
                 format!("report this, with the lockfile; the first layer that differs has {layer}")

@@ -169,6 +169,11 @@ impl ImageSet {
                 refuse_foreign(directory)?;
                 ImageIndex::new(Vec::new())
             }
+            Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
+                return Err(ImageError::NotALayout {
+                    path: directory.to_path_buf(),
+                });
+            }
             Err(error) => return Err(FsError::at("read", &path)(error).into()),
         };
         let same = |descriptor: &Descriptor| {
@@ -212,11 +217,8 @@ fn blob_path(digest: Digest) -> String {
 }
 
 fn refuse_foreign(directory: &Path) -> Result<(), ImageError> {
-    let foreign = match fs::read_dir(directory) {
-        Ok(mut entries) => entries.next().is_some() && !directory.join(MARK.0).exists(),
-        Err(error) => error.kind() == io::ErrorKind::NotADirectory,
-    };
-    match foreign {
+    let full = fs::read_dir(directory).is_ok_and(|mut entries| entries.next().is_some());
+    match full && !directory.join(MARK.0).exists() {
         true => Err(ImageError::NotALayout {
             path: directory.to_path_buf(),
         }),

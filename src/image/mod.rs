@@ -5,6 +5,7 @@
 //! others.
 
 mod build;
+mod bundle;
 mod codec;
 mod error;
 mod layer;
@@ -14,6 +15,7 @@ mod spec;
 mod tar;
 
 pub use build::{Image, ImageSettings, Layer, LayerOptions, build, image_id};
+pub use bundle::{BundleSettings, write_bundle};
 pub use codec::Codec;
 pub use error::ImageError;
 pub use layout::{ArchiveKind, ImageSet};

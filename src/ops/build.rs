@@ -178,7 +178,7 @@ fn build_all(
 }
 
 /// What the image says of itself: nothing that does not follow from the manifest and the lock.
-fn settings(
+pub(in crate::ops) fn settings(
     project: &Project,
     lock: &Lockfile,
     interpreter: Option<&str>,

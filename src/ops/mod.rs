@@ -6,6 +6,7 @@ pub mod audit;
 pub mod build;
 pub mod doctor;
 mod error;
+pub mod export;
 pub mod fetch;
 pub mod init;
 pub mod lock;

@@ -53,8 +53,9 @@ pub fn install_packages(
     let registry = world.path().join("registry");
     let mut packages = Vec::new();
     for (name, deb) in debs {
-        let file = format!("pool/main/{name}_1_amd64.deb");
-        fs::create_dir_all(registry.join("pool/main")).unwrap();
+        let directory = format!("pool/main/{}/{name}", &name[..1]);
+        let file = format!("{directory}/{name}_1_amd64.deb");
+        fs::create_dir_all(registry.join(&directory)).unwrap();
         fs::write(registry.join(&file), deb).unwrap();
         packages.push(package(name, file, deb));
     }

@@ -72,6 +72,9 @@ pub(crate) enum Command {
     /// same image, to the bit, on every machine. Without `--output` the image stays in the store,
     /// and its digests are printed.
     Build(Build),
+    /// Write the environment for other programs.
+    #[command(subcommand)]
+    Export(ExportCommand),
     /// Run a command in the sandbox.
     ///
     /// Locks, downloads and builds first what is missing. The project is at /project inside; what
@@ -193,6 +196,25 @@ pub(crate) struct Step {
     /// Write what happened to this file as JSON, on success and on failure.
     #[arg(long, value_name = "FILE")]
     pub(crate) result_file: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ExportCommand {
+    /// Write an OCI runtime bundle, which `runc` and `crun` run.
+    ///
+    /// Made by root, it is for root; made by another user, it is for that user. The step's files go
+    /// to `project` below the bundle's directory.
+    Bundle {
+        /// The directory, which must be empty or absent.
+        #[arg(value_name = "DIR")]
+        directory: PathBuf,
+        /// Refuse to touch the lockfile: fail when it does not answer the manifest.
+        #[arg(long)]
+        frozen: bool,
+        /// What runs, and its arguments; by default the interpreter.
+        #[arg(last = true, value_name = "COMMAND")]
+        command: Vec<OsString>,
+    },
 }
 
 #[derive(Debug, Subcommand)]

@@ -11,7 +11,7 @@ use crate::ops::run::pins;
 use crate::ops::run::{RunError, RunOptions, Variable};
 
 /// The step's home directory.
-pub(super) const HOME: &str = "/home/envbox";
+pub(in crate::ops) const HOME: &str = "/home/envbox";
 
 /// The step's user.
 const USER: &str = "envbox";

@@ -19,11 +19,11 @@ mod report;
 mod tests;
 mod verb;
 
-pub(in crate::ops) use environment::image_environment;
+pub(in crate::ops) use environment::{HOME, image_environment};
 pub use error::RunError;
 pub use execute::{Prepared, execute};
 pub use held::{Held, HeldState};
 pub use options::{Access, InvalidVariable, Locking, RunOptions, Variable};
 pub use report::{FailedBy, Isolation, Refused, RunReport, failure_document, write_document};
-pub(in crate::ops) use verb::up_to_date;
+pub(in crate::ops) use verb::{environment_of, up_to_date};
 pub use verb::{run, write_failure};

@@ -55,7 +55,7 @@ fn run_step(
     options: &RunOptions,
 ) -> Result<RunReport, Error> {
     let locked = up_to_date(context, project, options.locking)?;
-    let rootfs = environment(context, project, &locked)?;
+    let rootfs = environment_of(context, project, &locked)?;
     let prepared = Prepared {
         manifest: project.manifest(),
         lock: locked.digest(),
@@ -87,7 +87,11 @@ pub(in crate::ops) fn up_to_date(
 
 /// Returns the environment of `lock`. When it is there, its packages need not be: nothing is
 /// fetched then.
-fn environment(context: &Context, project: &Project, lock: &Lockfile) -> Result<Rootfs, Error> {
+pub(in crate::ops) fn environment_of(
+    context: &Context,
+    project: &Project,
+    lock: &Lockfile,
+) -> Result<Rootfs, Error> {
     let store = Store::open(&context.store)?;
     let rootfs = match find(&store, lock, Platform::host())? {
         Some(rootfs) => rootfs,

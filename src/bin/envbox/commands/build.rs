@@ -5,11 +5,10 @@ use std::process::ExitCode;
 
 use envbox::image::{ArchiveKind, Codec};
 use envbox::ops::build::{BuildOptions, BuildReport, Destination, build as build_image};
-use envbox::ops::run::Locking;
 
 use crate::ambient::AmbientError;
 use crate::args::{self, Compression};
-use crate::commands::Session;
+use crate::commands::{Session, locking};
 use crate::render::{self, Failure};
 
 pub(super) fn build(session: &Session, args: &args::Build) -> Result<ExitCode, Failure> {
@@ -27,10 +26,7 @@ fn options(args: &args::Build) -> Result<BuildOptions, AmbientError> {
             Compression::Gzip => Codec::Gzip,
         },
         layers: args.layers,
-        locking: match args.frozen {
-            true => Locking::Frozen,
-            false => Locking::Update,
-        },
+        locking: locking(args.frozen),
         check: args.check,
         destination: args.output.as_deref().map(destination).transpose()?,
     })

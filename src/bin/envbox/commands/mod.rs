@@ -3,6 +3,7 @@
 mod audit;
 mod build;
 mod doctor;
+mod export;
 mod fetch;
 mod init;
 mod lock;
@@ -15,6 +16,7 @@ use std::sync::Arc;
 use anstream::ColorChoice;
 use envbox::base::{Context, Reporter, Silent};
 use envbox::ops::Project;
+use envbox::ops::run::Locking;
 use serde::Serialize;
 
 use crate::ambient;
@@ -68,6 +70,13 @@ impl Session {
     }
 }
 
+fn locking(frozen: bool) -> Locking {
+    match frozen {
+        true => Locking::Frozen,
+        false => Locking::Update,
+    }
+}
+
 /// Runs the command and returns the code to exit with.
 pub(crate) fn dispatch(args: Args) -> ExitCode {
     let Args { global, command } = args;
@@ -87,6 +96,7 @@ pub(crate) fn dispatch(args: Args) -> ExitCode {
         Command::Init => session.and_then(|session| init::init(&session)),
         Command::Lock(args) => session.and_then(|session| lock::lock(&session, &args)),
         Command::Build(args) => session.and_then(|session| build::build(&session, &args)),
+        Command::Export(args) => session.and_then(|session| export::export(&session, &args)),
         Command::Fetch => session.and_then(|session| fetch::fetch(&session)),
         Command::Doctor => session.and_then(|session| doctor::doctor(&session)),
         Command::Store(args) => session.and_then(|session| store::store(&session, &args)),
