@@ -7,6 +7,7 @@ use envbox_lockfiles::lock::{LockError, Stale};
 use envbox_lockfiles::manifest::ManifestError;
 use envbox_lockfiles::resolve::ResolveError;
 
+use crate::attest::AttestError;
 use crate::fetch::FetchError;
 use crate::ops::run::RunError;
 use crate::rootfs::RootfsError;
@@ -40,6 +41,9 @@ pub enum Error {
     /// Unpacking or merging failed.
     #[error(transparent)]
     Rootfs(#[from] Box<RootfsError>),
+    /// A statement, a signature or a key is wrong.
+    #[error(transparent)]
+    Attest(#[from] Box<AttestError>),
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -65,6 +69,7 @@ boxed!(
     Resolve(ResolveError),
     Fetch(FetchError),
     Rootfs(RootfsError),
+    Attest(AttestError),
     Run(RunError)
 );
 
@@ -96,6 +101,7 @@ impl Explain for Error {
             Self::Resolve(error) => error.kind(),
             Self::Fetch(error) => error.kind(),
             Self::Rootfs(error) => error.kind(),
+            Self::Attest(error) => error.kind(),
             Self::Store(error) => error.kind(),
             Self::Fs(error) => error.kind(),
             Self::Run(error) => error.kind(),
@@ -111,6 +117,7 @@ impl Explain for Error {
             Self::Resolve(error) => error.hints(),
             Self::Fetch(error) => error.hints(),
             Self::Rootfs(error) => error.hints(),
+            Self::Attest(error) => error.hints(),
             Self::Store(error) => error.hints(),
             Self::Fs(error) => error.hints(),
             Self::Run(error) => error.hints(),

@@ -31,7 +31,7 @@ mod tests;
 mod write;
 
 pub use error::RootfsError;
-pub use prepare::{Rootfs, find, prepare};
+pub use prepare::{Rootfs, find, package_trees, prepare};
 
 /// The version of the rules by which trees are merged and completed. Raise it whenever a rootfs of
 /// the same packages changes: it is part of the key by which the store finds it.

@@ -1,5 +1,6 @@
 //! From a closure to a rootfs.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 
@@ -94,6 +95,23 @@ pub fn prepare(context: &Context, closure: &Closure) -> Result<Rootfs, RootfsErr
     }
     store.settle_in_background();
     Ok(rootfs(tree, &parts))
+}
+
+/// Returns the tree of every package of `closure`, by the digest of its artifact; unpacks those that
+/// the store has not unpacked yet. They stay while a clone of the closure's store lives.
+///
+/// # Errors
+/// Returns [`RootfsError`] when a package cannot be unpacked or the store cannot be written.
+pub fn package_trees(
+    context: &Context,
+    closure: &Closure,
+) -> Result<BTreeMap<Digest, PathBuf>, RootfsError> {
+    let parts = Parts::of(closure.lock(), closure.platform())?;
+    let packages = unpack_all(context, closure, &parts)?;
+    let trees = parts.parts.iter().zip(packages);
+    Ok(trees
+        .filter_map(|(part, package)| Some((part.artifact?.digest, package.path)))
+        .collect())
 }
 
 fn rootfs(tree: Tree, parts: &Parts<'_>) -> Rootfs {

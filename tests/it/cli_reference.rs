@@ -6,7 +6,7 @@ use crate::support::{User, World};
 fn help_of_every_command() {
     let world = World::new(User::Current);
     let mut reference = String::new();
-    let commands: [&[&str]; 12] = [
+    let commands: [&[&str]; 17] = [
         &[],
         &["init"],
         &["lock"],
@@ -14,6 +14,11 @@ fn help_of_every_command() {
         &["run"],
         &["audit"],
         &["shell"],
+        &["sbom"],
+        &["provenance"],
+        &["verify-attestation"],
+        &["key"],
+        &["key", "generate"],
         &["doctor"],
         &["store"],
         &["store", "du"],
