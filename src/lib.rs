@@ -22,6 +22,7 @@
 //! | what is fixed for a step, what it costs, its test | `sandbox/README.md` |
 //! | what is held inside Python | `src/rootfs/inside/` |
 //! | where a step draws chance from | [`mod@ops::audit`], `sandbox/src/answer/audit/` |
+//! | parts lists, provenance, signatures, keys | [`mod@attest`] |
 //! | outputs written back | [`record`] |
 //! | a command, end to end | [`ops`], one file each; `src/bin/envbox/commands/` |
 //! | exit codes | `src/bin/envbox/exit.rs` |
@@ -34,6 +35,7 @@
 
 pub use envbox_lockfiles::{base, lock, manifest, net, resolve};
 
+pub mod attest;
 pub mod fetch;
 pub mod image;
 pub mod layers;

@@ -268,6 +268,8 @@ mod tests {
             ecosystem,
             source: name.into(),
             size: files.iter().map(|(_, text)| text.len() as u64).sum(),
+            artifact: None,
+            path: PathBuf::new(),
             manifest: tree(files),
         }
     }

@@ -7,6 +7,7 @@ use envbox_lockfiles::lock::{LockError, Stale};
 use envbox_lockfiles::manifest::ManifestError;
 use envbox_lockfiles::resolve::ResolveError;
 
+use crate::attest::AttestError;
 use crate::fetch::FetchError;
 use crate::image::ImageError;
 use crate::ops::run::RunError;
@@ -44,6 +45,9 @@ pub enum Error {
     /// The image cannot be made, or not be written.
     #[error(transparent)]
     Image(#[from] Box<ImageError>),
+    /// A statement, a signature or a key is wrong.
+    #[error(transparent)]
+    Attest(#[from] Box<AttestError>),
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -70,6 +74,7 @@ boxed!(
     Fetch(FetchError),
     Rootfs(RootfsError),
     Image(ImageError),
+    Attest(AttestError),
     Run(RunError)
 );
 
@@ -102,6 +107,7 @@ impl Explain for Error {
             Self::Fetch(error) => error.kind(),
             Self::Rootfs(error) => error.kind(),
             Self::Image(error) => error.kind(),
+            Self::Attest(error) => error.kind(),
             Self::Store(error) => error.kind(),
             Self::Fs(error) => error.kind(),
             Self::Run(error) => error.kind(),
@@ -118,6 +124,7 @@ impl Explain for Error {
             Self::Fetch(error) => error.hints(),
             Self::Rootfs(error) => error.hints(),
             Self::Image(error) => error.hints(),
+            Self::Attest(error) => error.hints(),
             Self::Store(error) => error.hints(),
             Self::Fs(error) => error.hints(),
             Self::Run(error) => error.hints(),

@@ -9,10 +9,14 @@ mod error;
 pub mod export;
 pub mod fetch;
 pub mod init;
+pub mod key;
 pub mod lock;
 mod project;
+pub mod provenance;
 pub mod run;
+pub mod sbom;
 pub mod store;
+pub mod verify_attestation;
 
 pub use error::Error;
 pub use project::{LOCKFILE, Project};

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use envbox_lockfiles::base::{Context, RegistryName};
+use envbox_lockfiles::lock::{Lockfile, Request, satisfies};
 use envbox_lockfiles::manifest::Manifest;
 
 use crate::ops::Error;
@@ -50,6 +51,17 @@ impl Project {
     /// Returns where the lockfile is or will be.
     pub fn lockfile(&self) -> PathBuf {
         self.directory.join(LOCKFILE)
+    }
+
+    /// Reads the lockfile, which must answer the manifest.
+    ///
+    /// # Errors
+    /// Returns [`Error::Lock`] when there is none that can be read, [`Error::Stale`] when it does not
+    /// answer.
+    pub fn lock(&self) -> Result<Lockfile, Error> {
+        let lock = Lockfile::read(&self.lockfile())?;
+        satisfies(&lock, &Request::of(self.manifest()))?;
+        Ok(lock)
     }
 
     /// Returns `context` with the places that the manifest gives to registries. What the user

@@ -1,11 +1,13 @@
 //! The packages of a rootfs, for those who take it apart again.
 
-use envbox_lockfiles::base::Context;
+use std::path::PathBuf;
+
+use envbox_lockfiles::base::{Context, Digest};
 use envbox_lockfiles::lock::{Artifact, Lockfile};
 
 use crate::fetch::Closure;
 use crate::rootfs::RootfsError;
-use crate::rootfs::packages::unpack_all;
+use crate::rootfs::packages::{Package, unpack_all};
 use crate::rootfs::parts::{Contents, Part, Parts};
 use crate::store::TreeManifest;
 
@@ -33,6 +35,10 @@ pub struct PackageTree {
     pub source: String,
     /// The size of its file, as the lock says.
     pub size: u64,
+    /// The digest of its file; nothing for envbox's own.
+    pub artifact: Option<Digest>,
+    /// Where its tree is; the closure's store has it in use.
+    pub path: PathBuf,
     /// What is in it.
     pub manifest: TreeManifest,
 }
@@ -47,7 +53,7 @@ pub fn package_trees(
 ) -> Result<Vec<PackageTree>, RootfsError> {
     let parts = Parts::of(closure.lock(), closure.platform())?;
     let packages = unpack_all(context, closure, &parts)?;
-    let described = |part: &Part<'_>, manifest| PackageTree {
+    let described = |part: &Part<'_>, package: Package| PackageTree {
         name: part.name.clone(),
         version: version(closure.lock(), part),
         ecosystem: match part.contents {
@@ -57,13 +63,15 @@ pub fn package_trees(
         },
         source: source(part),
         size: part.artifact.map_or(0, |artifact| artifact.size),
-        manifest,
+        artifact: part.artifact.map(|artifact| artifact.digest),
+        path: package.path,
+        manifest: package.manifest,
     };
     Ok(parts
         .parts
         .iter()
         .zip(packages)
-        .map(|(part, package)| described(part, package.manifest))
+        .map(|(part, package)| described(part, package))
         .collect())
 }
 

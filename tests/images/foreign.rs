@@ -167,7 +167,7 @@ fn podman_runs_it(world: &World) {
         "--tmpdir",
         &tmp,
         "--storage-driver",
-        "vfs",
+        "overlay",
         "--cgroup-manager",
         "cgroupfs",
         "--events-backend",

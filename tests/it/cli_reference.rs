@@ -6,7 +6,7 @@ use crate::support::{User, World};
 fn help_of_every_command() {
     let world = World::new(User::Current);
     let mut reference = String::new();
-    let commands: [&[&str]; 15] = [
+    let commands: &[&[&str]] = &[
         &[],
         &["init"],
         &["lock"],
@@ -17,6 +17,11 @@ fn help_of_every_command() {
         &["run"],
         &["audit"],
         &["shell"],
+        &["sbom"],
+        &["provenance"],
+        &["verify-attestation"],
+        &["key"],
+        &["key", "generate"],
         &["doctor"],
         &["store"],
         &["store", "du"],
@@ -24,7 +29,7 @@ fn help_of_every_command() {
         &["store", "gc"],
     ];
     for command in commands {
-        let run = world.run(&[command, &["--help"]].concat());
+        let run = world.run(&[*command, &["--help"]].concat());
         assert_eq!(run.code(), Some(0));
         reference.push_str(&format!(
             "# envbox {}\n\n{}\n",

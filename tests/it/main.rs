@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 mod architecture;
+mod attest;
 mod audit;
 mod cli_reference;
 mod debs;

@@ -6,6 +6,7 @@
 #[expect(dead_code, reason = "each tier uses a part")]
 mod support;
 
+mod attest;
 mod audit;
 mod corpus;
 mod downloads;

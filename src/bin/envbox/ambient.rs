@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use std::env;
 use std::ffi::OsString;
 use std::io::{self, IsTerminal as _};
+use std::os::unix::ffi::OsStringExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -160,6 +161,16 @@ pub(crate) fn stderr_is_terminal() -> bool {
 /// Says whether a person sits at both ends of a step.
 pub(crate) fn is_interactive() -> bool {
     io::stdin().is_terminal() && io::stdout().is_terminal()
+}
+
+/// Says whether a person can be asked.
+pub(crate) fn is_attended() -> bool {
+    io::stdin().is_terminal() && io::stderr().is_terminal()
+}
+
+/// Returns the password of a signing key, by the name that cosign gives it.
+pub(crate) fn key_password() -> Option<Vec<u8>> {
+    env::var_os("COSIGN_PASSWORD").map(OsString::into_vec)
 }
 
 /// Returns a path that the user typed, from the current directory.

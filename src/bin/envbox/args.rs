@@ -4,7 +4,8 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{ArgAction, Parser, Subcommand, ValueEnum};
-use envbox::base::Platform;
+use envbox::attest::Subject;
+use envbox::base::{Digest, Platform};
 
 /// Builds hermetic environments for machine learning and runs steps in them.
 #[derive(Debug, Parser)]
@@ -91,6 +92,25 @@ pub(crate) enum Command {
     Audit(Run),
     /// Open an interactive shell in the sandbox.
     Shell(Shell),
+    /// List what the environment is made of: an SBOM.
+    ///
+    /// Every package of the lockfile with version, package URL, digest and licence, and which package
+    /// asks for which. The same lockfile, packages and epoch give the same bytes. Licences are what
+    /// the packages say; for that they are downloaded and unpacked if they are not in the store.
+    Sbom(Sbom),
+    /// State how an image was built: SLSA provenance.
+    ///
+    /// An in-toto statement that the image was built from the lockfile, with every artifact. With
+    /// --key it is signed, in a DSSE envelope.
+    Provenance(Provenance),
+    /// Check a signed statement about an image, without a network.
+    ///
+    /// The signature must be by the key and the statement about the image; if it is provenance, it
+    /// must name the project's lockfile and exactly the artifacts in it.
+    VerifyAttestation(VerifyAttestation),
+    /// Make keys to sign with.
+    #[command(subcommand)]
+    Key(KeyCommand),
     /// Say what this host can do, and what to do where it cannot.
     Doctor,
     /// Look after the store.
@@ -196,6 +216,81 @@ pub(crate) struct Step {
     /// Write what happened to this file as JSON, on success and on failure.
     #[arg(long, value_name = "FILE")]
     pub(crate) result_file: Option<PathBuf>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Sbom {
+    /// How the list is written: SPDX 2.3 or CycloneDX 1.5, both JSON.
+    #[arg(long, value_name = "FORMAT", default_value = "spdx")]
+    pub(crate) format: SbomFormat,
+    /// For which of the lockfile's platforms [default: this host's, else the first].
+    #[arg(long, value_name = "PLATFORM")]
+    pub(crate) platform: Option<Platform>,
+    /// Read the lockfile alone: without licences, and without downloading anything.
+    #[arg(long)]
+    pub(crate) lock_only: bool,
+    /// Write to this file instead of standard output.
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+}
+
+/// How a parts list is written.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum SbomFormat {
+    Spdx,
+    Cyclonedx,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Provenance {
+    /// The image, by the digest of its manifest.
+    #[arg(long, value_name = "NAME@DIGEST")]
+    pub(crate) subject: Subject,
+    /// For which of the lockfile's platforms [default: this host's, else the first].
+    #[arg(long, value_name = "PLATFORM")]
+    pub(crate) platform: Option<Platform>,
+    /// A URI for who can be held to account for the build, such as a CI system.
+    #[arg(long, value_name = "URI")]
+    pub(crate) builder_id: Option<String>,
+    /// Sign with this private key: of `envbox key generate` or `cosign generate-key-pair`.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) key: Option<PathBuf>,
+    /// Write to this file instead of standard output.
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct VerifyAttestation {
+    /// The public key of who must have signed.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) key: PathBuf,
+    /// The digest of the image's manifest.
+    #[arg(long, value_name = "DIGEST")]
+    pub(crate) digest: Digest,
+    /// For which of the lockfile's platforms [default: this host's, else the first].
+    #[arg(long, value_name = "PLATFORM")]
+    pub(crate) platform: Option<Platform>,
+    /// The DSSE envelope.
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum KeyCommand {
+    /// Make a pair of keys: ECDSA P-256, in the files that cosign reads and writes.
+    ///
+    /// The private key is sealed with the password in $COSIGN_PASSWORD, or one that is typed. Files
+    /// that are there are not replaced.
+    Generate {
+        /// The files are PREFIX.key and PREFIX.pub.
+        #[arg(long, value_name = "PREFIX", default_value = "envbox")]
+        output_key_prefix: PathBuf,
+        /// Do not seal the private key: PKCS#8 that whoever can read the file can use. cosign does
+        /// not take it.
+        #[arg(long)]
+        unencrypted: bool,
+    },
 }
 
 #[derive(Debug, Subcommand)]

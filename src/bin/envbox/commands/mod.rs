@@ -3,12 +3,17 @@
 mod audit;
 mod build;
 mod doctor;
+mod document;
 mod export;
 mod fetch;
 mod init;
+mod key;
 mod lock;
+mod provenance;
 mod run;
+mod sbom;
 mod store;
+mod verify_attestation;
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -99,6 +104,14 @@ pub(crate) fn dispatch(args: Args) -> ExitCode {
         Command::Export(args) => session.and_then(|session| export::export(&session, &args)),
         Command::Fetch => session.and_then(|session| fetch::fetch(&session)),
         Command::Doctor => session.and_then(|session| doctor::doctor(&session)),
+        Command::Sbom(args) => session.and_then(|session| sbom::sbom(&session, &args)),
+        Command::Provenance(args) => {
+            session.and_then(|session| provenance::provenance(&session, &args))
+        }
+        Command::VerifyAttestation(args) => {
+            session.and_then(|session| verify_attestation::verify_attestation(&session, &args))
+        }
+        Command::Key(args) => session.and_then(|session| key::key(&session, &args)),
         Command::Store(args) => session.and_then(|session| store::store(&session, &args)),
     };
     done.unwrap_or_else(|failure| render::error::failure(&failure, json))
