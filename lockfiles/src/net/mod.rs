@@ -13,13 +13,15 @@
 mod body;
 mod client;
 mod error;
+mod exchange;
 mod registries;
 mod runtime;
 #[cfg(test)]
 pub(crate) mod tests;
 
 pub use body::Body;
-pub use client::{Client, ClientOptions, Conditional};
+pub use client::{Backoff, Client, ClientOptions, Conditional};
 pub use error::{NetError, shown};
+pub use exchange::{FilePart, Method, Payload, Reply, Request, Sent};
 pub use registries::{join, registry_url, snapshot_url};
 pub use runtime::{block_on, block_on_large_stack};
