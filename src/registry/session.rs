@@ -316,3 +316,30 @@ pub(super) fn patience(size: u64) -> Duration {
     const SLOWEST: u64 = 16 * 1024 * 1024;
     Duration::from_secs(size / SLOWEST)
 }
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use super::*;
+
+    #[test]
+    fn plain_text_is_spoken_on_this_machine_or_where_the_user_says_so() {
+        let mut context = Context::new("store".into(), Timestamp::UNIX_EPOCH);
+        let registries = &mut context.image_registries;
+        registries.insert("plain.test:5000".to_owned(), Transport::Http);
+        registries.insert("localhost:5001".to_owned(), Transport::Https);
+        for (image, expected) in [
+            ("python", "https://registry-1.docker.io/v2/"),
+            ("host.test/a", "https://host.test/v2/"),
+            ("plain.test/a", "https://plain.test/v2/"),
+            ("plain.test:5000/a", "http://plain.test:5000/v2/"),
+            ("localhost:5000/a", "http://localhost:5000/v2/"),
+            ("localhost:5001/a", "https://localhost:5001/v2/"),
+            ("[::1]:5000/a", "http://[::1]:5000/v2/"),
+        ] {
+            let image = image.parse().unwrap();
+            assert_eq!(api(&context, &image).as_str(), expected);
+        }
+    }
+}

@@ -65,8 +65,7 @@ impl Session {
             return Err(task.broken("no place where tokens are given"));
         };
         let credentials = self.shared.credentials.as_ref();
-        if credentials.is_some() && realm.scheme() != "https" && self.shared.api.scheme() != "http"
-        {
+        if credentials.is_some() && lays_open(&self.shared.api, &realm) {
             return Err(RegistryError::InsecureRealm {
                 registry: self.shared.registry.clone(),
                 realm: shown(&realm),
@@ -148,6 +147,11 @@ fn basic(user: &str, password: &str) -> String {
     format!("Basic {}", STANDARD.encode(format!("{user}:{password}")))
 }
 
+/// Says whether passwords that a registry at `api` gets hidden would go to `realm` in plain text.
+fn lays_open(api: &Url, realm: &Url) -> bool {
+    realm.scheme() != "https" && api.scheme() != "http"
+}
+
 fn token_request(
     mut realm: Url,
     service: &str,
@@ -184,5 +188,23 @@ fn token_request(
             request.header("authorization", basic(user, password))
         }
         _ => request,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn passwords_stay_hidden() {
+        for (api, realm, expected) in [
+            ("https://a.test/v2/", "https://b.test/token", false),
+            ("https://a.test/v2/", "http://a.test/token", true),
+            ("http://127.0.0.1/v2/", "http://127.0.0.1/token", false),
+            ("http://a.test/v2/", "https://b.test/token", false),
+        ] {
+            let [api, realm] = [api, realm].map(|url| Url::parse(url).unwrap());
+            assert_eq!(lays_open(&api, &realm), expected, "{api} {realm}");
+        }
     }
 }

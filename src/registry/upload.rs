@@ -142,23 +142,27 @@ impl Uploader {
 
     /// Begins an upload, or makes it unnecessary: then there is no answer to go on from.
     async fn mount(&self, task: &Task, blob: &Descriptor) -> Result<Option<Reply>, RegistryError> {
-        let Some((last, others)) = self.mount_from.split_last() else {
-            return self.begin(task, &[]).await.map(Some);
-        };
         let digest = blob.digest.to_string();
-        for from in others {
-            let reply = self
-                .begin(task, &[("mount", &digest), ("from", from)])
-                .await?;
-            if reply.status() == 201 {
-                return Ok(None);
-            }
-            self.cancel(task, &reply).await;
+        let mut begun = None;
+        for from in &self.mount_from {
+            let query = [("mount", digest.as_str()), ("from", from.as_str())];
+            // What does not have the blob begins an upload instead.
+            let superfluous = match self.begin(task, &query).await {
+                Ok(reply) if reply.status() == 201 => {
+                    self.cancel(task, begun).await;
+                    return Ok(None);
+                }
+                Ok(reply) => begun.replace(reply),
+                Err(error @ RegistryError::Exchange { .. }) => return Err(error),
+                // A repository that may not be read has nothing for us, no more than that.
+                Err(_) => None,
+            };
+            self.cancel(task, superfluous).await;
         }
-        let reply = self
-            .begin(task, &[("mount", &digest), ("from", last)])
-            .await?;
-        Ok((reply.status() != 201).then_some(reply))
+        match begun {
+            None => self.begin(task, &[]).await.map(Some),
+            begun => Ok(begun),
+        }
     }
 
     async fn begin(&self, task: &Task, query: &[(&str, &str)]) -> Result<Reply, RegistryError> {
@@ -176,8 +180,8 @@ impl Uploader {
     }
 
     /// Ends an upload that nobody needs. A registry that keeps it sweeps it up later.
-    async fn cancel(&self, task: &Task, begun: &Reply) {
-        if let Some(url) = self.session.location(begun) {
+    async fn cancel(&self, task: &Task, begun: Option<Reply>) {
+        if let Some(url) = begun.and_then(|begun| self.session.location(&begun)) {
             drop(
                 self.session
                     .send(task, Request::new(Method::DELETE, url))

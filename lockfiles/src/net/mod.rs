@@ -4,6 +4,8 @@
 //! Comes in: the name of a registry, or a URL (`http`, `https` or `file`). Goes out: bytes, no more
 //! than the caller allows, or a [`NetError`] that says whose fault it was.
 //!
+//! A [`Request`] of any method gets its [`Reply`] whatever the status is; the caller judges it.
+//!
 //! What is tried again: refused or lost connections, silence, answers 429 and 5xx, bodies that end
 //! early. What is not: every other answer, and certificates that are not trusted.
 //!

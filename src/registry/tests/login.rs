@@ -1,6 +1,6 @@
 //! Who is let in, and who gets to see the credentials.
 
-use envbox_lockfiles::base::{Digest, Explain as _, Kind};
+use envbox_lockfiles::base::{Digest, Explain as _, Kind, Transport};
 
 use super::fake::{Fault, Gate};
 use super::{Case, REPOSITORY, bytes};
@@ -154,6 +154,19 @@ fn closed_doors_are_named() {
     case.fake.fault("GET", "", Fault::Status(401, vec![]));
     let error = case.pull(":a").unwrap_err();
     assert!(matches!(error, RegistryError::Protocol { .. }), "{error}");
+}
+
+#[test]
+fn a_registry_without_tls_is_told_how_to_be_used() {
+    let mut case = Case::new();
+    let transports = &mut case.context.image_registries;
+    transports.insert(case.fake.host(), Transport::Https);
+    let error = case.pull(":a").unwrap_err();
+    let hints = error.hints();
+    assert!(
+        hints.iter().any(|hint| hint.contains("[image-registries]")),
+        "{error:?} {hints:?}"
+    );
 }
 
 #[test]

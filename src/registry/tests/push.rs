@@ -97,6 +97,22 @@ fn blobs_of_other_repositories_are_mounted() {
 }
 
 #[test]
+fn a_repository_that_may_not_be_read_is_passed_over() {
+    for status in [401, 403, 404] {
+        let case = Case::new();
+        let mut image = case.image(&bytes(10));
+        image.mount_from = vec!["secret/base".to_owned()];
+        for _ in &image.blobs {
+            let refusal = Fault::Status(status, vec![]);
+            case.fake.fault("POST", "mount=", refusal);
+        }
+        let pushed = case.push("", &image).unwrap();
+        assert_eq!((pushed.mounted, pushed.uploaded), (0, 2));
+        assert!(case.fake.state().faults.is_empty());
+    }
+}
+
+#[test]
 fn an_upload_goes_on_where_it_broke_off() {
     let layer = bytes(LARGE);
     for kept in [0, 1_000_000, LARGE] {
