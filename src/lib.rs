@@ -18,6 +18,7 @@
 //! | unpacking `.deb`, wheels, interpreters | [`layers`] |
 //! | the merged tree a step sees | [`rootfs`] |
 //! | OCI images and their documents | [`image`] |
+//! | push to and pull from registries of images | [`registry`] |
 //! | namespaces, init, signals, host facts | the crate `envbox_sandbox`, `sandbox/README.md` |
 //! | what is fixed for a step, what it costs, its test | `sandbox/README.md` |
 //! | what is held inside Python | `src/rootfs/inside/` |
@@ -41,5 +42,6 @@ pub mod image;
 pub mod layers;
 pub mod ops;
 pub mod record;
+pub mod registry;
 pub mod rootfs;
 pub mod store;

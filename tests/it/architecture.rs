@@ -13,7 +13,7 @@ const CRATES: [(&str, &[&str]); 3] = [
     (
         "src",
         &[
-            "store", "fetch", "layers", "rootfs", "image", "attest", "record", "ops",
+            "store", "fetch", "layers", "rootfs", "image", "registry", "attest", "record", "ops",
         ],
     ),
 ];

@@ -13,7 +13,7 @@ mod hint;
 mod name;
 mod platform;
 
-pub use context::{Context, Network};
+pub use context::{Context, Network, Transport};
 pub use digest::{Digest, Hasher, InvalidDigest};
 pub use event::{Event, Reporter, Silent};
 pub use fs::FsError;

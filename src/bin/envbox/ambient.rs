@@ -21,7 +21,7 @@ use envbox::ops::run::InvalidVariable;
 use jiff::Timestamp;
 
 use crate::args::Global;
-use crate::config::{Config, Registry};
+use crate::config::{Config, ImageRegistry, Registry};
 
 /// The surroundings cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -84,7 +84,8 @@ impl Explain for AmbientError {
                 "write `oci:DIR`, `oci-archive:FILE` or `docker-archive:FILE`"
             }
             Self::Config { .. } => {
-                "write `NAME = \"URL\"` or `NAME = { url = …, keyring = … }` below `[registries]`"
+                "write `NAME = \"URL\"` or `NAME = { url = …, keyring = … }` below `[registries]`, \
+                 and `\"HOST:PORT\" = { transport = \"http\" }` below `[image-registries]`"
             }
             Self::Fs(error) => return error.hints(),
         };
@@ -113,6 +114,7 @@ pub(crate) fn context(
         context.registries.insert(name, url);
     }
     context.certificates = absolute_variable("SSL_CERT_FILE");
+    context.credentials = credentials();
     context.jobs = std::thread::available_parallelism().map_or(4, |cpus| cpus.get().max(4));
     context.reporter = reporter;
     Ok(context)
@@ -212,6 +214,9 @@ fn configure(context: &mut Context) -> Result<(), AmbientError> {
         file,
         source: Box::new(source),
     })?;
+    for (host, ImageRegistry { transport }) in config.image_registries {
+        context.image_registries.insert(host, transport);
+    }
     for (name, Registry { url, keyring }) in config.registries {
         if let Some(keyring) = keyring {
             let keyring = directory.join(keyring);
@@ -222,6 +227,24 @@ fn configure(context: &mut Context) -> Result<(), AmbientError> {
         }
     }
     Ok(())
+}
+
+/// Returns the files where podman, skopeo and docker keep credentials. What a variable names goes
+/// before the usual places.
+fn credentials() -> Vec<PathBuf> {
+    let home = |path| Some(absolute_variable("HOME")?.join(path));
+    let below = |name, path| Some(absolute_variable(name)?.join(path));
+    [
+        absolute_variable("REGISTRY_AUTH_FILE"),
+        below("DOCKER_CONFIG", "config.json"),
+        below("XDG_RUNTIME_DIR", "containers/auth.json"),
+        below("XDG_CONFIG_HOME", "containers/auth.json")
+            .or_else(|| home(".config/containers/auth.json")),
+        home(".docker/config.json"),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 fn registry(text: &str) -> Result<(RegistryName, String), AmbientError> {
