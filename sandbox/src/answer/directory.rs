@@ -54,8 +54,7 @@ impl Directories {
         /// `PROC_SUPER_MAGIC`; its order is that of the numbers.
         const PROC: i64 = 0x9fa0;
         let [descriptor, address, size, ..] = call.arguments;
-        let process = group(call.thread).unwrap_or(call.thread);
-        let directory = borrow(process, descriptor)?;
+        let (process, directory) = borrow(call.thread, descriptor)?;
         if fstatfs(&directory)?.f_type as i64 == PROC {
             return Ok(Answer::Continue);
         }
@@ -92,15 +91,23 @@ impl Directories {
     }
 }
 
-/// Takes the open file behind a descriptor of a process.
-fn borrow(process: u32, descriptor: u64) -> io::Result<OwnedFd> {
-    let pid = Pid::from_raw(process as i32).ok_or(io::ErrorKind::NotFound)?;
-    let process = pidfd_open(pid, PidfdFlags::empty())?;
-    Ok(pidfd_getfd(
-        &process,
-        descriptor as i32,
-        PidfdGetfdFlags::empty(),
-    )?)
+/// Takes the open file behind a descriptor of a thread's process. Returns that process too.
+fn borrow(thread: u32, descriptor: u64) -> io::Result<(u32, OwnedFd)> {
+    let open = |process: u32| -> io::Result<OwnedFd> {
+        let pid = Pid::from_raw(process as i32).ok_or(io::ErrorKind::NotFound)?;
+        Ok(pidfd_open(pid, PidfdFlags::empty())?)
+    };
+    // The kernel opens processes, and no other threads of theirs. Most have one, and to ask of
+    // which process another is takes longer than all else here.
+    let (process, opened) = match open(thread) {
+        Ok(opened) => (thread, opened),
+        Err(_) => {
+            let process = group(thread).ok_or(io::ErrorKind::NotFound)?;
+            (process, open(process)?)
+        }
+    };
+    let file = pidfd_getfd(&opened, descriptor as i32, PidfdGetfdFlags::empty())?;
+    Ok((process, file))
 }
 
 /// Reads a whole directory, sorted.

@@ -15,6 +15,7 @@ use super::terminal::Relay;
 use crate::answer::{Answers, Cpuid, Finding, Note};
 use crate::host;
 use crate::init::{self, Launched, Message, Operation, Stage, Standard};
+use crate::sys::processor::Alike;
 use crate::sys::{SignalRelay, wait_child};
 
 /// A live sandbox. It is killed, with everything in it, when this is dropped or when the process
@@ -132,9 +133,17 @@ impl Running {
     pub fn watch(mut self, tell: &mut dyn FnMut(Note)) -> Result<Outcome, SandboxError> {
         let supervise = |source| SandboxError::Supervise { source };
         let mut report = None;
+        let mut alike = self.alike();
         while self.turn(&mut report).map_err(supervise)? {
-            self.answers.notes().into_iter().for_each(&mut *tell);
+            let notes = self.answers.notes();
+            if !notes.is_empty() {
+                // Theirs is not our code.
+                drop(alike);
+                notes.into_iter().for_each(&mut *tell);
+                alike = self.alike();
+            }
         }
+        drop(alike);
         self.answers.notes().into_iter().for_each(tell);
         let exit = match report {
             Some(Report::Exit(exit)) => exit,
@@ -161,6 +170,11 @@ impl Running {
         })
     }
 
+    /// Makes this thread be as the step's are, so that going from one to the other is cheap.
+    fn alike(&self) -> Option<Alike> {
+        (self.cpuid() == Cpuid::Held).then(Alike::begin).flatten()
+    }
+
     /// Waits for something to happen and handles it. Returns whether there is more to come.
     fn turn(&mut self, report: &mut Option<Report>) -> io::Result<bool> {
         let interests = self
@@ -174,6 +188,7 @@ impl Running {
             let event = |&(side, flags)| PollFd::from_borrowed_fd(terminal.descriptor(side), flags);
             interests.iter().map(event)
         }));
+        let signals = events.len();
         events.extend(
             self.relay
                 .iter()
@@ -194,7 +209,9 @@ impl Running {
                 terminal.move_bytes(side, *flags)?;
             }
         }
-        self.forward_signals()?;
+        if happened[signals..asked].iter().any(|it| !it.is_empty()) {
+            self.forward_signals()?;
+        }
         for flags in &happened[asked..] {
             self.answers.happened(*flags)?;
         }
