@@ -5,18 +5,12 @@ use std::str::FromStr;
 
 use envbox_lockfiles::base::Digest;
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
 
 use crate::attest::envelope::{ENVELOPE_MEDIA_TYPE, STATEMENT_MEDIA_TYPE};
 use crate::attest::payload::PAYLOAD_MEDIA_TYPE;
-use crate::attest::{AttestError, Envelope, Signature, json};
-
-const MANIFEST_MEDIA_TYPE: &str = "application/vnd.oci.image.manifest.v1+json";
-const CONFIG_MEDIA_TYPE: &str = "application/vnd.oci.image.config.v1+json";
-const EMPTY_MEDIA_TYPE: &str = "application/vnd.oci.empty.v1+json";
-
-/// The content that OCI gives to an empty descriptor.
-const EMPTY: &[u8] = b"{}";
+use crate::attest::{AttestError, Envelope, Signature};
+use crate::image::{Descriptor, ImageConfig, ImageManifest, MediaType, RootFs, RuntimeConfig};
+use crate::registry::{Artifact, BlobSource, PushImage, Tag};
 
 /// Where BuildKit and cosign say what an in-toto statement says.
 const PREDICATE_ANNOTATION: &str = "in-toto.io/predicate-type";
@@ -59,17 +53,6 @@ pub struct InvalidSubject {
     pub found: String,
 }
 
-/// The descriptor of the manifest or index that something is attached to.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SubjectDescriptor {
-    /// Its media type.
-    pub media_type: String,
-    /// Its digest.
-    pub digest: Digest,
-    /// Its size in bytes.
-    pub size: u64,
-}
-
 /// Bytes with their media type.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Blob {
@@ -85,54 +68,18 @@ impl Blob {
         Digest::of(&self.bytes)
     }
 
-    fn descriptor(&self) -> DescriptorWire {
-        DescriptorWire {
-            media_type: self.media_type.clone(),
-            digest: self.digest(),
-            size: self.bytes.len() as u64,
-            annotations: BTreeMap::new(),
-        }
+    fn descriptor(&self) -> Descriptor {
+        Descriptor::of(&self.media_type, &self.bytes)
     }
 }
 
-/// Something to put beside an image: push the blobs, then the manifest, under the tag if there is
-/// one and else by its digest.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Something to put beside an image.
+#[derive(Debug, Clone)]
 pub struct Attachment {
-    /// What it is, for those who list referrers.
-    pub artifact_type: String,
-    /// The config and the layers.
-    pub blobs: Vec<Blob>,
-    /// The manifest.
-    pub manifest: Blob,
-    /// The tag by which cosign finds it. None for a referrer: registries list it by its subject, and
-    /// for those that do not, its descriptor belongs in the index under [`fallback_tag`].
-    pub tag: Option<String>,
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct DescriptorWire {
-    media_type: String,
-    digest: Digest,
-    size: u64,
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    annotations: BTreeMap<String, String>,
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct ManifestWire {
-    schema_version: u8,
-    media_type: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    artifact_type: Option<String>,
-    config: DescriptorWire,
-    layers: Vec<DescriptorWire>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    subject: Option<DescriptorWire>,
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    annotations: BTreeMap<String, String>,
+    /// What is to be pushed.
+    pub image: PushImage,
+    /// The tag by which cosign finds it. None for a referrer: registries list it by its subject.
+    pub tag: Option<Tag>,
 }
 
 impl Attachment {
@@ -140,39 +87,25 @@ impl Attachment {
     /// `predicate_type` says what a statement, signed or not, says. `created` is a fixed time: the
     /// epoch.
     pub fn referrer(
-        subject: &SubjectDescriptor,
+        subject: &Descriptor,
         content: Blob,
         predicate_type: Option<&str>,
         created: Timestamp,
     ) -> Self {
-        let config = Blob {
-            media_type: EMPTY_MEDIA_TYPE.to_owned(),
-            bytes: EMPTY.to_vec(),
-        };
         let predicate =
             predicate_type.map(|kind| (PREDICATE_ANNOTATION.to_owned(), kind.to_owned()));
-        let mut layer = content.descriptor();
-        layer.annotations.extend(predicate.clone());
+        let mut document = content.descriptor();
+        document.annotations.extend(predicate.clone());
         let mut annotations: BTreeMap<_, _> = predicate.into_iter().collect();
         annotations.insert(CREATED_ANNOTATION.to_owned(), created.to_string());
-        let manifest = ManifestWire {
-            schema_version: 2,
-            media_type: MANIFEST_MEDIA_TYPE.to_owned(),
-            artifact_type: Some(content.media_type.clone()),
-            config: config.descriptor(),
-            layers: vec![layer],
-            subject: Some(DescriptorWire {
-                media_type: subject.media_type.clone(),
-                digest: subject.digest,
-                size: subject.size,
-                annotations: BTreeMap::new(),
-            }),
+        let artifact = Artifact {
+            artifact_type: content.media_type,
+            document,
+            source: BlobSource::Bytes(content.bytes),
             annotations,
         };
         Self {
-            artifact_type: content.media_type.clone(),
-            blobs: vec![config, content],
-            manifest: manifest.to_blob(),
+            image: artifact.into_image(subject).1,
             tag: None,
         }
     }
@@ -209,77 +142,46 @@ impl Attachment {
         end: &str,
         layers: Vec<(&str, Vec<u8>, BTreeMap<String, String>)>,
     ) -> Self {
-        let mut blobs = Vec::new();
-        let mut descriptors = Vec::new();
-        for (media_type, bytes, annotations) in layers {
-            let blob = Blob {
-                media_type: media_type.to_owned(),
-                bytes,
-            };
-            descriptors.push(DescriptorWire {
-                annotations,
-                ..blob.descriptor()
-            });
-            blobs.push(blob);
-        }
-        let config = Blob {
-            media_type: CONFIG_MEDIA_TYPE.to_owned(),
-            bytes: json::compact(&ConfigWire::of(&blobs)),
-        };
-        let manifest = ManifestWire {
-            schema_version: 2,
-            media_type: MANIFEST_MEDIA_TYPE.to_owned(),
-            artifact_type: None,
-            config: config.descriptor(),
-            layers: descriptors,
-            subject: None,
-            annotations: BTreeMap::new(),
-        };
-        blobs.insert(0, config);
+        let layers: Vec<(Descriptor, Vec<u8>)> = layers
+            .into_iter()
+            .map(|(media_type, bytes, annotations)| {
+                let mut descriptor = Descriptor::of(media_type, &bytes);
+                descriptor.annotations = annotations;
+                (descriptor, bytes)
+            })
+            .collect();
+        let descriptors: Vec<Descriptor> = layers.iter().map(|(layer, _)| layer.clone()).collect();
+        let config = config(&descriptors).to_bytes();
+        let described = Descriptor::of(MediaType::CONFIG, &config);
+        let manifest = ImageManifest::new(described.clone(), descriptors).to_bytes();
+        let blobs = [(described, config)].into_iter().chain(layers);
+        let tag = format!("{}.{end}", fallback_tag(digest));
         Self {
-            artifact_type: CONFIG_MEDIA_TYPE.to_owned(),
-            blobs,
-            manifest: manifest.to_blob(),
-            tag: Some(format!("{}.{end}", fallback_tag(digest))),
-        }
-    }
-}
-
-impl ManifestWire {
-    fn to_blob(&self) -> Blob {
-        Blob {
-            media_type: MANIFEST_MEDIA_TYPE.to_owned(),
-            bytes: json::compact(self),
+            image: PushImage {
+                blobs: blobs
+                    .map(|(descriptor, bytes)| (descriptor, BlobSource::Bytes(bytes)))
+                    .collect(),
+                manifests: vec![(Descriptor::of(MediaType::MANIFEST, &manifest), manifest)],
+                ..PushImage::default()
+            },
+            tag: Some(tag.parse().expect("a digest and a word make a tag")),
         }
     }
 }
 
 /// An image config that says no more than it must: cosign keeps signatures in images.
-#[derive(Serialize)]
-struct ConfigWire {
-    architecture: &'static str,
-    os: &'static str,
-    config: BTreeMap<String, String>,
-    rootfs: RootfsWire,
-}
-
-#[derive(Serialize)]
-struct RootfsWire {
-    r#type: &'static str,
-    diff_ids: Vec<Digest>,
-}
-
-impl ConfigWire {
-    fn of(layers: &[Blob]) -> Self {
-        Self {
-            architecture: "",
-            os: "",
-            config: BTreeMap::new(),
-            rootfs: RootfsWire {
-                r#type: "layers",
-                diff_ids: layers.iter().map(Blob::digest).collect(),
-            },
-        }
+fn config(layers: &[Descriptor]) -> ImageConfig {
+    ImageConfig {
+        architecture: String::new(),
+        config: RuntimeConfig::default(),
+        created: None,
+        history: Vec::new(),
+        os: String::new(),
+        rootfs: RootFs {
+            diff_ids: layers.iter().map(|layer| layer.digest).collect(),
+            kind: "layers".to_owned(),
+        },
+        variant: None,
     }
 }
 
@@ -305,10 +207,12 @@ pub struct SignatureLayer {
 /// Returns [`AttestError`] when the bytes are no image manifest or a signature is malformed.
 pub fn signatures_in(manifest: &[u8]) -> Result<Vec<SignatureLayer>, AttestError> {
     let what = "manifest of signatures";
-    let manifest: ManifestWire = serde_json::from_slice(manifest)
-        .map_err(|source| AttestError::Document { what, source })?;
+    let manifest = ImageManifest::parse(manifest).map_err(|error| AttestError::Document {
+        what,
+        source: error.source,
+    })?;
     let layers = manifest.layers.into_iter();
-    let layers = layers.filter(|layer| layer.media_type == PAYLOAD_MEDIA_TYPE);
+    let layers = layers.filter(|layer| layer.media_type.as_str() == PAYLOAD_MEDIA_TYPE);
     let signatures = layers.filter_map(|layer| {
         let text = layer.annotations.get(SIGNATURE_ANNOTATION)?;
         let signature = text.parse().map(|signature| SignatureLayer {

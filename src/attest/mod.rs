@@ -48,8 +48,7 @@ mod statement;
 mod tests;
 
 pub use attachment::{
-    Attachment, Blob, InvalidSubject, SignatureLayer, Subject, SubjectDescriptor, fallback_tag,
-    signatures_in,
+    Attachment, Blob, InvalidSubject, SignatureLayer, Subject, fallback_tag, signatures_in,
 };
 pub use envelope::{Envelope, sign_statement, verify_envelope};
 pub use error::{AttestError, LicenceError};

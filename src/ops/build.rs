@@ -10,12 +10,15 @@ use envbox_lockfiles::base::{Context, Digest, FsError, Platform};
 use envbox_lockfiles::lock::Lockfile;
 use serde::Serialize;
 
+use crate::attest::Licences;
 use crate::fetch::fetch;
 use crate::image::{
     ArchiveKind, Codec, DEFAULT_LAYERS, Image, ImageError, ImageSet, ImageSettings, LayerOptions,
     build as build_image, image_id,
 };
+use crate::ops::publish::{Publication, PublishReport, Published, publish};
 use crate::ops::run::{Locking, image_environment, up_to_date};
+use crate::ops::sbom::licences;
 use crate::ops::{Error, Project};
 use crate::rootfs::prepare;
 use crate::store::Store;
@@ -35,6 +38,8 @@ pub struct BuildOptions {
     pub check: bool,
     /// Where the image is written.
     pub destination: Option<Destination>,
+    /// Which registry it is pushed to.
+    pub publication: Option<Publication>,
 }
 
 impl Default for BuildOptions {
@@ -46,6 +51,7 @@ impl Default for BuildOptions {
             locking: Locking::default(),
             check: false,
             destination: None,
+            publication: None,
         }
     }
 }
@@ -83,6 +89,8 @@ pub struct BuildReport {
     pub images: Vec<BuiltImage>,
     /// Where they were written.
     pub written: Option<PathBuf>,
+    /// Where it was pushed.
+    pub pushed: Option<PublishReport>,
     /// Whether a second build gave the same.
     pub checked: bool,
 }
@@ -141,12 +149,17 @@ pub fn build(
         Some(destination) => Some(write(&set, destination, lock.request.name.as_str())?),
         None => None,
     };
+    let pushed = match &options.publication {
+        Some(publication) => Some(push(context, project, &lock, &store, &set, publication)?),
+        None => None,
+    };
     store.settle_in_background();
     Ok(BuildReport {
         lock: lock.digest(),
         digest: set.descriptor().digest,
         images: set.images().iter().map(described).collect(),
         written,
+        pushed,
         checked: options.check,
     })
 }
@@ -245,6 +258,29 @@ fn check(
         })));
     }
     Ok(())
+}
+
+fn push(
+    context: &Context,
+    project: &Project,
+    lock: &Lockfile,
+    store: &Store,
+    set: &ImageSet,
+    publication: &Publication,
+) -> Result<PublishReport, Error> {
+    let platforms = set.images().iter().map(Image::platform);
+    let licences: Vec<(Platform, Licences)> = platforms
+        .filter(|_| publication.attest)
+        .map(|platform| Ok((platform, licences(context, project, lock, platform)?)))
+        .collect::<Result<_, Error>>()?;
+    let published = Published {
+        set,
+        lock,
+        licences: &licences,
+        created: project.manifest().sandbox.epoch,
+        store,
+    };
+    publish(context, &published, publication)
 }
 
 fn write(set: &ImageSet, destination: &Destination, name: &str) -> Result<PathBuf, Error> {

@@ -11,6 +11,7 @@ use crate::attest::AttestError;
 use crate::fetch::FetchError;
 use crate::image::ImageError;
 use crate::ops::run::RunError;
+use crate::registry::RegistryError;
 use crate::rootfs::RootfsError;
 use crate::store::StoreError;
 
@@ -45,6 +46,9 @@ pub enum Error {
     /// The image cannot be made, or not be written.
     #[error(transparent)]
     Image(#[from] Box<ImageError>),
+    /// A registry of images failed.
+    #[error(transparent)]
+    Registry(#[from] Box<RegistryError>),
     /// A statement, a signature or a key is wrong.
     #[error(transparent)]
     Attest(#[from] Box<AttestError>),
@@ -74,6 +78,7 @@ boxed!(
     Fetch(FetchError),
     Rootfs(RootfsError),
     Image(ImageError),
+    Registry(RegistryError),
     Attest(AttestError),
     Run(RunError)
 );
@@ -107,6 +112,7 @@ impl Explain for Error {
             Self::Fetch(error) => error.kind(),
             Self::Rootfs(error) => error.kind(),
             Self::Image(error) => error.kind(),
+            Self::Registry(error) => error.kind(),
             Self::Attest(error) => error.kind(),
             Self::Store(error) => error.kind(),
             Self::Fs(error) => error.kind(),
@@ -124,6 +130,7 @@ impl Explain for Error {
             Self::Fetch(error) => error.hints(),
             Self::Rootfs(error) => error.hints(),
             Self::Image(error) => error.hints(),
+            Self::Registry(error) => error.hints(),
             Self::Attest(error) => error.hints(),
             Self::Store(error) => error.hints(),
             Self::Fs(error) => error.hints(),

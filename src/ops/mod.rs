@@ -13,6 +13,7 @@ pub mod key;
 pub mod lock;
 mod project;
 pub mod provenance;
+pub mod publish;
 pub mod run;
 pub mod sbom;
 pub mod store;

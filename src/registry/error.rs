@@ -201,6 +201,13 @@ fn list(items: &[String]) -> String {
     items.join(", ")
 }
 
+impl RegistryError {
+    /// Says whether the registry has no such thing.
+    pub fn is_absent(&self) -> bool {
+        matches!(self, Self::NotFound { .. })
+    }
+}
+
 impl Explain for RegistryError {
     fn kind(&self) -> Kind {
         match self {

@@ -5,11 +5,13 @@ use std::path::Path;
 
 use envbox::attest::{
     Attachment, Blob, Builder, Envelope, PREDICATE_PROVENANCE, Password, PrivateKey, PublicKey,
-    Subject, SubjectDescriptor, provenance, sign_payload, sign_statement, signatures_in,
-    verify_envelope, verify_payload,
+    Subject, provenance, sign_payload, sign_statement, signatures_in, verify_envelope,
+    verify_payload,
 };
 use envbox::base::{Digest, Platform};
+use envbox::image::Descriptor;
 use envbox::lock::Lockfile;
+use envbox::registry::BlobSource;
 
 use crate::downloads;
 use crate::golden::{directory, world_of};
@@ -126,10 +128,16 @@ impl Layout<'_> {
     }
 
     fn attach(&mut self, attachment: &Attachment) {
-        attachment.blobs.iter().for_each(|blob| self.blob(blob));
+        for (descriptor, source) in &attachment.image.blobs {
+            let BlobSource::Bytes(bytes) = source else {
+                panic!("in memory: {source:?}");
+            };
+            self.blob(&blob_of(descriptor, bytes));
+        }
         let tag = format!("referrer-{}", self.tags.len());
-        let tag = attachment.tag.clone().unwrap_or(tag);
-        self.tag(&attachment.manifest, &tag);
+        let tag = attachment.tag.as_ref().map_or(tag, ToString::to_string);
+        let (descriptor, bytes) = &attachment.image.manifests[0];
+        self.tag(&blob_of(descriptor, bytes), &tag);
     }
 
     fn finish(self) {
@@ -139,6 +147,13 @@ impl Layout<'_> {
         self.world
             .write("layout/oci-layout", r#"{"imageLayoutVersion":"1.0.0"}"#);
         self.world.write("tags", &self.tags.join("\n"));
+    }
+}
+
+fn blob_of(descriptor: &Descriptor, bytes: &[u8]) -> Blob {
+    Blob {
+        media_type: descriptor.media_type.to_string(),
+        bytes: bytes.to_vec(),
     }
 }
 
@@ -227,11 +242,7 @@ fn publish(world: &World, key: &PrivateKey, subject: &Subject, config: &Blob, ma
     };
     let envelope = state(subject);
     let (payload, signature) = sign_payload(key, subject);
-    let descriptor = SubjectDescriptor {
-        media_type: manifest.media_type.clone(),
-        digest: manifest.digest(),
-        size: manifest.bytes.len() as u64,
-    };
+    let descriptor = Descriptor::of(&manifest.media_type, &manifest.bytes);
     let epoch = "2020-01-01T00:00:00Z".parse().unwrap();
     let list = Blob {
         media_type: "application/spdx+json".to_owned(),

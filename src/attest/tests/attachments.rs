@@ -1,46 +1,49 @@
 //! What lies beside an image.
 
+use std::collections::BTreeSet;
+
 use envbox_lockfiles::base::Digest;
 
 use crate::attest::tests::{epoch, key, lock, subject};
 use crate::attest::{
-    Attachment, Blob, Builder, InvalidSubject, PREDICATE_PROVENANCE, Subject, SubjectDescriptor,
-    fallback_tag, provenance, sign_payload, sign_statement, signatures_in,
+    Attachment, Blob, Builder, InvalidSubject, PREDICATE_PROVENANCE, Subject, fallback_tag,
+    provenance, sign_payload, sign_statement, signatures_in,
 };
+use crate::image::{Descriptor, ImageManifest, MediaType};
+use crate::registry::BlobSource;
 
-fn descriptor() -> SubjectDescriptor {
-    SubjectDescriptor {
-        media_type: "application/vnd.oci.image.manifest.v1+json".to_owned(),
-        digest: subject().digest,
-        size: 10,
-    }
+fn descriptor() -> Descriptor {
+    Descriptor::new(MediaType::MANIFEST, subject().digest, 10)
 }
 
-fn text(blob: &Blob) -> String {
-    let document: serde_json::Value = serde_json::from_slice(&blob.bytes).unwrap();
-    serde_json::to_string_pretty(&document).unwrap()
+/// Returns the manifest.
+fn manifest(attachment: &Attachment) -> serde_json::Value {
+    let [(descriptor, bytes)] = attachment.image.manifests.as_slice() else {
+        panic!("one manifest: {:?}", attachment.image.manifests);
+    };
+    assert_eq!(descriptor.digest, Digest::of(bytes));
+    serde_json::from_slice(bytes).unwrap()
+}
+
+fn text(attachment: &Attachment) -> String {
+    serde_json::to_string_pretty(&manifest(attachment)).unwrap()
 }
 
 /// Every descriptor of a manifest must be of a blob that is pushed with it.
 fn check(attachment: &Attachment) {
-    let manifest: serde_json::Value = serde_json::from_slice(&attachment.manifest.bytes).unwrap();
-    let layers = manifest["layers"].as_array().unwrap();
-    let listed = [&manifest["config"]].into_iter().chain(layers);
-    let listed: Vec<_> = listed
-        .map(|one| {
-            (
-                one["mediaType"].clone(),
-                one["digest"].clone(),
-                one["size"].clone(),
-            )
-        })
-        .collect();
-    let pushed = attachment.blobs.iter().map(|blob| {
-        let (digest, size) = (blob.digest().to_string(), blob.bytes.len());
-        (blob.media_type.clone().into(), digest.into(), size.into())
+    let bytes = &attachment.image.manifests[0].1;
+    let manifest = ImageManifest::parse(bytes).unwrap();
+    let listed = manifest.layers.iter().chain([&manifest.config]);
+    let listed: BTreeSet<Digest> = listed.map(|one| one.digest).collect();
+    let pushed = attachment.image.blobs.iter().map(|(descriptor, source)| {
+        let BlobSource::Bytes(bytes) = source else {
+            panic!("in memory: {source:?}");
+        };
+        let (digest, size) = (Digest::of(bytes), bytes.len() as u64);
+        assert_eq!((descriptor.digest, descriptor.size), (digest, size));
+        digest
     });
-    assert_eq!(listed, pushed.collect::<Vec<_>>());
-    assert_eq!(manifest["mediaType"], attachment.manifest.media_type);
+    assert_eq!(listed, pushed.collect());
 }
 
 #[test]
@@ -51,11 +54,8 @@ fn a_parts_list_refers_to_its_image() {
     };
     let referrer = Attachment::referrer(&descriptor(), content, None, epoch());
     check(&referrer);
-    assert_eq!(
-        (referrer.artifact_type.as_str(), &referrer.tag),
-        ("application/spdx+json", &None)
-    );
-    insta::assert_snapshot!(text(&referrer.manifest));
+    assert_eq!(referrer.tag, None);
+    insta::assert_snapshot!(text(&referrer));
 }
 
 #[test]
@@ -67,18 +67,19 @@ fn an_envelope_refers_to_its_image() {
     let referrer = Attachment::referrer(&descriptor(), content.clone(), kind, epoch());
     check(&referrer);
     let again = Attachment::referrer(&descriptor(), content, kind, epoch());
-    assert_eq!(referrer, again);
-    let manifest: serde_json::Value = serde_json::from_slice(&referrer.manifest.bytes).unwrap();
+    assert_eq!(text(&referrer), text(&again));
+    let found = manifest(&referrer);
     assert_eq!(
-        manifest["artifactType"],
+        found["artifactType"],
         "application/vnd.dsse.envelope.v1+json"
     );
-    assert_eq!(manifest["subject"]["digest"], subject().digest.to_string());
-    let annotation = &manifest["annotations"]["in-toto.io/predicate-type"];
+    assert_eq!(found["subject"]["digest"], subject().digest.to_string());
+    let annotation = &found["annotations"]["in-toto.io/predicate-type"];
     assert_eq!(annotation, PREDICATE_PROVENANCE);
 
     let unsigned = Attachment::referrer(&descriptor(), Blob::statement(statement), kind, epoch());
-    assert_eq!(unsigned.artifact_type, "application/vnd.in-toto+json");
+    let found = manifest(&unsigned);
+    assert_eq!(found["artifactType"], "application/vnd.in-toto+json");
 }
 
 #[test]
@@ -88,21 +89,21 @@ fn signatures_are_found_again() {
         Attachment::cosign_signatures(subject().digest, &[signed.clone(), signed.clone()]);
     check(&attachment);
     let tag = format!("{}.sig", fallback_tag(subject().digest));
-    assert_eq!(attachment.tag.as_deref(), Some(tag.as_str()));
-    let found = signatures_in(&attachment.manifest.bytes).unwrap();
+    assert_eq!(attachment.tag, Some(tag.parse().unwrap()));
+    let found = signatures_in(&attachment.image.manifests[0].1).unwrap();
     assert_eq!(found.len(), 2);
     assert_eq!(
         (found[0].payload, &found[0].signature),
         (Digest::of(&signed.0), &signed.1)
     );
-    insta::assert_snapshot!(text(&attachment.manifest));
+    insta::assert_snapshot!(text(&attachment));
 
     let envelope = sign_statement(&key(), b"{}");
     let attachment =
         Attachment::cosign_attestations(subject().digest, &[(envelope, PREDICATE_PROVENANCE)]);
     check(&attachment);
-    assert!(attachment.tag.unwrap().ends_with(".att"));
-    assert_eq!(signatures_in(&attachment.manifest.bytes).unwrap(), []);
+    assert!(attachment.tag.unwrap().to_string().ends_with(".att"));
+    assert_eq!(signatures_in(&attachment.image.manifests[0].1).unwrap(), []);
     assert!(signatures_in(b"{}").is_err());
 }
 

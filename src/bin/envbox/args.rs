@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{ArgAction, Parser, Subcommand, ValueEnum};
 use envbox::attest::Subject;
 use envbox::base::{Digest, Platform};
+use envbox::registry::ImageReference;
 
 /// Builds hermetic environments for machine learning and runs steps in them.
 #[derive(Debug, Parser)]
@@ -137,6 +138,17 @@ pub(crate) struct Build {
     /// archive of one; `docker-archive:FILE[:NAME]`, an archive that `docker load` reads too.
     #[arg(long, short, value_name = "TRANSPORT:PATH[:NAME]")]
     pub(crate) output: Option<String>,
+    /// Push the image to this repository, and put the tag on it: `registry.example/team/iris:v1`.
+    /// What the registry has is not sent again.
+    #[arg(long, value_name = "IMAGE")]
+    pub(crate) push: Option<ImageReference>,
+    /// With --push: put a parts list (SPDX) and the provenance (SLSA) beside the image.
+    #[arg(long, requires = "push")]
+    pub(crate) attest: bool,
+    /// With --push: sign the image, and the provenance if it goes with it, with this private key:
+    /// of `envbox key generate` or `cosign generate-key-pair`.
+    #[arg(long, value_name = "FILE", requires = "push")]
+    pub(crate) key: Option<PathBuf>,
     /// For this platform, which the lock must have. May be given several times; by default the
     /// image is for all platforms of the lock.
     #[arg(long, value_name = "OS/ARCH")]

@@ -5,10 +5,11 @@ use std::process::ExitCode;
 
 use envbox::image::{ArchiveKind, Codec};
 use envbox::ops::build::{BuildOptions, BuildReport, Destination, build as build_image};
+use envbox::ops::publish::Publication;
 
 use crate::ambient::AmbientError;
 use crate::args::{self, Compression};
-use crate::commands::{Session, locking};
+use crate::commands::{Session, locking, signing_key};
 use crate::render::{self, Failure};
 
 pub(super) fn build(session: &Session, args: &args::Build) -> Result<ExitCode, Failure> {
@@ -18,7 +19,7 @@ pub(super) fn build(session: &Session, args: &args::Build) -> Result<ExitCode, F
     Ok(ExitCode::SUCCESS)
 }
 
-fn options(args: &args::Build) -> Result<BuildOptions, AmbientError> {
+fn options(args: &args::Build) -> Result<BuildOptions, Failure> {
     Ok(BuildOptions {
         platforms: args.platform.clone(),
         codec: match args.compression {
@@ -29,7 +30,20 @@ fn options(args: &args::Build) -> Result<BuildOptions, AmbientError> {
         locking: locking(args.frozen),
         check: args.check,
         destination: args.output.as_deref().map(destination).transpose()?,
+        publication: publication(args)?,
     })
+}
+
+fn publication(args: &args::Build) -> Result<Option<Publication>, Failure> {
+    let Some(reference) = &args.push else {
+        return Ok(None);
+    };
+    let key = args.key.as_deref().map(signing_key).transpose()?;
+    Ok(Some(Publication {
+        reference: reference.clone(),
+        attest: args.attest,
+        key,
+    }))
 }
 
 /// Reads `transport:path[:name]`, as skopeo and podman write it. A path with a colon cannot be
@@ -82,6 +96,13 @@ fn text(report: &BuildReport) -> String {
     }
     if let Some(path) = &report.written {
         text += &format!("wrote `{}`\n", path.display());
+    }
+    if let Some(pushed) = &report.pushed {
+        let (sent, size) = (pushed.uploaded, render::size(pushed.uploaded_bytes));
+        text += &format!(
+            "pushed `{}`: sent {sent} blobs ({size}), {} were there\n",
+            pushed.reference, pushed.present
+        );
     }
     text
 }

@@ -15,18 +15,21 @@ mod sbom;
 mod store;
 mod verify_attestation;
 
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use anstream::ColorChoice;
+use envbox::attest::PrivateKey;
 use envbox::base::{Context, Reporter, Silent};
 use envbox::ops::Project;
+use envbox::ops::provenance::private_key;
 use envbox::ops::run::Locking;
 use serde::Serialize;
 
-use crate::ambient;
 use crate::args::{Args, Color, Command, Global};
 use crate::render::{self, Failure, progress::Progress};
+use crate::{ambient, password};
 
 /// What a command works with.
 pub(crate) struct Session {
@@ -73,6 +76,13 @@ impl Session {
             false => self.print(schema, report, text),
         }
     }
+}
+
+/// Reads the private key in a file, and asks for its password when it is sealed.
+fn signing_key(file: &Path) -> Result<PrivateKey, Failure> {
+    let file = ambient::absolute(file)?;
+    let ask = || password::ask("password of the key");
+    Ok(private_key(&file, ask)?)
 }
 
 fn locking(frozen: bool) -> Locking {
