@@ -30,7 +30,7 @@ pub use host::{
     Cgroups, Check, CheckStatus, HostFacts, Kernel, UserNamespace, UserNamespaceRefusal,
 };
 pub use sandbox::{
-    Bind, Clock, Exit, FileStatus, Limits, Network, Outcome, Policy, Project, Running, Sandbox,
-    SandboxError, Signals, Stage, Step, Terminal, Usage,
+    Bind, Clock, Ended, Exit, FileStatus, Limits, Network, Outcome, Policy, Project, Running,
+    Sandbox, SandboxError, Signals, Stage, Step, Terminal, Usage,
 };
 pub use sys::mirror_signal;

@@ -135,6 +135,8 @@ impl Store {
 
     /// Removes what nobody can use: thrown away trees, builds and downloads of dead processes.
     fn sweep(&self) -> Result<(), StoreError> {
+        // Found out again in a millisecond; most are those of older programs and lockfiles.
+        remove_tree(&self.path("answers"))?;
         for path in entries(&self.path("tmp/trash"))? {
             remove_tree(&path)?;
         }

@@ -22,6 +22,8 @@
 //! ├── locks/
 //! │   ├── store               held shared to note a use, exclusively to collect garbage
 //! │   └── trees-<hex>         held by who builds the tree
+//! ├── answers/<hex>           the rootfs of a lockfile that was read and checked; `<hex>` is the
+//! │                           digest of lockfile, manifest's request and program
 //! ├── leases/<random>         what a living process uses, one path a line; it has the file locked
 //! └── roots/
 //!     ├── <hex>.link          a symbolic link to a lockfile, `<hex>` is the digest of its path
@@ -44,6 +46,7 @@
 //! (`tests::gc_keeps_leases_and_roots`).
 //! **Invariant:** reading needs no permission to write (`tests::a_read_only_store_can_be_read`).
 
+mod answers;
 mod blob;
 mod directory;
 mod error;
@@ -62,6 +65,7 @@ mod tree;
 mod usage;
 mod verify;
 
+pub use answers::Question;
 pub use blob::{BlobSlot, BlobWriter};
 pub use directory::Store;
 pub use error::StoreError;

@@ -22,5 +22,5 @@ pub use error::SandboxError;
 pub use policy::{
     Bind, Clock, FileStatus, Limits, Network, Policy, Project, Signals, Step, Terminal,
 };
-pub use running::{Exit, Outcome, Running, Usage};
+pub use running::{Ended, Exit, Outcome, Running, Usage};
 pub use spawn::Sandbox;
