@@ -12,3 +12,4 @@ mod downloads;
 mod examples;
 mod golden;
 mod programs;
+mod tools;
