@@ -143,6 +143,15 @@ impl Explain for FetchError {
                 .to_owned(),
             Self::Url { .. } => "run `envbox lock` to write the lock again".to_owned(),
             Self::Locate { source, .. } => return source.hints(),
+            Self::Download {
+                source: NetError::NotFound { .. },
+                ..
+            } => {
+                return vec![
+                    "use a registry that keeps old files".to_owned(),
+                    "lock again with `envbox lock --upgrade`".to_owned(),
+                ];
+            }
             Self::Download { source, .. } | Self::Net(source) => return source.hints(),
             Self::Store(source) => return source.hints(),
         };

@@ -13,3 +13,4 @@ mod downloads;
 mod examples;
 mod golden;
 mod programs;
+mod tools;

@@ -17,6 +17,7 @@ mod machine;
 mod note;
 mod pauses;
 mod processor;
+mod random;
 mod status;
 mod usage;
 mod vdso;
@@ -39,8 +40,9 @@ use self::audit::Audit;
 use self::clock::{Auxiliary, Clocks};
 use self::cpuid::Mask;
 use self::directory::Directories;
-use self::entropy::{Device, Entropy};
+use self::entropy::Entropy;
 use self::note::{Notes, program};
+use self::random::Devices;
 use self::status::Status;
 use self::vdso::{Bases, Reads, Vdso};
 use rustix::event::PollFlags;
@@ -58,7 +60,7 @@ pub struct Answers {
     world: World,
     clocks: Option<Clocks>,
     entropy: Option<Entropy>,
-    device: Option<Device>,
+    devices: Option<Devices>,
     directories: Directories,
     status: Option<Status>,
     /// What the clocks of a process showed when it executed another program.
@@ -112,7 +114,7 @@ impl Answers {
             listener: None,
             clocks,
             entropy: world.seed.map(Entropy::new),
-            device: None,
+            devices: None,
             audit: world.audit.clone().map(Audit::new),
             directories: Directories::default(),
             status: world
@@ -152,28 +154,37 @@ impl Answers {
         self.listener = Some(listener);
     }
 
-    /// Keeps the random device filled.
-    pub fn supply(&mut self, device: OwnedFd) {
+    /// Takes over the FIFO that lies in place of the random devices.
+    ///
+    /// # Errors
+    /// Passes on what the kernel says of it.
+    pub fn supply(&mut self, fifo: OwnedFd) -> io::Result<()> {
         if let Some(entropy) = &self.entropy {
-            self.device = Some(Device::new(device, entropy));
+            let all = self.world.files.is_some();
+            self.devices = Some(Devices::new(fifo, all, entropy)?);
         }
+        Ok(())
     }
 
     /// What to poll, and for what.
     pub fn interests(&self) -> impl Iterator<Item = (BorrowedFd<'_>, PollFlags)> {
         let listener = self.listener.as_ref().map(|it| (it.as_fd(), PollFlags::IN));
-        let device = self.device.as_ref().map(|it| (it.as_fd(), PollFlags::OUT));
-        listener.into_iter().chain(device)
+        let devices = self.devices.iter().flat_map(Devices::interests);
+        listener.into_iter().chain(devices)
     }
 
-    /// Handles what was polled.
+    /// Handles what was polled, in the same order.
     ///
     /// # Errors
     /// Passes on what the kernel says of the descriptors.
-    pub fn happened(&mut self, flags: PollFlags) -> io::Result<()> {
-        if flags.contains(PollFlags::OUT) {
-            self.device.as_mut().map_or(Ok(()), Device::fill)
-        } else if flags.contains(PollFlags::IN) {
+    pub fn happened(&mut self, flags: &[PollFlags]) -> io::Result<()> {
+        let listening = usize::from(self.listener.is_some());
+        let (listener, devices) = flags.split_at(listening.min(flags.len()));
+        if let Some(own) = &mut self.devices {
+            own.happened(devices)?;
+        }
+        let flags = listener.first().copied().unwrap_or(PollFlags::empty());
+        if flags.contains(PollFlags::IN) {
             self.serve()
         } else if !flags.is_empty() {
             // Everybody who could ask is gone.
@@ -231,6 +242,11 @@ impl Answers {
         }
         if i64::from(call.call) == libc::SYS_getrandom {
             return self.random(listener, call);
+        }
+        if let (Some(devices), Some(entropy)) = (&mut self.devices, &mut self.entropy)
+            && devices.asks(call)
+        {
+            return devices.open(listener, call, entropy);
         }
         match self.reply(call) {
             Ok(Reply::Answer(answer)) => notify::answer(listener, call.id, answer).map(drop),

@@ -1,6 +1,6 @@
 //! What a step shall believe, and by which calls we have to be asked for it.
 
-use super::{Machine, Mode, Places, audit, cpuid, status, waits};
+use super::{Machine, Mode, Places, audit, cpuid, random, status, waits};
 use crate::init::filter::{Rule, Test, Verdict};
 
 /// What a step shall believe.
@@ -82,6 +82,9 @@ impl World {
         }
         if self.sorted {
             ask(libc::SYS_getdents64, &[]);
+        }
+        if self.seed.is_some() {
+            rules.extend(random::rules(self.files.is_some()));
         }
         if self.seed.is_some() || masked {
             // Its flags are in memory, where no filter sees them; libraries fall back to `clone`.

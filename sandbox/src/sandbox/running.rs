@@ -230,9 +230,7 @@ impl Running {
         if happened[signals..asked].iter().any(|it| !it.is_empty()) {
             self.forward_signals()?;
         }
-        for flags in &happened[asked..] {
-            self.answers.happened(*flags)?;
-        }
+        self.answers.happened(&happened[asked..])?;
         if happened[0].is_empty() {
             return Ok(true);
         }
@@ -247,7 +245,7 @@ impl Running {
         match message {
             Message::Child(child) => self.child = Some(child),
             Message::Listener(listener) => self.answers.listen(listener),
-            Message::Random(device) => self.answers.supply(device),
+            Message::Random(device) => self.answers.supply(device)?,
             Message::Terminal(master) => {
                 let own = std::mem::take(&mut self.own);
                 self.terminal = Some(Relay::new(master, own.input, own.output)?);

@@ -42,9 +42,20 @@ struct Response {
     flags: u32,
 }
 
+/// `struct seccomp_notif_addfd`.
+#[repr(C)]
+struct Added {
+    id: u64,
+    flags: u32,
+    file: i32,
+    number: u32,
+    number_flags: i32,
+}
+
 // `_IOWR('!', 0, struct seccomp_notif)` and so on.
 const RECEIVE: libc::c_ulong = 0xc050_2100;
 const SEND: libc::c_ulong = 0xc018_2101;
+const ADD: libc::c_ulong = 0x4018_2103;
 const SET_FLAGS: libc::c_ulong = 0x4008_2104;
 
 /// Asks the kernel to run us where the thread that waits for us ran (Linux 6.6). Without that,
@@ -93,6 +104,35 @@ pub fn answer(listener: BorrowedFd<'_>, id: u64, answer: Answer) -> io::Result<b
     let result = unsafe { libc::ioctl(listener.as_raw_fd(), SEND, &raw const response) };
     match (result, io::Error::last_os_error()) {
         (0, _) => Ok(true),
+        (_, error) if is_gone(&error) => Ok(false),
+        (_, error) => Err(error),
+    }
+}
+
+/// Answers a call with a descriptor of its own for `file`. Returns whether the answer arrived.
+///
+/// # Errors
+/// Passes on what the kernel says: before Linux 5.14 it cannot.
+pub fn give(
+    listener: BorrowedFd<'_>,
+    id: u64,
+    file: BorrowedFd<'_>,
+    close_on_exec: bool,
+) -> io::Result<bool> {
+    /// `SECCOMP_ADDFD_FLAG_SEND`.
+    const SEND_IT: u32 = 2;
+    let added = Added {
+        id,
+        flags: SEND_IT,
+        file: file.as_raw_fd(),
+        number: 0,
+        number_flags: if close_on_exec { libc::O_CLOEXEC } else { 0 },
+    };
+    // SAFETY: the kernel reads one struct seccomp_notif_addfd, whose size is part of the request
+    // number.
+    let result = unsafe { libc::ioctl(listener.as_raw_fd(), ADD, &raw const added) };
+    match (result, io::Error::last_os_error()) {
+        (0.., _) => Ok(true),
         (_, error) if is_gone(&error) => Ok(false),
         (_, error) => Err(error),
     }

@@ -67,6 +67,28 @@ impl Target {
         }
     }
 
+    /// Reads what `open` or `openat` opens.
+    ///
+    /// # Errors
+    /// Fails if the path cannot be read.
+    pub fn opened(call: &Notification) -> io::Result<Target> {
+        let [first, second, third, ..] = call.arguments;
+        let (descriptor, path, flags) = match i64::from(call.call) {
+            libc::SYS_open => (libc::AT_FDCWD, first, second),
+            _ => (first as i32, second, third),
+        };
+        Ok(Target {
+            descriptor,
+            path: text(call.thread, path)?,
+            follow: flags & libc::O_NOFOLLOW as u64 == 0,
+        })
+    }
+
+    /// Its path, as the call has it.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Reads what a call looks at; `None` if that is for the kernel to refuse.
     ///
     /// # Errors
@@ -334,6 +356,15 @@ fn open(
 
 fn status(file: BorrowedFd<'_>) -> Result<Statx, Errno> {
     statx(file, c"", AtFlags::EMPTY_PATH, wanted())
+}
+
+/// The number of a file, and of the device that it is on.
+///
+/// # Errors
+/// Passes on what the kernel says.
+pub fn device_and_number(file: BorrowedFd<'_>) -> io::Result<(u64, u64)> {
+    let status = rustix::fs::fstat(file)?;
+    Ok((status.st_dev, status.st_ino))
 }
 
 fn wanted() -> StatxFlags {

@@ -21,7 +21,7 @@
 //! **Invariant:** nobody learns more by it than the kernel would tell
 //! (`what_cannot_be_seen_is_the_kernels_to_refuse`).
 
-mod lookup;
+pub(super) mod lookup;
 mod mounts;
 mod numbers;
 mod privilege;
