@@ -4,8 +4,10 @@
 //! image whose config digest depends on the lock and the rules alone. The same types read images of
 //! others.
 
+mod documents;
 mod spec;
 
+pub use documents::{DocumentError, Documents, LayoutDocuments, documents, lock_image, locked};
 pub use spec::{
     Descriptor, ImageConfig, ImageIndex, ImageManifest, InvalidDocument, MediaType, OciPlatform,
     RootFs, RuntimeConfig,

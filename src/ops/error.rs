@@ -8,6 +8,7 @@ use envbox_lockfiles::manifest::ManifestError;
 use envbox_lockfiles::resolve::ResolveError;
 
 use crate::fetch::FetchError;
+use crate::image::DocumentError;
 use crate::ops::run::RunError;
 use crate::rootfs::RootfsError;
 use crate::store::StoreError;
@@ -34,6 +35,9 @@ pub enum Error {
     /// Resolving failed.
     #[error(transparent)]
     Resolve(#[from] Box<ResolveError>),
+    /// The image of the manifest could not be looked up.
+    #[error(transparent)]
+    Image(#[from] Box<DocumentError>),
     /// Downloading failed.
     #[error(transparent)]
     Fetch(#[from] Box<FetchError>),
@@ -63,6 +67,7 @@ macro_rules! boxed {
 
 boxed!(
     Resolve(ResolveError),
+    Image(DocumentError),
     Fetch(FetchError),
     Rootfs(RootfsError),
     Run(RunError)
@@ -94,6 +99,7 @@ impl Explain for Error {
             Self::Lock(error) => error.kind(),
             Self::Stale(error) => error.kind(),
             Self::Resolve(error) => error.kind(),
+            Self::Image(error) => error.kind(),
             Self::Fetch(error) => error.kind(),
             Self::Rootfs(error) => error.kind(),
             Self::Store(error) => error.kind(),
@@ -109,6 +115,7 @@ impl Explain for Error {
             Self::Lock(error) => error.hints(),
             Self::Stale(error) => error.hints(),
             Self::Resolve(error) => error.hints(),
+            Self::Image(error) => error.hints(),
             Self::Fetch(error) => error.hints(),
             Self::Rootfs(error) => error.hints(),
             Self::Store(error) => error.hints(),

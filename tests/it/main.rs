@@ -4,6 +4,7 @@
 
 mod architecture;
 mod audit;
+mod base;
 mod cli_reference;
 mod debs;
 mod errors;
