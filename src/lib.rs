@@ -15,9 +15,9 @@
 //! | HTTP, retries, where registries lie | [`net`] |
 //! | downloads | [`mod@fetch`] |
 //! | the store: blobs, trees, locks, gc | [`store`] |
-//! | unpacking `.deb`, wheels, interpreters | [`layers`] |
+//! | unpacking `.deb`, wheels, interpreters, images | [`layers`] |
 //! | the merged tree a step sees | [`rootfs`] |
-//! | OCI images and their documents | [`image`] |
+//! | OCI images and their documents; what `[base] image` names | [`image`] |
 //! | push to and pull from registries of images | [`registry`] |
 //! | namespaces, init, signals, host facts | the crate `envbox_sandbox`, `sandbox/README.md` |
 //! | what is fixed for a step, what it costs, its test | `sandbox/README.md` |

@@ -7,6 +7,7 @@
 mod build;
 mod bundle;
 mod codec;
+mod documents;
 mod error;
 mod layer;
 mod layout;
@@ -17,6 +18,7 @@ mod tar;
 pub use build::{Image, ImageSettings, Layer, LayerOptions, build, image_id};
 pub use bundle::{BundleSettings, write_bundle};
 pub use codec::Codec;
+pub use documents::{DocumentError, Documents, LayoutDocuments, documents, lock_image, locked};
 pub use error::ImageError;
 pub use layout::{ArchiveKind, ImageSet};
 pub use plan::{DEFAULT_LAYERS, MAX_LAYERS};

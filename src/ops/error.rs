@@ -9,7 +9,7 @@ use envbox_lockfiles::resolve::ResolveError;
 
 use crate::attest::AttestError;
 use crate::fetch::FetchError;
-use crate::image::ImageError;
+use crate::image::{DocumentError, ImageError};
 use crate::ops::run::RunError;
 use crate::registry::RegistryError;
 use crate::rootfs::RootfsError;
@@ -37,6 +37,9 @@ pub enum Error {
     /// Resolving failed.
     #[error(transparent)]
     Resolve(#[from] Box<ResolveError>),
+    /// The image of the manifest could not be looked up.
+    #[error(transparent)]
+    Document(#[from] Box<DocumentError>),
     /// Downloading failed.
     #[error(transparent)]
     Fetch(#[from] Box<FetchError>),
@@ -75,6 +78,7 @@ macro_rules! boxed {
 
 boxed!(
     Resolve(ResolveError),
+    Document(DocumentError),
     Fetch(FetchError),
     Rootfs(RootfsError),
     Image(ImageError),
@@ -109,6 +113,7 @@ impl Explain for Error {
             Self::Lock(error) => error.kind(),
             Self::Stale(error) => error.kind(),
             Self::Resolve(error) => error.kind(),
+            Self::Document(error) => error.kind(),
             Self::Fetch(error) => error.kind(),
             Self::Rootfs(error) => error.kind(),
             Self::Image(error) => error.kind(),
@@ -127,6 +132,7 @@ impl Explain for Error {
             Self::Lock(error) => error.hints(),
             Self::Stale(error) => error.hints(),
             Self::Resolve(error) => error.hints(),
+            Self::Document(error) => error.hints(),
             Self::Fetch(error) => error.hints(),
             Self::Rootfs(error) => error.hints(),
             Self::Image(error) => error.hints(),

@@ -88,6 +88,11 @@ impl Project {
                 place(name, url);
             }
         }
+        if let Some(base) = &self.manifest.base
+            && let Some(url) = &base.place
+        {
+            place(base.reference.registry.as_str(), url);
+        }
         for named in python.extra_indexes.iter().chain(&python.find_links) {
             place(named.name.as_str(), &named.url);
         }

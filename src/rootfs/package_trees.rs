@@ -14,6 +14,8 @@ use crate::store::TreeManifest;
 /// Who packages what is in a tree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Ecosystem {
+    /// Whoever made the image that the environment stands on.
+    Base,
     /// Debian.
     Debian,
     /// The interpreter, when it is not Debian's, and wheels.
@@ -52,17 +54,18 @@ pub fn package_trees(
     closure: &Closure,
 ) -> Result<Vec<PackageTree>, RootfsError> {
     let parts = Parts::of(closure.lock(), closure.platform())?;
-    let packages = unpack_all(context, closure, &parts)?;
+    let packages = unpack_all(context, closure.store(), &parts)?;
     let described = |part: &Part<'_>, package: Package| PackageTree {
         name: part.name.clone(),
         version: version(closure.lock(), part),
         ecosystem: match part.contents {
+            Contents::Image(_) => Ecosystem::Base,
             Contents::Debian(_) => Ecosystem::Debian,
             Contents::Interpreter | Contents::Wheel { .. } => Ecosystem::Python,
             Contents::Inside(..) => Ecosystem::Envbox,
         },
         source: source(part),
-        size: part.artifact.map_or(0, |artifact| artifact.size),
+        size: part.size(),
         artifact: part.artifact.map(|artifact| artifact.digest),
         path: package.path,
         manifest: package.manifest,
@@ -90,7 +93,7 @@ fn version(lock: &Lockfile, part: &Part<'_>) -> String {
             .map(|wheel| &wheel.version)
             .next(),
         Contents::Interpreter => interpreter(),
-        Contents::Inside(..) => None,
+        Contents::Image(_) | Contents::Inside(..) => None,
     }
     .cloned()
     .unwrap_or_default()

@@ -13,3 +13,4 @@ mod registry;
 #[path = "../it/support.rs"]
 #[expect(dead_code, reason = "each tier uses a part")]
 mod support;
+mod unpack;

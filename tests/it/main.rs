@@ -5,6 +5,7 @@
 mod architecture;
 mod attest;
 mod audit;
+mod base;
 mod cli_reference;
 mod debs;
 mod errors;

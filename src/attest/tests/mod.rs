@@ -100,7 +100,9 @@ fn lock() -> Lockfile {
     let mut direct = wheel("direct", "0.1", &["manifest"]);
     direct.artifact.origin = Origin::Url("https://example.com/direct-0.1.whl".to_owned());
     Lockfile {
+        base: None,
         request: Request {
+            base: None,
             name: "iris".parse().unwrap(),
             platforms: Platform::ALL.to_vec(),
             python: Some("3.11".to_owned()),
