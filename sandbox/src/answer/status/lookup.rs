@@ -351,7 +351,14 @@ fn open(
     if !follow {
         flags |= OFlags::NOFOLLOW;
     }
-    openat2(start, path, flags, Mode::empty(), resolve)
+    // A rename or a mount anywhere on the host, while the kernel walks through `..`, makes it ask to
+    // be asked again.
+    const TRIES: usize = 1000;
+    let mut tries = (0..TRIES).map(|_| openat2(start, path, flags, Mode::empty(), resolve));
+    let again = |result: &Result<OwnedFd, Errno>| matches!(result, Err(Errno::AGAIN));
+    tries
+        .find(|result| !again(result))
+        .unwrap_or(Err(Errno::AGAIN))
 }
 
 fn status(file: BorrowedFd<'_>) -> Result<Statx, Errno> {
