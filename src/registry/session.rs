@@ -159,10 +159,16 @@ impl Session {
                     self.renew(task, authorization.generation, &reply).await?;
                     renewed = true;
                 }
+                // Another request has renewed it since: what was refused was known to be old.
+                _ if reply.status() == 401 && ours && self.is_old(&authorization).await => {}
                 _ if reply.status() == 401 => return Err(self.not_let_in(&reply)),
                 _ => return Ok(reply),
             }
         }
+    }
+
+    async fn is_old(&self, authorization: &Authorization) -> bool {
+        self.shared.authorization.lock().await.generation != authorization.generation
     }
 
     /// Returns `reply` if its status is one of `expected`, or what it says went wrong.

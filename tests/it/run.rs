@@ -162,7 +162,7 @@ fn a_wrong_artifact_is_named_and_leaves_nothing() {
     let deb = tools
         .world
         .path()
-        .join("registry/pool/main/tools_1_amd64.deb");
+        .join("registry/pool/main/t/tools/tools_1_amd64.deb");
     let mut bytes = fs::read(&deb).unwrap();
     *bytes.last_mut().unwrap() ^= 1;
     fs::write(&deb, bytes).unwrap();
