@@ -141,6 +141,7 @@ fn empty_lock() -> Lockfile {
             base: None,
         },
         base: None,
+        built: Vec::new(),
         interpreter: None,
         python: vec![],
         debian: LockedDebian::default(),

@@ -8,7 +8,7 @@ use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use envbox_lockfiles::base::{
-    Compression, Context, Digest, Explain, FsError, ImageReference, Kind, Platform, RegistryName,
+    Context, Digest, Explain, FsError, ImageReference, Kind, Platform, RegistryName,
 };
 use envbox_lockfiles::lock::{LockedBase, LockedImage, LockedLayer};
 use envbox_lockfiles::net::{NetError, registry_url};
@@ -142,10 +142,13 @@ pub fn locked(
     }
     let layer = |(layer, diff_id): (&Descriptor, &Digest)| {
         let compression =
-            compression(&layer.media_type).ok_or_else(|| DocumentError::LayerType {
-                digest: layer.digest,
-                media_type: layer.media_type.clone(),
-            })?;
+            layer
+                .media_type
+                .compression()
+                .ok_or_else(|| DocumentError::LayerType {
+                    digest: layer.digest,
+                    media_type: layer.media_type.clone(),
+                })?;
         Ok::<_, DocumentError>(LockedLayer::new(
             reference,
             layer.digest,
@@ -165,15 +168,6 @@ pub fn locked(
             .map(layer)
             .collect::<Result<_, _>>()?,
     })
-}
-
-fn compression(media_type: &MediaType) -> Option<Compression> {
-    match media_type.as_str() {
-        MediaType::LAYER => Some(Compression::None),
-        MediaType::LAYER_GZIP | MediaType::DOCKER_LAYER_GZIP => Some(Compression::Gzip),
-        MediaType::LAYER_ZSTD => Some(Compression::Zstd),
-        _ => None,
-    }
 }
 
 /// Reads a document that may be an index; `None` when it is not.
@@ -365,6 +359,8 @@ impl Explain for DocumentError {
 
 #[cfg(test)]
 mod tests {
+    use envbox_lockfiles::base::Compression;
+
     use super::*;
 
     /// Documents by their digests.

@@ -64,6 +64,14 @@ pub enum ImageError {
         #[source]
         source: InvalidDocument,
     },
+    /// The lockfile says that the image is another.
+    #[error("the lockfile has image {recorded}, and building gave {found}")]
+    NotRecorded {
+        /// The image id in the lockfile.
+        recorded: Digest,
+        /// That of what was built.
+        found: Digest,
+    },
     /// Building twice gave two images.
     #[error("building twice gave {first} and {second}")]
     Differs {
@@ -94,6 +102,7 @@ impl Explain for ImageError {
             | Self::NotALayout { .. }
             | Self::Occupied { .. }
             | Self::Layout { .. } => Kind::User,
+            Self::NotRecorded { .. } => Kind::Stale,
             Self::Differs { .. } => Kind::Internal,
         }
     }
@@ -114,6 +123,11 @@ impl Explain for ImageError {
                 "name another place, or remove what is there".to_owned()
             }
             Self::Layout { .. } => "remove the layout, or write to another place".to_owned(),
+            Self::NotRecorded { .. } => {
+                "if `[sandbox]` of the manifest was changed, or envbox was updated, run `envbox build \
+                 --record`"
+                    .to_owned()
+            }
             Self::Differs { layer, .. } => {
                 format!("report this, with the lockfile; the first layer that differs has {layer}")
             }

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use envbox_lockfiles::base::{Digest, Platform};
+use envbox_lockfiles::base::{Compression, Digest, Platform};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -43,6 +43,16 @@ impl MediaType {
     /// Returns the text.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// Returns how a layer of this type is compressed; `None` for what is no layer that envbox knows.
+    pub fn compression(&self) -> Option<Compression> {
+        match self.as_str() {
+            Self::LAYER => Some(Compression::None),
+            Self::LAYER_GZIP | Self::DOCKER_LAYER_GZIP => Some(Compression::Gzip),
+            Self::LAYER_ZSTD => Some(Compression::Zstd),
+            _ => None,
+        }
     }
 
     /// Says whether it is an index, OCI's or Docker's.

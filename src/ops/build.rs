@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use envbox_lockfiles::base::{Context, Digest, FsError, Platform};
-use envbox_lockfiles::lock::Lockfile;
+use envbox_lockfiles::lock::{BuiltImage, Lockfile};
 use serde::Serialize;
 
 use crate::attest::Licences;
@@ -36,6 +36,8 @@ pub struct BuildOptions {
     pub locking: Locking,
     /// Whether to build a second time, from the downloads on, and compare.
     pub check: bool,
+    /// Whether the image's identity is written to the lockfile.
+    pub record: bool,
     /// Where the image is written.
     pub destination: Option<Destination>,
     /// Which registry it is pushed to.
@@ -50,6 +52,7 @@ impl Default for BuildOptions {
             layers: DEFAULT_LAYERS,
             locking: Locking::default(),
             check: false,
+            record: false,
             destination: None,
             publication: None,
         }
@@ -86,7 +89,7 @@ pub struct BuildReport {
     /// The digest of the image manifest, or of the index of several.
     pub digest: Digest,
     /// The images.
-    pub images: Vec<BuiltImage>,
+    pub images: Vec<ImageReport>,
     /// Where they were written.
     pub written: Option<PathBuf>,
     /// Where it was pushed.
@@ -98,7 +101,7 @@ pub struct BuildReport {
 /// One image.
 #[derive(Debug, Clone, Serialize)]
 #[non_exhaustive]
-pub struct BuiltImage {
+pub struct ImageReport {
     /// What it runs on.
     pub platform: Platform,
     /// The digest of its manifest.
@@ -106,7 +109,7 @@ pub struct BuiltImage {
     /// The digest of its config: its identity, however layers are compressed.
     pub image_id: Digest,
     /// Its layers, lowest first.
-    pub layers: Vec<BuiltLayer>,
+    pub layers: Vec<LayerReport>,
     /// The size of all layers as they are moved.
     pub bytes: u64,
 }
@@ -114,7 +117,7 @@ pub struct BuiltImage {
 /// One layer.
 #[derive(Debug, Clone, Serialize)]
 #[non_exhaustive]
-pub struct BuiltLayer {
+pub struct LayerReport {
     /// The digest of the blob.
     pub digest: Digest,
     /// The digest of the tar stream.
@@ -140,6 +143,11 @@ pub fn build(
     let lock = up_to_date(context, project, options.locking)?;
     let store = Store::open(&context.store)?;
     let images = build_all(context, project, &lock, &store, options)?;
+    if options.record {
+        record(project, &lock, &images)?;
+    } else if options.locking == Locking::Frozen {
+        as_recorded(&lock, &images)?;
+    }
     store.pin(&project.lockfile())?;
     if options.check {
         check(context, project, &lock, &store, options, &images)?;
@@ -188,6 +196,42 @@ fn build_all(
             Ok(build_image(context, &closure, &rootfs, layers, &settings)?)
         })
         .collect()
+}
+
+/// Writes the identities of the images to the lockfile, beside those of other platforms.
+fn record(project: &Project, lock: &Lockfile, images: &[Image]) -> Result<(), Error> {
+    let mut lock = lock.clone();
+    for image in images {
+        lock.built
+            .retain(|built| built.platform != image.platform());
+        lock.built.push(BuiltImage {
+            platform: image.platform(),
+            image_id: image_id(image.config()),
+        });
+    }
+    lock.sort();
+    Ok(lock.write(&project.lockfile())?)
+}
+
+/// Compares the images with those that the lockfile says must be.
+fn as_recorded(lock: &Lockfile, images: &[Image]) -> Result<(), ImageError> {
+    for image in images {
+        let recorded = lock.built.iter();
+        let recorded = recorded.filter(|built| built.platform == image.platform());
+        for BuiltImage {
+            image_id: recorded, ..
+        } in recorded
+        {
+            let found = image_id(image.config());
+            if *recorded != found {
+                return Err(ImageError::NotRecorded {
+                    recorded: *recorded,
+                    found,
+                });
+            }
+        }
+    }
+    Ok(())
 }
 
 /// What the image says of itself: nothing that does not follow from the manifest and the lock.
@@ -304,11 +348,11 @@ fn write(set: &ImageSet, destination: &Destination, name: &str) -> Result<PathBu
     }
 }
 
-fn described(image: &Image) -> BuiltImage {
-    let layers: Vec<BuiltLayer> = image
+fn described(image: &Image) -> ImageReport {
+    let layers: Vec<LayerReport> = image
         .layers()
         .iter()
-        .map(|layer| BuiltLayer {
+        .map(|layer| LayerReport {
             digest: layer.stored.digest,
             diff_id: layer.stored.diff_id,
             size: layer.stored.size,
@@ -316,7 +360,7 @@ fn described(image: &Image) -> BuiltImage {
             packages: layer.packages.clone(),
         })
         .collect();
-    BuiltImage {
+    ImageReport {
         platform: image.platform(),
         digest: image.descriptor().digest,
         image_id: image_id(image.config()),

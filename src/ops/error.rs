@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use envbox_lockfiles::base::{Explain, FsError, Kind};
+use envbox_lockfiles::base::{Digest, Explain, FsError, Kind};
 use envbox_lockfiles::lock::{LockError, Stale};
 use envbox_lockfiles::manifest::ManifestError;
 use envbox_lockfiles::resolve::ResolveError;
@@ -11,7 +11,7 @@ use crate::attest::AttestError;
 use crate::fetch::FetchError;
 use crate::image::{DocumentError, ImageError};
 use crate::ops::run::RunError;
-use crate::registry::RegistryError;
+use crate::registry::{ImageReference, InvalidReference, RegistryError};
 use crate::rootfs::RootfsError;
 use crate::store::StoreError;
 
@@ -52,6 +52,19 @@ pub enum Error {
     /// A registry of images failed.
     #[error(transparent)]
     Registry(#[from] Box<RegistryError>),
+    /// The name of an image is malformed.
+    #[error(transparent)]
+    Reference(#[from] InvalidReference),
+    /// The registry has another image under a name that holds its identity.
+    #[error("`{reference}` is the image {found}, and the lockfile has {expected}")]
+    WrongImage {
+        /// The name.
+        reference: Box<ImageReference>,
+        /// The image id in the lockfile.
+        expected: Digest,
+        /// That of what the registry has.
+        found: Digest,
+    },
     /// A statement, a signature or a key is wrong.
     #[error(transparent)]
     Attest(#[from] Box<AttestError>),
@@ -109,7 +122,8 @@ impl Explain for Error {
     fn kind(&self) -> Kind {
         match self {
             Self::Manifest(error) => error.kind(),
-            Self::ManifestExists { .. } => Kind::User,
+            Self::ManifestExists { .. } | Self::Reference(_) => Kind::User,
+            Self::WrongImage { .. } => Kind::Integrity,
             Self::Lock(error) => error.kind(),
             Self::Stale(error) => error.kind(),
             Self::Resolve(error) => error.kind(),
@@ -128,6 +142,11 @@ impl Explain for Error {
     fn hints(&self) -> Vec<String> {
         match self {
             Self::Manifest(error) => error.hints(),
+            Self::Reference(_) => vec!["write it as `registry.example/team/iris`".to_owned()],
+            Self::WrongImage { .. } => vec![
+                "remove that tag from the registry, and push again with `envbox build --push`"
+                    .to_owned(),
+            ],
             Self::ManifestExists { .. } => vec!["edit it, or remove it first".to_owned()],
             Self::Lock(error) => error.hints(),
             Self::Stale(error) => error.hints(),

@@ -149,6 +149,7 @@ fn base(
     let mut alone = Lockfile {
         request: request.clone(),
         base: Some(base),
+        built: Vec::new(),
         interpreter: None,
         python: Vec::new(),
         debian: LockedDebian::default(),

@@ -206,6 +206,11 @@ impl RegistryError {
     pub fn is_absent(&self) -> bool {
         matches!(self, Self::NotFound { .. })
     }
+
+    /// Says whether there was no answer, or none but to come again.
+    pub fn is_unreachable(&self) -> bool {
+        matches!(self, Self::Exchange { .. })
+    }
 }
 
 impl Explain for RegistryError {

@@ -42,7 +42,7 @@ pub(crate) use bytecode::module_of;
 pub use error::RootfsError;
 pub use package_trees::{Ecosystem, PackageTree, package_trees};
 pub(crate) use parallel::{Task, in_parallel};
-pub use prepare::{Rootfs, find, image, image_library, prepare};
+pub use prepare::{Rootfs, find, from_layers, image, image_library, prepare};
 
 /// The version of the rules by which trees are merged and completed. Raise it whenever a rootfs of
 /// the same packages changes: it is part of the key by which the store finds it.

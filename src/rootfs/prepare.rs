@@ -7,6 +7,8 @@ use envbox_lockfiles::base::{Context, Digest, Event, FsError, Platform};
 use envbox_lockfiles::lock::{LockedImage, Lockfile};
 
 use crate::fetch::Closure;
+use crate::layers::Limits;
+use crate::layers::oci::{ImageLayer, unpack_layers};
 use crate::rootfs::merge::Merged;
 use crate::rootfs::packages::{read_manifest, unpack, unpack_all, write_manifest};
 use crate::rootfs::parts::Parts;
@@ -110,6 +112,33 @@ pub fn image_library(
     let parts = Parts::of_image(name, image);
     let package = unpack(context, store, &parts, &parts.parts[0])?;
     c_library::version(package, image.platform)
+}
+
+/// Returns the rootfs of `lock`, made of the layers of the image that [`crate::image`] makes of it.
+/// The caller has compared the image's identity with the lock's.
+///
+/// # Errors
+/// Returns [`RootfsError`] when a layer is not what the image says or the store cannot be written.
+pub fn from_layers(
+    store: &Store,
+    lock: &Lockfile,
+    platform: Platform,
+    layers: &[ImageLayer],
+) -> Result<Rootfs, RootfsError> {
+    let parts = Parts::of(lock, platform)?;
+    let limits = Limits {
+        entries: usize::MAX,
+        bytes: u64::MAX,
+        ..Limits::default()
+    };
+    let tree = store.tree(parts.key(), |directory| {
+        let unpacked = unpack_layers(layers, directory, limits);
+        let (manifest, _) = unpacked.map_err(RootfsError::Merge)?;
+        write_manifest(directory, &manifest)?;
+        Ok::<(), RootfsError>(())
+    })?;
+    store.settle_in_background();
+    Ok(rootfs(tree, &parts))
 }
 
 fn build(context: &Context, store: &Store, parts: &Parts<'_>) -> Result<Rootfs, RootfsError> {

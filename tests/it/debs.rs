@@ -92,6 +92,7 @@ fn lock(
     Lockfile {
         request: Request::of(&manifest),
         base: None,
+        built: Vec::new(),
         interpreter,
         python: Vec::new(),
         debian: LockedDebian {

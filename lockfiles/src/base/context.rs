@@ -49,6 +49,9 @@ pub struct Context {
     /// Files with credentials of registries of images, in docker's format; the first that names
     /// the registry counts, those that do not exist do not.
     pub credentials: Vec<PathBuf>,
+    /// The repository that has images of environments, as `registry.example/team/environments`:
+    /// where there is one, what it has is not built from packages.
+    pub images: Option<String>,
     /// PEM files of certificate authorities to trust instead of the system's.
     pub certificates: Option<PathBuf>,
     /// The time of this call. Used to judge signatures and cut-off dates, never written to a file
@@ -70,6 +73,7 @@ impl Context {
             keyrings: BTreeMap::new(),
             image_registries: BTreeMap::new(),
             credentials: Vec::new(),
+            images: None,
             certificates: None,
             now,
             jobs: 4,

@@ -32,8 +32,8 @@ pub use diff::{Change, ChangeKind, diff};
 pub use error::LockError;
 pub use order::Disorder;
 pub use schema::{
-    Artifact, LockedArchive, LockedBase, LockedDebian, LockedImage, LockedInterpreter, LockedLayer,
-    LockedPackage, LockedSuite, LockedWheel, Lockfile, Origin, Request,
+    Artifact, BuiltImage, LockedArchive, LockedBase, LockedDebian, LockedImage, LockedInterpreter,
+    LockedLayer, LockedPackage, LockedSuite, LockedWheel, Lockfile, Origin, Request,
 };
 pub use stale::{Affected, Stale, StaleReason, satisfies};
 pub use wire::InvalidEntry;

@@ -40,6 +40,7 @@ impl Lockfile {
         if let Some(interpreter) = &mut self.interpreter {
             interpreter.archives.sort_by_key(|archive| archive.platform);
         }
+        self.built.sort_by_key(|image| image.platform);
         self.python.sort_by(|a, b| wheel_key(a).cmp(&wheel_key(b)));
         self.debian.suites.sort_by(|a, b| a.name.cmp(&b.name));
         self.debian
@@ -54,6 +55,11 @@ impl Lockfile {
             .or_else(|| self.interpreter())
             .or_else(|| self.wheels())
             .or_else(|| self.packages())
+            .or_else(|| self.built())
+    }
+
+    fn built(&self) -> Option<Disorder> {
+        first("[[built]]", &self.built, |image| image.platform.to_string())
     }
 
     fn images(&self) -> Option<Disorder> {

@@ -23,6 +23,9 @@ pub struct Lockfile {
     pub python: Vec<LockedWheel>,
     /// The suites and packages of a base of Debian's.
     pub debian: LockedDebian,
+    /// The images that were built of it, sorted by platform; not what it locks, but what building
+    /// must give.
+    pub built: Vec<BuiltImage>,
 }
 
 impl Lockfile {
@@ -201,6 +204,15 @@ pub struct LockedWheel {
     pub artifact: Artifact,
     /// Who asked for it: names of distributions, or `manifest`; sorted.
     pub required_by: Vec<String>,
+}
+
+/// The identity of the image that the lock and its manifest make.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BuiltImage {
+    /// What it runs on.
+    pub platform: Platform,
+    /// The digest of its config, which does not depend on how its layers are compressed.
+    pub image_id: Digest,
 }
 
 /// The locked base.

@@ -9,10 +9,10 @@
 use crate::lock::schema::Lockfile;
 
 /// The newest version this program reads and writes.
-pub const CURRENT: u64 = BASES;
+pub const CURRENT: u64 = IMAGES;
 
-/// The version that has images to stand on.
-const BASES: u64 = 2;
+/// The version that has images: to stand on, and built.
+const IMAGES: u64 = 2;
 
 /// The oldest version that was ever released.
 pub const OLDEST: u64 = 1;
@@ -20,9 +20,9 @@ pub const OLDEST: u64 = 1;
 impl Lockfile {
     /// Returns the version that this lock is written in.
     pub(super) fn version(&self) -> u64 {
-        match &self.base {
-            Some(_) => BASES,
-            None => OLDEST,
+        match self.base.is_some() || !self.built.is_empty() {
+            true => IMAGES,
+            false => OLDEST,
         }
     }
 }

@@ -10,8 +10,8 @@ use crate::base::{
 };
 use crate::lock::base::BaseWire;
 use crate::lock::schema::{
-    Artifact, LockedArchive, LockedDebian, LockedInterpreter, LockedPackage, LockedSuite,
-    LockedWheel, Lockfile, Origin, Request,
+    Artifact, BuiltImage, LockedArchive, LockedDebian, LockedInterpreter, LockedPackage,
+    LockedSuite, LockedWheel, Lockfile, Origin, Request,
 };
 use crate::manifest::{InterpreterSource, Prerelease};
 
@@ -35,6 +35,15 @@ pub(super) struct LockWire {
     python: Vec<WheelWire>,
     #[serde(default)]
     debian: DebianWire,
+    #[serde(default)]
+    built: Vec<BuiltWire>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct BuiltWire {
+    platform: Platform,
+    image_id: Digest,
 }
 
 #[derive(Deserialize)]
@@ -181,6 +190,14 @@ impl LockWire {
                     .map(package)
                     .collect::<Result<_, _>>()?,
             },
+            built: self
+                .built
+                .into_iter()
+                .map(|wire| BuiltImage {
+                    platform: wire.platform,
+                    image_id: wire.image_id,
+                })
+                .collect(),
             request: self.request.into_request(),
         })
     }

@@ -21,10 +21,18 @@ impl Lockfile {
         self.sealed().0.into_bytes()
     }
 
-    /// Returns the digest that names this lock: its seal, which is the SHA-256 of the canonical
-    /// bytes without the seal's own line.
+    /// Returns the digest that names what this lock locks: the seal that it has without
+    /// `[[built]]`, which is the SHA-256 of the canonical bytes without the seal's own line.
     pub fn digest(&self) -> Digest {
-        self.sealed().1
+        match self.built.is_empty() {
+            true => self.sealed().1,
+            // Images hold this digest, so it cannot depend on theirs.
+            false => Self {
+                built: Vec::new(),
+                ..self.clone()
+            }
+            .digest(),
+        }
     }
 
     /// Returns the canonical text and its seal.
@@ -67,6 +75,11 @@ impl Lockfile {
         }
         for package in &self.debian.packages {
             package_table(&mut text, package, platforms);
+        }
+        for image in &self.built {
+            text.push_str("\n[[built]]\n");
+            string(&mut text, "platform", &image.platform.to_string());
+            string(&mut text, "image-id", &image.image_id.to_string());
         }
         text
     }

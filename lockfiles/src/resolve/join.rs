@@ -133,13 +133,20 @@ impl Resolution<'_> {
             Some(previous) => previous.python.clone(),
             None => self.wheels(&request, &system).await?,
         };
-        Ok(Lockfile {
+        let mut lock = Lockfile {
             request,
             base: system.base,
             interpreter: system.interpreter,
             python,
             debian: system.debian,
-        })
+            built: Vec::new(),
+        };
+        if let Some(previous) = self.previous
+            && previous.digest() == lock.digest()
+        {
+            lock.built.clone_from(&previous.built);
+        }
+        Ok(lock)
     }
 
     /// Locks base and interpreter.

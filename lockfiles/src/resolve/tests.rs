@@ -88,6 +88,7 @@ impl Project {
         let locked = Lockfile {
             request: Request::of(&manifest),
             base: None,
+            built: Vec::new(),
             interpreter: Some(LockedInterpreter {
                 from: InterpreterSource::Debian,
                 version: "3.11.2".to_owned(),

@@ -101,6 +101,7 @@ fn lock() -> Lockfile {
     direct.artifact.origin = Origin::Url("https://example.com/direct-0.1.whl".to_owned());
     Lockfile {
         base: None,
+        built: Vec::new(),
         request: Request {
             base: None,
             name: "iris".parse().unwrap(),

@@ -109,6 +109,9 @@ pub(crate) fn context(
         Network::Online
     };
     configure(&mut context)?;
+    if global.images.is_some() {
+        context.images.clone_from(&global.images);
+    }
     for text in &global.registry {
         let (name, url) = registry(text)?;
         context.registries.insert(name, url);
@@ -214,6 +217,7 @@ fn configure(context: &mut Context) -> Result<(), AmbientError> {
         file,
         source: Box::new(source),
     })?;
+    context.images = config.images;
     for (host, ImageRegistry { transport }) in config.image_registries {
         context.image_registries.insert(host, transport);
     }

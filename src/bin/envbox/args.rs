@@ -33,6 +33,10 @@ pub(crate) struct Global {
     /// May be given several times.
     #[arg(long, global = true, value_name = "NAME=URL")]
     pub(crate) registry: Vec<String>,
+    /// Take environments from images in this repository, where it has the one that the lockfile
+    /// names: `registry.example/team/environments`.
+    #[arg(long, global = true, value_name = "REPOSITORY")]
+    pub(crate) images: Option<String>,
     /// Do not use the network.
     #[arg(long, global = true)]
     pub(crate) offline: bool,
@@ -159,6 +163,10 @@ pub(crate) struct Build {
     /// How many layers there may be: 1, or 3 to 100. One for each package, if that is enough.
     #[arg(long, value_name = "NUMBER", default_value_t = envbox::image::DEFAULT_LAYERS)]
     pub(crate) layers: usize,
+    /// Write the image's identity to the lockfile: `--frozen` builds must give it again, and runs
+    /// take it from a registry of the user's where there is one.
+    #[arg(long, conflicts_with = "frozen")]
+    pub(crate) record: bool,
     /// Build a second time, from the downloads on and in another place, and compare.
     #[arg(long)]
     pub(crate) check: bool,

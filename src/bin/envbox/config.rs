@@ -6,6 +6,9 @@
 //! pypi = "https://mirror.example/simple"
 //! debian = { url = "https://mirror.example/debian", keyring = "mirror.asc" }
 //!
+//! # Where images of environments are.
+//! images = "registry.example:5000/team/environments"
+//!
 //! [image-registries]
 //! "registry.example:5000" = { transport = "http" }
 //! ```
@@ -26,6 +29,8 @@ pub(crate) struct Config {
     /// `[registries]`, by the names that locks use.
     #[serde(default)]
     pub(crate) registries: BTreeMap<RegistryName, Registry>,
+    /// `images`.
+    pub(crate) images: Option<String>,
     /// `[image-registries]`, by `host` or `host:port`.
     #[serde(default, rename = "image-registries")]
     pub(crate) image_registries: BTreeMap<String, ImageRegistry>,

@@ -8,7 +8,7 @@ use crate::fetch::fetch;
 use crate::ops::lock::{LockOptions, lock};
 use crate::ops::run::{Locking, Prepared, RunOptions, RunReport, execute};
 use crate::ops::run::{failure_document, write_document};
-use crate::ops::{Error, Project};
+use crate::ops::{Error, Project, pulled};
 use crate::rootfs::{Rootfs, find, prepare};
 use crate::store::{Question, Store, Tree};
 
@@ -139,10 +139,10 @@ pub(in crate::ops) fn environment_of(
     let store = Store::open(&context.store)?;
     let rootfs = match find(&store, lock, Platform::host())? {
         Some(rootfs) => rootfs,
-        None => {
-            let closure = fetch(context, lock, Platform::host(), &store)?;
-            prepare(context, &closure)?
-        }
+        None => match pulled::environment(context, lock, Platform::host(), &store)? {
+            Some(rootfs) => rootfs,
+            None => prepare(context, &fetch(context, lock, Platform::host(), &store)?)?,
+        },
     };
     store.pin(&project.lockfile())?;
     store.settle_in_background();

@@ -10,8 +10,8 @@ use proptest::sample::{Index, select, subsequence};
 
 use crate::base::{Compression, Digest, ImageReference, Platform, RegistryName};
 use crate::lock::{
-    Artifact, LockedArchive, LockedBase, LockedDebian, LockedImage, LockedInterpreter, LockedLayer,
-    LockedPackage, LockedSuite, LockedWheel, Lockfile, Origin, Request,
+    Artifact, BuiltImage, LockedArchive, LockedBase, LockedDebian, LockedImage, LockedInterpreter,
+    LockedLayer, LockedPackage, LockedSuite, LockedWheel, Lockfile, Origin, Request,
 };
 use crate::manifest::{InterpreterSource, Prerelease};
 
@@ -23,9 +23,10 @@ pub(super) fn any_lock() -> impl Strategy<Value = Lockfile> {
             option::of(any_interpreter(platforms.clone())),
             any_wheels(platforms.clone()),
             any_debian(platforms.clone()),
-            option::of(any_base(platforms)),
+            option::of(any_base(platforms.clone())),
+            any_built(platforms),
         )
-            .prop_map(|(request, interpreter, python, debian, base)| {
+            .prop_map(|(request, interpreter, python, debian, base, built)| {
                 let mut lock = Lockfile {
                     request: Request {
                         base: base.as_ref().map(|base| base.reference.clone()),
@@ -35,6 +36,7 @@ pub(super) fn any_lock() -> impl Strategy<Value = Lockfile> {
                     interpreter,
                     python,
                     debian,
+                    built,
                 };
                 lock.sort();
                 lock
@@ -45,6 +47,16 @@ pub(super) fn any_lock() -> impl Strategy<Value = Lockfile> {
 fn any_platforms(of: Vec<Platform>) -> impl Strategy<Value = Vec<Platform>> {
     let all = of.len();
     subsequence(of, 1..=all)
+}
+
+fn any_built(platforms: Vec<Platform>) -> impl Strategy<Value = Vec<BuiltImage>> {
+    let all = platforms.len();
+    let image = |platform| BuiltImage {
+        platform,
+        image_id: Digest::of(b"config"),
+    };
+    subsequence(platforms, 0..=all)
+        .prop_map(move |platforms| platforms.into_iter().map(image).collect())
 }
 
 fn any_texts() -> impl Strategy<Value = Vec<String>> {

@@ -100,6 +100,7 @@ fn plain() -> Lockfile {
                 package("libc6", "2.36-9+deb12u10", AMD64),
             ],
         },
+        built: Vec::new(),
     }
 }
 
@@ -171,6 +172,7 @@ fn full() -> Lockfile {
                 everywhere,
             ],
         },
+        built: Vec::new(),
     }
 }
 

@@ -1,10 +1,10 @@
 use std::fs;
 use std::path::Path;
 
-use crate::base::Digest;
+use crate::base::{Digest, Platform};
 use crate::lock::tests::any::any_lock;
 use crate::lock::tests::{full, on_image, parse, plain, text};
-use crate::lock::{ChangeKind, Lockfile, Request, diff};
+use crate::lock::{BuiltImage, ChangeKind, Lockfile, Request, diff};
 use crate::manifest::Manifest;
 
 use proptest::prelude::*;
@@ -53,6 +53,27 @@ fn the_seal_is_the_digest_of_all_other_lines() {
     let expected = format!("digest = \"{}\"\n", Digest::of(others.concat().as_bytes()));
     assert_eq!(seals, [expected]);
     assert_eq!(lock.digest(), Digest::of(others.concat().as_bytes()));
+}
+
+#[test]
+fn what_was_built_does_not_change_what_is_locked() {
+    let mut lock = plain();
+    let digest = lock.digest();
+    lock.built.push(BuiltImage {
+        platform: Platform::LinuxAmd64,
+        image_id: Digest::of(b"config"),
+    });
+    assert_eq!(lock.digest(), digest);
+    let text = text(&lock);
+    let table = format!(
+        "\n[[built]]\nplatform = \"linux/amd64\"\nimage-id = \"{}\"\n",
+        Digest::of(b"config")
+    );
+    assert!(text.starts_with("# ") && text.contains("version = 2") && text.ends_with(&table));
+    assert_eq!(parse(&text).unwrap(), lock);
+    // The seal is over all of it.
+    let edited = text.replace("linux/amd64\"\nimage", "linux/arm64\"\nimage");
+    assert!(parse(&edited).is_err());
 }
 
 #[test]

@@ -29,6 +29,7 @@ fn options(args: &args::Build) -> Result<BuildOptions, Failure> {
         layers: args.layers,
         locking: locking(args.frozen),
         check: args.check,
+        record: args.record,
         destination: args.output.as_deref().map(destination).transpose()?,
         publication: publication(args)?,
     })
