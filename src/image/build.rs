@@ -18,6 +18,9 @@ use crate::store::{Store, StoredLayer};
 /// The name of the stage in events.
 const STAGE: &str = "layers";
 
+/// The label that names the lock.
+pub const LOCK_LABEL: &str = "dev.envbox.lock";
+
 /// The annotation of a layer: what is in it.
 const PACKAGES: &str = "dev.envbox.packages";
 

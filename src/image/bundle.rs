@@ -109,8 +109,7 @@ fn config(settings: &BundleSettings) -> Value {
     let environment: Vec<String> = environment
         .map(|(name, value)| format!("{name}={value}"))
         .collect();
-    let is_root = settings.user.0 == 0;
-    let user = if is_root { STEP } else { 0 };
+    let user = step_user(settings);
     let nothing: [&str; 0] = [];
     json!({
         "ociVersion": "1.0.2",
@@ -133,14 +132,21 @@ fn config(settings: &BundleSettings) -> Value {
     })
 }
 
+/// Returns the step's user and group inside.
+fn step_user(settings: &BundleSettings) -> u32 {
+    if settings.user.0 == 0 { STEP } else { 0 }
+}
+
 fn mounts(settings: &BundleSettings) -> Vec<Value> {
     let hidden = ["nosuid", "nodev"];
     let tmpfs = |target: &str, options: &[&str]| {
         let options: Vec<&str> = hidden.iter().chain(options).copied().collect();
         json!({ "destination": target, "type": "tmpfs", "source": "tmpfs", "options": options })
     };
-    // Whoever the step is: there is nobody else.
-    let home = ["mode=1777"];
+    // Not by the mode: `runc` gives the mount that of the directory below.
+    let step = step_user(settings);
+    let (user, group) = (format!("uid={step}"), format!("gid={step}"));
+    let home = [user.as_str(), &group, "mode=755"];
     vec![
         json!({ "destination": "/proc", "type": "proc", "source": "proc",
                 "options": ["nosuid", "noexec", "nodev"] }),

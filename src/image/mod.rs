@@ -15,7 +15,7 @@ mod plan;
 mod spec;
 mod tar;
 
-pub use build::{Image, ImageSettings, Layer, LayerOptions, build, image_id};
+pub use build::{Image, ImageSettings, LOCK_LABEL, Layer, LayerOptions, build, image_id};
 pub use bundle::{BundleSettings, write_bundle};
 pub use codec::Codec;
 pub use documents::{DocumentError, Documents, LayoutDocuments, documents, lock_image, locked};

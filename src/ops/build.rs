@@ -13,8 +13,8 @@ use serde::Serialize;
 use crate::attest::Licences;
 use crate::fetch::fetch;
 use crate::image::{
-    ArchiveKind, Codec, DEFAULT_LAYERS, Image, ImageError, ImageSet, ImageSettings, LayerOptions,
-    build as build_image, image_id,
+    ArchiveKind, Codec, DEFAULT_LAYERS, Image, ImageError, ImageSet, ImageSettings, LOCK_LABEL,
+    LayerOptions, build as build_image, image_id,
 };
 use crate::ops::publish::{Publication, PublishReport, Published, publish};
 use crate::ops::run::{Locking, image_environment, up_to_date};
@@ -246,7 +246,7 @@ pub(in crate::ops) fn settings(
     let labels = BTreeMap::from([
         ("dev.envbox.epoch", created.clone()),
         ("dev.envbox.hostname", policy.hostname.clone()),
-        ("dev.envbox.lock", lock.digest().to_string()),
+        (LOCK_LABEL, lock.digest().to_string()),
         ("dev.envbox.seed", policy.seed.to_string()),
         ("org.opencontainers.image.created", created.clone()),
         (

@@ -65,6 +65,22 @@ pub enum Error {
         /// That of what the registry has.
         found: Digest,
     },
+    /// A tag may lead elsewhere tomorrow.
+    #[error("`{reference}` names no digest")]
+    NoDigest {
+        /// The image.
+        reference: Box<ImageReference>,
+    },
+    /// Nobody with the key has signed the image.
+    #[error("`{reference}` is not signed with the key {key}")]
+    NotSigned {
+        /// The image.
+        reference: Box<ImageReference>,
+        /// The digest of the public key.
+        key: Digest,
+        /// How many signatures it has.
+        signatures: usize,
+    },
     /// A statement, a signature or a key is wrong.
     #[error(transparent)]
     Attest(#[from] Box<AttestError>),
@@ -122,8 +138,8 @@ impl Explain for Error {
     fn kind(&self) -> Kind {
         match self {
             Self::Manifest(error) => error.kind(),
-            Self::ManifestExists { .. } | Self::Reference(_) => Kind::User,
-            Self::WrongImage { .. } => Kind::Integrity,
+            Self::ManifestExists { .. } | Self::Reference(_) | Self::NoDigest { .. } => Kind::User,
+            Self::WrongImage { .. } | Self::NotSigned { .. } => Kind::Integrity,
             Self::Lock(error) => error.kind(),
             Self::Stale(error) => error.kind(),
             Self::Resolve(error) => error.kind(),
@@ -143,6 +159,17 @@ impl Explain for Error {
         match self {
             Self::Manifest(error) => error.hints(),
             Self::Reference(_) => vec!["write it as `registry.example/team/iris`".to_owned()],
+            Self::NoDigest { .. } => {
+                vec!["add the digest, `@sha256:…`: `envbox pull` with the tag tells it".to_owned()]
+            }
+            Self::NotSigned { signatures: 0, .. } => vec![
+                "it has no signature at all: sign it with `envbox build --push … --key` or `cosign \
+                 sign --key`"
+                    .to_owned(),
+            ],
+            Self::NotSigned { .. } => {
+                vec!["others have signed it: use the public key of one whom you trust".to_owned()]
+            }
             Self::WrongImage { .. } => vec![
                 "remove that tag from the registry, and push again with `envbox build --push`"
                     .to_owned(),

@@ -14,7 +14,7 @@ pub mod lock;
 mod project;
 pub mod provenance;
 pub mod publish;
-mod pulled;
+pub mod pull;
 pub mod run;
 pub mod sbom;
 pub mod store;

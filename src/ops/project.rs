@@ -19,6 +19,12 @@ pub struct Project {
     manifest_file: PathBuf,
 }
 
+impl AsRef<Path> for Project {
+    fn as_ref(&self) -> &Path {
+        &self.directory
+    }
+}
+
 impl Project {
     /// Reads the manifest of the project in `directory`.
     ///

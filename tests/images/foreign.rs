@@ -4,13 +4,14 @@
 use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Output;
 
 use envbox::image::ImageIndex;
 use envbox::store::TreeManifest;
 use serde_json::Value;
 
 use crate::golden::world_of;
+use crate::registry::Registry;
 use crate::support::{User, World};
 
 /// What proves that the environment works: compiled modules, libraries of the base, writable
@@ -98,61 +99,18 @@ fn images_layouts_are_read_by_others() {
 
 /// Another registry and back: what arrives is what left.
 fn through_a_registry(world: &World, digest: &str) {
-    let registry = Registry::start(world);
-    let place = format!("docker://{}/sklearn:v1", registry.address);
+    let registry = Registry::start();
+    let place = |path: &str| format!("oci:{}", world.project().join(path).display());
+    let there = format!("docker://{}/sklearn", registry.host);
     let plain = "--dest-tls-verify=false";
-    tool(world, "skopeo", &["copy", plain, "oci:layout:gzip", &place]);
-    let by_digest = format!("docker://{}/sklearn@{digest}", registry.address);
+    let layout = place("layout:gzip");
+    registry.skopeo(&["copy", plain, &layout, &format!("{there}:v1")]);
     let plain = "--src-tls-verify=false";
-    tool(world, "skopeo", &["copy", plain, &by_digest, "oci:back:v1"]);
+    let by_digest = format!("{there}@{digest}");
+    registry.skopeo(&["copy", plain, &by_digest, &place("back:v1")]);
     let index = fs::read(world.project().join("back/index.json")).unwrap();
     let index = ImageIndex::parse(&index).unwrap();
     assert_eq!(index.manifests[0].digest.to_string(), digest);
-}
-
-/// A registry on loopback, gone when dropped.
-struct Registry {
-    process: std::process::Child,
-    address: String,
-}
-
-impl Registry {
-    fn start(world: &World) -> Self {
-        let address = std::net::TcpListener::bind("127.0.0.1:0")
-            .and_then(|listener| listener.local_addr())
-            .unwrap()
-            .to_string();
-        let data = world.project().join("registry");
-        let config = format!(
-            "version: 0.1\nstorage: {{filesystem: {{rootdirectory: {}}}}}\nhttp: {{addr: \"{address}\"}}\n",
-            data.display()
-        );
-        world.write("registry.yml", &config);
-        let log = fs::File::create(world.project().join("registry.log")).unwrap();
-        let process = Command::new("docker-registry")
-            .args(["serve", "registry.yml"])
-            .current_dir(world.project())
-            .stdout(log.try_clone().unwrap())
-            .stderr(log)
-            .spawn()
-            .unwrap();
-        let registry = Self { process, address };
-        // It answers when it has read its configuration.
-        for _ in 0..200 {
-            if std::net::TcpStream::connect(&registry.address).is_ok() {
-                return registry;
-            }
-            std::thread::sleep(std::time::Duration::from_millis(50));
-        }
-        panic!("the registry does not answer");
-    }
-}
-
-impl Drop for Registry {
-    fn drop(&mut self) {
-        self.process.kill().unwrap();
-        self.process.wait().unwrap();
-    }
 }
 
 fn podman_runs_it(world: &World) {

@@ -9,6 +9,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
+use crate::support::World;
 use envbox::base::{Context, Digest, Platform};
 use envbox::image::{
     Descriptor, ImageConfig, ImageIndex, ImageManifest, MediaType, RootFs, RuntimeConfig,
@@ -28,15 +29,15 @@ const PASSWORDS: &str = "name:$2y$05$abcdefghijklmnopqrstuuOQiyCxlgf/oeuTqixKmWd
 const LOGIN: &str = "bmFtZTpzZWNyZXQ=";
 
 /// A registry with passwords, and the context of somebody who knows one.
-struct Registry {
+pub struct Registry {
     directory: TempDir,
     process: Child,
-    host: String,
+    pub host: String,
     context: Context,
 }
 
 impl Registry {
-    fn start() -> Self {
+    pub fn start() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let path = |name: &str| directory.path().join(name);
         fs::write(path("htpasswd"), PASSWORDS).unwrap();
@@ -90,8 +91,14 @@ impl Registry {
         Store::open(&self.context.store).unwrap()
     }
 
+    /// Makes the credentials known to a world.
+    pub fn let_in(&self, world: &World) {
+        let text = format!(r#"{{"auths": {{"{}": {{"auth": "{LOGIN}"}}}}}}"#, self.host);
+        world.write_home(".docker/config.json", &text);
+    }
+
     /// Runs skopeo as the same user.
-    fn skopeo(&self, arguments: &[&str]) -> Vec<u8> {
+    pub fn skopeo(&self, arguments: &[&str]) -> Vec<u8> {
         let output = Command::new("skopeo")
             .args(arguments)
             .env("REGISTRY_AUTH_FILE", self.path("auth.json"))

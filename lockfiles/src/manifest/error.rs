@@ -244,6 +244,13 @@ impl Error for ManifestError {
     }
 }
 
+impl ManifestError {
+    /// Says whether there is no manifest at all.
+    pub fn is_missing(&self) -> bool {
+        matches!(self.problem, Problem::Missing)
+    }
+}
+
 impl Explain for ManifestError {
     fn kind(&self) -> Kind {
         match &self.problem {

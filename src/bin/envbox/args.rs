@@ -78,6 +78,8 @@ pub(crate) enum Command {
     /// same image, to the bit, on every machine. Without `--output` the image stays in the store,
     /// and its digests are printed.
     Build(Build),
+    /// Bring an image from a registry into the store.
+    Pull(Pull),
     /// Write the environment for other programs.
     #[command(subcommand)]
     Export(ExportCommand),
@@ -87,7 +89,7 @@ pub(crate) enum Command {
     /// the command writes there is brought back when it ends. The command's status is passed
     /// through; 125, 126 and 127 say that envbox failed, that the command cannot be executed, and
     /// that there is no such command.
-    Run(Run),
+    Run(RunAnywhere),
     /// Run a command and say which sources of nondeterminism it drew from.
     ///
     /// Runs the command as `run` does, slower, and with the same result. Then says of each source
@@ -175,11 +177,37 @@ pub(crate) struct Build {
     pub(crate) frozen: bool,
 }
 
+#[derive(Debug, clap::Args)]
+pub(crate) struct Pull {
+    /// The image: `registry.example/team/iris:v1`, or with `@sha256:…` for the bits and no others.
+    #[arg(value_name = "IMAGE")]
+    pub(crate) image: ImageReference,
+    /// Only if the image is signed with this public key: of `envbox key generate` or cosign.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) verify_key: Option<PathBuf>,
+    /// For which platform [default: this host's].
+    #[arg(long, value_name = "PLATFORM")]
+    pub(crate) platform: Option<Platform>,
+}
+
 /// How layers are compressed.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 pub(crate) enum Compression {
     Zstd,
     Gzip,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct RunAnywhere {
+    /// Run in this image, named by its digest, instead of the project's environment. Neither a
+    /// manifest nor a lockfile is needed.
+    #[arg(long, value_name = "IMAGE@DIGEST", conflicts_with = "frozen")]
+    pub(crate) image: Option<ImageReference>,
+    /// With --image: only if it is signed with this public key.
+    #[arg(long, value_name = "FILE", requires = "image")]
+    pub(crate) verify_key: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) run: Run,
 }
 
 #[derive(Debug, clap::Args)]

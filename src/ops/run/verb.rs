@@ -8,7 +8,7 @@ use crate::fetch::fetch;
 use crate::ops::lock::{LockOptions, lock};
 use crate::ops::run::{Locking, Prepared, RunOptions, RunReport, execute};
 use crate::ops::run::{failure_document, write_document};
-use crate::ops::{Error, Project, pulled};
+use crate::ops::{Error, Project, pull};
 use crate::rootfs::{Rootfs, find, prepare};
 use crate::store::{Question, Store, Tree};
 
@@ -18,7 +18,18 @@ use crate::store::{Question, Store, Tree};
 /// # Errors
 /// Returns [`Error`] when the step did not run. One that ran and failed is a report.
 pub fn run(context: &Context, project: &Project, options: &RunOptions) -> Result<RunReport, Error> {
-    let result = run_step(&project.context(context), project, options);
+    documented(context, options, || {
+        run_step(&project.context(context), project, options)
+    })
+}
+
+/// Runs a step, and writes the result file if one is asked for.
+pub(super) fn documented(
+    context: &Context,
+    options: &RunOptions,
+    step: impl FnOnce() -> Result<RunReport, Error>,
+) -> Result<RunReport, Error> {
+    let result = step();
     match (&options.result_file, &result) {
         (None, _) => {}
         (Some(file), Ok(report)) => write_document(&report.document(), file)?,
@@ -139,7 +150,7 @@ pub(in crate::ops) fn environment_of(
     let store = Store::open(&context.store)?;
     let rootfs = match find(&store, lock, Platform::host())? {
         Some(rootfs) => rootfs,
-        None => match pulled::environment(context, lock, Platform::host(), &store)? {
+        None => match pull::environment(context, lock, Platform::host(), &store)? {
             Some(rootfs) => rootfs,
             None => prepare(context, &fetch(context, lock, Platform::host(), &store)?)?,
         },

@@ -10,6 +10,7 @@ mod init;
 mod key;
 mod lock;
 mod provenance;
+mod pull;
 mod run;
 mod sbom;
 mod store;
@@ -112,6 +113,7 @@ pub(crate) fn dispatch(args: Args) -> ExitCode {
         Command::Lock(args) => session.and_then(|session| lock::lock(&session, &args)),
         Command::Build(args) => session.and_then(|session| build::build(&session, &args)),
         Command::Export(args) => session.and_then(|session| export::export(&session, &args)),
+        Command::Pull(args) => session.and_then(|session| pull::pull(&session, &args)),
         Command::Fetch => session.and_then(|session| fetch::fetch(&session)),
         Command::Doctor => session.and_then(|session| doctor::doctor(&session)),
         Command::Sbom(args) => session.and_then(|session| sbom::sbom(&session, &args)),

@@ -6,8 +6,10 @@ use std::process::ExitCode;
 
 use envbox::ops::Project;
 use envbox::ops::run::{
-    Access, RunOptions, RunReport, Variable, failure_document, run as run_step, write_document,
+    Access, RunOptions, RunReport, Variable, failure_document, run as run_step, run_image,
+    write_document,
 };
+use envbox::ops::verify_attestation::public_key;
 use envbox_lockfiles::manifest::StepClock;
 use envbox_sandbox::{Exit, Terminal, mirror_signal};
 
@@ -20,8 +22,32 @@ use crate::render::{self, Failure};
 /// The shell is in every base; it reads no start-up file that could differ.
 const SHELL: [&str; 2] = ["/bin/bash", "--norc"];
 
-pub(super) fn run(session: Result<Session, Failure>, args: args::Run, json: bool) -> ExitCode {
-    step(session, args, json, run_and_tell)
+pub(super) fn run(
+    session: Result<Session, Failure>,
+    args: args::RunAnywhere,
+    json: bool,
+) -> ExitCode {
+    let args::RunAnywhere {
+        image,
+        verify_key,
+        run,
+    } = args;
+    let Some(image) = image else {
+        return step(session, run, json, run_and_tell);
+    };
+    let directory = |session: &Session| Ok(ambient::project(&session.global)?);
+    step_in(
+        session,
+        run,
+        json,
+        directory,
+        |session, project, options| {
+            let key = verify_key.as_deref().map(public_key).transpose()?;
+            let context = &session.context;
+            let report = run_image(context, &image, key.as_ref(), project, &options)?;
+            show(session, report)
+        },
+    )
 }
 
 pub(super) fn shell(session: Result<Session, Failure>, args: args::Shell, json: bool) -> ExitCode {
@@ -40,14 +66,25 @@ pub(super) fn step(
     json: bool,
     verb: impl FnOnce(&Session, &Project, RunOptions) -> Result<RunReport, Failure>,
 ) -> ExitCode {
+    let open = |session: &Session| Ok(Project::open(&ambient::project(&session.global)?)?);
+    step_in(session, args, json, open, verb)
+}
+
+/// As [`step`], where `open` finds the project or what stands for it.
+fn step_in<P: AsRef<Path>>(
+    session: Result<Session, Failure>,
+    args: args::Run,
+    json: bool,
+    open: impl FnOnce(&Session) -> Result<P, Failure>,
+    verb: impl FnOnce(&Session, &P, RunOptions) -> Result<RunReport, Failure>,
+) -> ExitCode {
     let result_file = args.step.result_file.clone();
     let failed = |failure: &Failure| render::error::failure_as(failure, json, failure.run_code());
     let ready = session.and_then(|session| {
         let mut options = options(args.step, args.command, args.argv0)?;
-        let project = Project::open(&ambient::project(&session.global)?)?;
+        let project = open(&session)?;
         if session.global.project.is_some() {
-            options.current_directory =
-                directory_in(project.directory(), options.current_directory);
+            options.current_directory = directory_in(project.as_ref(), options.current_directory);
         }
         Ok((session, project, options))
     });
@@ -128,7 +165,10 @@ fn run_and_tell(
     project: &Project,
     options: RunOptions,
 ) -> Result<RunReport, Failure> {
-    let report = run_step(&session.context, project, &options)?;
+    show(session, run_step(&session.context, project, &options)?)
+}
+
+fn show(session: &Session, report: RunReport) -> Result<RunReport, Failure> {
     match session.global.json {
         true => render::json(&report.document())?,
         false => tell(session, &report),
