@@ -12,6 +12,7 @@ mod clock;
 mod cpuid;
 mod directory;
 mod entropy;
+mod files;
 mod frame;
 mod machine;
 mod note;
@@ -30,6 +31,7 @@ use std::os::unix::fs::FileExt;
 
 pub use audit::{Finding, Origin, Place, Places, Source};
 pub use cpuid::{Cpuid, CpuidRefusal};
+pub use files::is_told_without_mounts;
 pub use machine::{Baseline, Machine};
 pub use note::Note;
 pub use vdso::{Mode, VdsoError};
@@ -40,6 +42,7 @@ use self::clock::{Auxiliary, Clocks};
 use self::cpuid::Mask;
 use self::directory::Directories;
 use self::entropy::{Device, Entropy};
+use self::files::Files;
 use self::note::{Notes, program};
 use self::status::Status;
 use self::vdso::{Bases, Reads, Vdso};
@@ -60,6 +63,7 @@ pub struct Answers {
     entropy: Option<Entropy>,
     device: Option<Device>,
     directories: Directories,
+    files: Option<Files>,
     status: Option<Status>,
     /// What the clocks of a process showed when it executed another program.
     carried: BTreeMap<u32, Bases>,
@@ -106,13 +110,18 @@ impl Answers {
             },
             _ => (None, Cpuid::Host),
         };
-        let epoch = world.epoch.saturating_mul(1_000_000_000);
+        let mut epoch = world.epoch.saturating_mul(1_000_000_000);
+        if world.clock == Mode::Ticking {
+            // To this the monotonic clock is added.
+            epoch = epoch.wrapping_sub(world.began);
+        }
         let clocks = vdso.map(|vdso| Clocks::new(vdso, epoch, world.offset));
         Ok(Answers {
             listener: None,
             clocks,
             entropy: world.seed.map(Entropy::new),
             device: None,
+            files: None,
             audit: world.audit.clone().map(Audit::new),
             directories: Directories::default(),
             status: world
@@ -141,6 +150,18 @@ impl Answers {
     /// Whether CPUID tells of the policy's machine.
     pub fn cpuid(&self) -> Cpuid {
         self.cpuid
+    }
+
+    /// Makes the files that a step without mounts is told of.
+    ///
+    /// # Errors
+    /// Fails if no pipe can be had.
+    pub fn make_files(&mut self) -> io::Result<()> {
+        if self.world.tells_files() {
+            let (files, device) = Files::new(&self.world, self.entropy.as_ref())?;
+            (self.files, self.device) = (Some(files), device);
+        }
+        Ok(())
     }
 
     /// Begins to listen.
@@ -229,10 +250,15 @@ impl Answers {
         {
             self.spins(call.thread);
         }
+        if let Some(files) = &self.files
+            && files.answer(listener, call)
+        {
+            return Ok(());
+        }
         if i64::from(call.call) == libc::SYS_getrandom {
             return self.random(listener, call);
         }
-        match self.reply(call) {
+        match self.reply(listener, call) {
             Ok(Reply::Answer(answer)) => notify::answer(listener, call.id, answer).map(drop),
             Ok(Reply::Done) => Ok(()),
             Err(error) => {
@@ -255,7 +281,7 @@ impl Answers {
         }
     }
 
-    fn reply(&mut self, call: &Notification) -> io::Result<Reply> {
+    fn reply(&mut self, listener: BorrowedFd<'_>, call: &Notification) -> io::Result<Reply> {
         if let Some(answer) = self.status.as_mut().and_then(|status| status.reply(call)) {
             return Ok(Reply::Answer(answer));
         }
@@ -280,7 +306,8 @@ impl Answers {
             (libc::SYS_getdents64, ..) if self.world.sorted => {
                 let status = self.status.as_mut();
                 let entries = status.and_then(|it| it.directory(call.thread, call.arguments[0]));
-                Ok(Reply::Answer(self.directories.read(call, entries.as_ref())))
+                let answer = self.directories.read(listener, call, entries.as_ref());
+                Ok(Reply::Answer(answer))
             }
             (libc::SYS_uname, Some(machine), _) => {
                 let (host, domain) = (&self.world.hostname, &self.world.domainname);

@@ -47,6 +47,18 @@ const RECEIVE: libc::c_ulong = 0xc050_2100;
 const SEND: libc::c_ulong = 0xc018_2101;
 const SET_FLAGS: libc::c_ulong = 0x4008_2104;
 
+const ADD: libc::c_ulong = 0x4018_2103;
+
+/// `struct seccomp_notif_addfd`.
+#[repr(C)]
+struct Addition {
+    id: u64,
+    flags: u32,
+    ours: u32,
+    theirs: u32,
+    descriptor_flags: u32,
+}
+
 /// Asks the kernel to run us where the thread that waits for us ran (Linux 6.6). Without that,
 /// answers take longer.
 pub fn wake_in_place(listener: BorrowedFd<'_>) {
@@ -95,6 +107,60 @@ pub fn answer(listener: BorrowedFd<'_>, id: u64, answer: Answer) -> io::Result<b
         (0, _) => Ok(true),
         (_, error) if is_gone(&error) => Ok(false),
         (_, error) => Err(error),
+    }
+}
+
+/// Puts a file of ours in the place of a descriptor of a thread that waits for an answer.
+///
+/// # Errors
+/// Passes on what the kernel says.
+pub fn replace(
+    listener: BorrowedFd<'_>,
+    id: u64,
+    file: BorrowedFd<'_>,
+    descriptor: u32,
+    flags: u32,
+) -> io::Result<()> {
+    /// `SECCOMP_ADDFD_FLAG_SETFD`.
+    const AT: u32 = 1;
+    let ours = file.as_raw_fd().unsigned_abs();
+    add(
+        listener,
+        &Addition {
+            id,
+            flags: AT,
+            ours,
+            theirs: descriptor,
+            descriptor_flags: flags,
+        },
+    )
+}
+
+/// Answers a call with a new descriptor for a file of ours (Linux 5.14).
+///
+/// # Errors
+/// Passes on what the kernel says; the call still waits then.
+pub fn give(listener: BorrowedFd<'_>, id: u64, file: BorrowedFd<'_>, flags: u32) -> io::Result<()> {
+    /// `SECCOMP_ADDFD_FLAG_SEND`.
+    const SEND: u32 = 2;
+    let ours = file.as_raw_fd().unsigned_abs();
+    add(
+        listener,
+        &Addition {
+            id,
+            flags: SEND,
+            ours,
+            theirs: 0,
+            descriptor_flags: flags,
+        },
+    )
+}
+
+fn add(listener: BorrowedFd<'_>, addition: &Addition) -> io::Result<()> {
+    // SAFETY: the kernel reads one struct seccomp_notif_addfd.
+    match unsafe { libc::ioctl(listener.as_raw_fd(), ADD, &raw const *addition) } {
+        -1 => Err(io::Error::last_os_error()),
+        _ => Ok(()),
     }
 }
 

@@ -123,6 +123,7 @@ fn step(
         stdin: duplicate(options.stdin.as_ref())?,
         stdout: duplicate(options.stdout.as_ref())?,
         stderr: duplicate(options.stderr.as_ref())?,
+        ..Step::default()
     })
 }
 
