@@ -8,6 +8,7 @@ use envbox_lockfiles::manifest::ManifestError;
 use envbox_lockfiles::resolve::ResolveError;
 
 use crate::fetch::FetchError;
+use crate::ops::inside::InsideError;
 use crate::ops::run::RunError;
 use crate::rootfs::RootfsError;
 use crate::store::StoreError;
@@ -46,6 +47,9 @@ pub enum Error {
     /// A file operation failed.
     #[error(transparent)]
     Fs(#[from] FsError),
+    /// The policy of an image is not usable.
+    #[error(transparent)]
+    Inside(#[from] InsideError),
     /// The step did not run.
     #[error(transparent)]
     Run(#[from] Box<RunError>),
@@ -98,6 +102,7 @@ impl Explain for Error {
             Self::Rootfs(error) => error.kind(),
             Self::Store(error) => error.kind(),
             Self::Fs(error) => error.kind(),
+            Self::Inside(error) => error.kind(),
             Self::Run(error) => error.kind(),
         }
     }
@@ -113,6 +118,7 @@ impl Explain for Error {
             Self::Rootfs(error) => error.hints(),
             Self::Store(error) => error.hints(),
             Self::Fs(error) => error.hints(),
+            Self::Inside(error) => error.hints(),
             Self::Run(error) => error.hints(),
         }
     }

@@ -7,6 +7,7 @@ pub mod doctor;
 mod error;
 pub mod fetch;
 pub mod init;
+pub mod inside;
 pub mod lock;
 mod project;
 pub mod run;

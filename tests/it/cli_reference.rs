@@ -6,13 +6,14 @@ use crate::support::{User, World};
 fn help_of_every_command() {
     let world = World::new(User::Current);
     let mut reference = String::new();
-    let commands: [&[&str]; 12] = [
+    let commands: [&[&str]; 13] = [
         &[],
         &["init"],
         &["lock"],
         &["fetch"],
         &["run"],
         &["audit"],
+        &["inside"],
         &["shell"],
         &["doctor"],
         &["store"],

@@ -11,6 +11,7 @@ mod fetch;
 mod hook;
 #[path = "../support/http.rs"]
 mod http;
+mod inside;
 mod killed;
 mod lock;
 mod places;

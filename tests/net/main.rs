@@ -11,4 +11,5 @@ mod corpus;
 mod downloads;
 mod examples;
 mod golden;
+mod inside;
 mod programs;
