@@ -15,12 +15,15 @@
 //! | HTTP, retries, where registries lie | [`net`] |
 //! | downloads | [`mod@fetch`] |
 //! | the store: blobs, trees, locks, gc | [`store`] |
-//! | unpacking `.deb`, wheels, interpreters | [`layers`] |
+//! | unpacking `.deb`, wheels, interpreters, images | [`layers`] |
 //! | the merged tree a step sees | [`rootfs`] |
+//! | OCI images and their documents; what `[base] image` names | [`image`] |
+//! | push to and pull from registries of images | [`registry`] |
 //! | namespaces, init, signals, host facts | the crate `envbox_sandbox`, `sandbox/README.md` |
 //! | what is fixed for a step, what it costs, its test | `sandbox/README.md` |
 //! | what is held inside Python | `src/rootfs/inside/` |
 //! | where a step draws chance from | [`mod@ops::audit`], `sandbox/src/answer/audit/` |
+//! | parts lists, provenance, signatures, keys | [`mod@attest`] |
 //! | outputs written back | [`record`] |
 //! | a command, end to end | [`ops`], one file each; `src/bin/envbox/commands/` |
 //! | exit codes | `src/bin/envbox/exit.rs` |
@@ -33,9 +36,12 @@
 
 pub use envbox_lockfiles::{base, lock, manifest, net, resolve};
 
+pub mod attest;
 pub mod fetch;
+pub mod image;
 pub mod layers;
 pub mod ops;
 pub mod record;
+pub mod registry;
 pub mod rootfs;
 pub mod store;

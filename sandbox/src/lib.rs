@@ -34,7 +34,7 @@ pub use host::{
     UserNamespace, UserNamespaceRefusal,
 };
 pub use sandbox::{
-    Bind, Clock, Exit, FileStatus, Isolation, Limits, Network, Orphans, Outcome, Policy, Project,
-    Running, Sandbox, SandboxError, Signals, Stage, Step, Terminal, Usage,
+    Bind, Clock, Ended, Exit, FileStatus, Isolation, Limits, Network, Orphans, Outcome, Policy,
+    Project, Running, Sandbox, SandboxError, Signals, Stage, Step, Terminal, Usage,
 };
 pub use sys::mirror_signal;

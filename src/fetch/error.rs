@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use envbox_lockfiles::base::{Explain, Kind, Platform};
+use envbox_lockfiles::base::{Explain, Kind, Platform, RegistryName};
 use envbox_lockfiles::lock::{Artifact, Origin};
 use envbox_lockfiles::net::{NetError, shown};
 use envbox_lockfiles::resolve::python::PythonError;
@@ -70,6 +70,14 @@ pub enum FetchError {
         #[source]
         source: url::ParseError,
     },
+    /// A layer of an image is not in the store, and lies in no directory.
+    #[error("`{file}` is not in the store, and the registry `{registry}` is no OCI layout")]
+    Image {
+        /// The layer: `repository@digest`.
+        file: String,
+        /// The registry.
+        registry: RegistryName,
+    },
     /// The network could not be set up.
     #[error(transparent)]
     Net(NetError),
@@ -123,7 +131,7 @@ impl FetchError {
 impl Explain for FetchError {
     fn kind(&self) -> Kind {
         match self {
-            Self::Platform { .. } | Self::Url { .. } => Kind::User,
+            Self::Platform { .. } | Self::Url { .. } | Self::Image { .. } => Kind::User,
             Self::Offline { .. } => Kind::Network,
             Self::Locate { source, .. } => source.kind(),
             Self::Download { source, .. } | Self::Net(source) => source.kind(),
@@ -141,8 +149,21 @@ impl Explain for FetchError {
             Self::Integrity { .. } => "use another mirror; if the file was replaced on purpose, \
                                        run `envbox lock --upgrade`"
                 .to_owned(),
+            Self::Image { registry, .. } => format!(
+                "copy the image into a directory (`skopeo copy --all docker://IMAGE \
+                 oci:DIRECTORY`) and name that with `--registry {registry}=file:///DIRECTORY`"
+            ),
             Self::Url { .. } => "run `envbox lock` to write the lock again".to_owned(),
             Self::Locate { source, .. } => return source.hints(),
+            Self::Download {
+                source: NetError::NotFound { .. },
+                ..
+            } => {
+                return vec![
+                    "use a registry that keeps old files".to_owned(),
+                    "lock again with `envbox lock --upgrade`".to_owned(),
+                ];
+            }
             Self::Download { source, .. } | Self::Net(source) => return source.hints(),
             Self::Store(source) => return source.hints(),
         };

@@ -138,7 +138,9 @@ fn empty_lock() -> Lockfile {
             snapshot: None,
             security: None,
             packages: vec![],
+            base: None,
         },
+        base: None,
         interpreter: None,
         python: vec![],
         debian: LockedDebian::default(),
@@ -277,6 +279,7 @@ fn a_registry_that_fails_is_named() {
             ..
         }
     ));
+    assert_eq!(error.hints()[0], "use a registry that keeps old files");
     assert_eq!(
         error.to_string(),
         "failed to download `a.deb` from `debian`"
@@ -292,6 +295,7 @@ fn a_registry_that_fails_is_named() {
             ..
         }
     ));
+    assert!(error.hints()[0].starts_with("the server is at fault"));
     assert_eq!(server.count("/debian/a.deb"), 5);
 
     let case = Case::at(&nobody()).with_package("a.deb", b"deb");

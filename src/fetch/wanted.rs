@@ -23,6 +23,8 @@ enum What {
     /// With the dates of its registry's suites, newest first.
     Package(Vec<Timestamp>),
     Interpreter,
+    /// Of an image.
+    Layer,
 }
 
 /// A place to look for an artifact in.
@@ -54,6 +56,10 @@ pub(super) fn wanted(lock: &Lockfile, platform: Platform) -> Result<Vec<Wanted>,
         if archive.platform == platform {
             want(&archive.artifact, What::Interpreter);
         }
+    }
+    let image = lock.base.as_ref().and_then(|base| base.image(platform));
+    for layer in image.iter().flat_map(|image| &image.layers) {
+        want(&layer.artifact, What::Layer);
     }
     for wheel in &lock.python {
         if wheel.platforms.contains(&platform) {
@@ -110,6 +116,17 @@ impl Wanted {
                 Source::Listed(registry.clone(), project.clone()),
             ],
             What::Interpreter => vec![below(registry_url(context, registry))?],
+            What::Layer => {
+                let root = registry_url(context, registry).map_err(FetchError::Net)?;
+                if root.scheme() != "file" {
+                    return Err(FetchError::Image {
+                        file: self.artifact.file.clone(),
+                        registry: registry.clone(),
+                    });
+                }
+                let blob = format!("blobs/sha256/{}", self.artifact.digest.hex());
+                vec![Source::At(join(&root, &blob))]
+            }
             What::Package(dates) => {
                 let mut sources = vec![below(registry_url(context, registry))?];
                 for date in dates {

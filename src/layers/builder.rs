@@ -193,6 +193,38 @@ impl TreeBuilder {
         }
     }
 
+    /// Returns the paths directly in a directory.
+    pub(super) fn children(&self, directory: &[u8]) -> Vec<Vec<u8>> {
+        let start = prefix(directory).len();
+        let mut below = self.below(directory);
+        below.retain(|path| !path[start..].contains(&b'/'));
+        below
+    }
+
+    /// Returns the paths of everything below `path`, directories before what is in them.
+    pub(super) fn below(&self, path: &[u8]) -> Vec<Vec<u8>> {
+        let start = prefix(path);
+        let range = self.manifest.entries.range(start.clone()..);
+        range
+            .map(|(path, _)| path)
+            .take_while(|path| path.starts_with(&start))
+            .filter(|path| !path.is_empty())
+            .cloned()
+            .collect()
+    }
+
+    /// Removes the entry at `path`, a directory only when it is empty.
+    pub(super) fn remove(&mut self, path: &[u8]) -> Result<(), LayerError> {
+        let flags = match self.kind(path) {
+            Some(EntryKind::Directory) => AtFlags::REMOVEDIR,
+            Some(_) => AtFlags::empty(),
+            None => return Ok(()),
+        };
+        rustix::fs::unlinkat(&self.root, path, flags).map_err(|errno| self.failed(path, errno))?;
+        self.manifest.entries.remove(path);
+        Ok(())
+    }
+
     /// Gives every directory its mode and time, and returns the list.
     ///
     /// # Errors
@@ -295,6 +327,14 @@ pub fn modified() -> Timestamps {
     Timestamps {
         last_access: time,
         last_modification: time,
+    }
+}
+
+/// Returns what the paths of everything in a directory begin with.
+fn prefix(directory: &[u8]) -> Vec<u8> {
+    match directory {
+        b"" => Vec::new(),
+        _ => [directory, b"/"].concat(),
     }
 }
 

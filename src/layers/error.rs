@@ -2,7 +2,7 @@
 
 use std::io;
 
-use envbox_lockfiles::base::{Explain, FsError, Kind};
+use envbox_lockfiles::base::{Digest, Explain, FsError, Kind};
 
 use crate::layers::limits::Exceeded;
 use crate::layers::path::PathFault;
@@ -133,6 +133,43 @@ pub enum LayerError {
         /// The file.
         member: String,
     },
+    /// A name that layers keep for whiteouts is used for something else.
+    #[error("the member `{member}` is refused: {reason}")]
+    Whiteout {
+        /// The member.
+        member: String,
+        /// Why, as a clause.
+        reason: &'static str,
+    },
+    /// The bytes of a layer are not those that the image names.
+    #[error("{what} is {found}, not {expected}")]
+    LayerDigest {
+        /// Which of its digests.
+        what: &'static str,
+        /// What the image says.
+        expected: Digest,
+        /// What the layer is.
+        found: Digest,
+    },
+    /// There are too many layers.
+    #[error("the image has {found} layers; envbox unpacks {limit}")]
+    TooManyLayers {
+        /// How many it has.
+        found: usize,
+        /// How many are allowed.
+        limit: usize,
+    },
+    /// A layer of an image cannot be unpacked.
+    #[error("failed to unpack layer {number} ({digest})")]
+    Layer {
+        /// Its number, the lowest is 1.
+        number: usize,
+        /// Its digest.
+        digest: Digest,
+        /// Why.
+        #[source]
+        source: Box<LayerError>,
+    },
     /// An entry point cannot become a script.
     #[error("the entry point `{text}` is not `name = module:attribute`")]
     EntryPoint {
@@ -167,6 +204,7 @@ impl Explain for LayerError {
         match self {
             Self::File(error) => error.kind(),
             Self::MaintainerScript { .. } => Kind::User,
+            Self::Layer { source, .. } => source.kind(),
             _ => Kind::Integrity,
         }
     }
@@ -174,6 +212,7 @@ impl Explain for LayerError {
     fn hints(&self) -> Vec<String> {
         match self {
             Self::File(error) => error.hints(),
+            Self::Layer { source, .. } => source.hints(),
             Self::MaintainerScript { package, .. } => vec![format!(
                 "remove what needs `{package}` from `[debian] packages`"
             )],

@@ -1,7 +1,7 @@
 //! Unpacking: one package becomes one tree.
 //!
-//! Comes in: the verified file of a `.deb`, a wheel or a standalone interpreter. Goes out: a tree
-//! of directories, files and links that depends on that file and on [`RULES`] alone, and its list,
+//! Comes in: the verified file of a `.deb`, a wheel or a standalone interpreter, or the layers of an
+//! image ([`oci`]). Goes out: a tree of directories, files and links that depends on that file and on [`RULES`] alone, and its list,
 //! a [`TreeManifest`](crate::store::TreeManifest), whose digest is the tree's identity.
 //!
 //! Archives are not trusted: they are unpacked by name and type into an empty directory, and no
@@ -16,6 +16,7 @@ mod codec;
 pub mod deb;
 mod error;
 mod limits;
+pub mod oci;
 mod path;
 mod standalone;
 mod tar;
@@ -29,6 +30,7 @@ pub use builder::{MODIFIED, TreeBuilder, modified};
 pub use deb::unpack_deb;
 pub use error::LayerError;
 pub use limits::{Exceeded, Limits};
+pub use oci::{ImageLayer, Notes, unpack_layers};
 pub use path::{EntryPath, PathFault, merged_directories, parent, stays_inside};
 pub use standalone::unpack_standalone;
 pub use wheel::{PythonTarget, unpack_wheel};

@@ -7,9 +7,12 @@ use envbox_lockfiles::lock::{LockError, Stale};
 use envbox_lockfiles::manifest::ManifestError;
 use envbox_lockfiles::resolve::ResolveError;
 
+use crate::attest::AttestError;
 use crate::fetch::FetchError;
+use crate::image::{DocumentError, ImageError};
 use crate::ops::inside::InsideError;
 use crate::ops::run::RunError;
+use crate::registry::RegistryError;
 use crate::rootfs::RootfsError;
 use crate::store::StoreError;
 
@@ -35,12 +38,24 @@ pub enum Error {
     /// Resolving failed.
     #[error(transparent)]
     Resolve(#[from] Box<ResolveError>),
+    /// The image of the manifest could not be looked up.
+    #[error(transparent)]
+    Document(#[from] Box<DocumentError>),
     /// Downloading failed.
     #[error(transparent)]
     Fetch(#[from] Box<FetchError>),
     /// Unpacking or merging failed.
     #[error(transparent)]
     Rootfs(#[from] Box<RootfsError>),
+    /// The image cannot be made, or not be written.
+    #[error(transparent)]
+    Image(#[from] Box<ImageError>),
+    /// A registry of images failed.
+    #[error(transparent)]
+    Registry(#[from] Box<RegistryError>),
+    /// A statement, a signature or a key is wrong.
+    #[error(transparent)]
+    Attest(#[from] Box<AttestError>),
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -67,8 +82,12 @@ macro_rules! boxed {
 
 boxed!(
     Resolve(ResolveError),
+    Document(DocumentError),
     Fetch(FetchError),
     Rootfs(RootfsError),
+    Image(ImageError),
+    Registry(RegistryError),
+    Attest(AttestError),
     Run(RunError)
 );
 
@@ -98,8 +117,12 @@ impl Explain for Error {
             Self::Lock(error) => error.kind(),
             Self::Stale(error) => error.kind(),
             Self::Resolve(error) => error.kind(),
+            Self::Document(error) => error.kind(),
             Self::Fetch(error) => error.kind(),
             Self::Rootfs(error) => error.kind(),
+            Self::Image(error) => error.kind(),
+            Self::Registry(error) => error.kind(),
+            Self::Attest(error) => error.kind(),
             Self::Store(error) => error.kind(),
             Self::Fs(error) => error.kind(),
             Self::Inside(error) => error.kind(),
@@ -114,8 +137,12 @@ impl Explain for Error {
             Self::Lock(error) => error.hints(),
             Self::Stale(error) => error.hints(),
             Self::Resolve(error) => error.hints(),
+            Self::Document(error) => error.hints(),
             Self::Fetch(error) => error.hints(),
             Self::Rootfs(error) => error.hints(),
+            Self::Image(error) => error.hints(),
+            Self::Registry(error) => error.hints(),
+            Self::Attest(error) => error.hints(),
             Self::Store(error) => error.hints(),
             Self::Fs(error) => error.hints(),
             Self::Inside(error) => error.hints(),

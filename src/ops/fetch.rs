@@ -1,7 +1,6 @@
 //! `envbox fetch`: download what the lockfile names, and nothing else.
 
 use envbox_lockfiles::base::{Context, Digest, Platform};
-use envbox_lockfiles::lock::{Lockfile, Request, satisfies};
 use serde::Serialize;
 
 use crate::fetch::fetch as download;
@@ -29,8 +28,7 @@ pub struct FetchReport {
 /// returns; what arrived whole stays in the store.
 pub fn fetch(context: &Context, project: &Project) -> Result<FetchReport, Error> {
     let context = &project.context(context);
-    let lock = Lockfile::read(&project.lockfile())?;
-    satisfies(&lock, &Request::of(project.manifest()))?;
+    let lock = project.lock()?;
     let store = Store::open(&context.store)?;
     for platform in &lock.request.platforms {
         download(context, &lock, *platform, &store)?;

@@ -3,11 +3,17 @@
 use std::path::PathBuf;
 
 use envbox_lockfiles::base::{Context, Digest, Event};
-use envbox_lockfiles::lock::{Change, LockError, Lockfile, Request, StaleReason, diff, satisfies};
+use envbox_lockfiles::lock::{
+    Change, LockError, LockedBase, LockedDebian, Lockfile, Request, StaleReason, diff, satisfies,
+};
 use envbox_lockfiles::resolve::{ResolveOptions, Upgrade, resolve};
 use serde::Serialize;
 
+use crate::fetch::fetch;
+use crate::image::{documents, lock_image};
 use crate::ops::{Error, Project};
+use crate::rootfs::image_library;
+use crate::store::Store;
 
 /// What to do with the lockfile.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -102,6 +108,7 @@ pub fn lock(
     };
     let resolving = ResolveOptions {
         upgrade: options.upgrade.clone(),
+        base: base(context, &request, previous.as_ref())?,
     };
     let lock = resolve(context, project.manifest(), previous.as_ref(), &resolving)?;
     let changes = previous
@@ -117,6 +124,43 @@ pub fn lock(
         lock.write(&file)?;
     }
     Ok(report(file, &lock, outcome, reasons, changes))
+}
+
+/// Returns the image that `request` names, with all of it in the store: only the image itself says
+/// which C library it has.
+fn base(
+    context: &Context,
+    request: &Request,
+    previous: Option<&Lockfile>,
+) -> Result<Option<LockedBase>, Error> {
+    let Some(reference) = &request.base else {
+        return Ok(None);
+    };
+    let known = previous
+        .filter(|lock| lock.request.platforms == request.platforms)
+        .and_then(|lock| lock.base.as_ref())
+        .filter(|base| base.reference == *reference);
+    if let Some(base) = known {
+        return Ok(Some(base.clone()));
+    }
+    let documents = documents(context, &reference.registry)?;
+    let base = lock_image(documents.as_ref(), reference, &request.platforms)?;
+    let store = Store::open(&context.store)?;
+    let mut alone = Lockfile {
+        request: request.clone(),
+        base: Some(base),
+        interpreter: None,
+        python: Vec::new(),
+        debian: LockedDebian::default(),
+    };
+    for platform in &request.platforms {
+        fetch(context, &alone, *platform, &store)?;
+    }
+    let images = alone.base.iter_mut().flat_map(|base| &mut base.images);
+    for image in images {
+        image.glibc = image_library(context, &store, reference.repository.as_str(), image)?;
+    }
+    Ok(alone.base)
 }
 
 fn report(

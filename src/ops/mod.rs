@@ -3,15 +3,22 @@
 //! A report is what `--json` prints. Nothing here prints, reads the environment, or exits.
 
 pub mod audit;
+pub mod build;
 pub mod doctor;
 mod error;
+pub mod export;
 pub mod fetch;
 pub mod init;
 pub mod inside;
+pub mod key;
 pub mod lock;
 mod project;
+pub mod provenance;
+pub mod publish;
 pub mod run;
+pub mod sbom;
 pub mod store;
+pub mod verify_attestation;
 
 pub use error::Error;
 pub use project::{LOCKFILE, Project};

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use envbox_lockfiles::base::{Context, RegistryName};
+use envbox_lockfiles::lock::{Lockfile, Request, satisfies};
 use envbox_lockfiles::manifest::Manifest;
 
 use crate::ops::Error;
@@ -52,6 +53,17 @@ impl Project {
         self.directory.join(LOCKFILE)
     }
 
+    /// Reads the lockfile, which must answer the manifest.
+    ///
+    /// # Errors
+    /// Returns [`Error::Lock`] when there is none that can be read, [`Error::Stale`] when it does not
+    /// answer.
+    pub fn lock(&self) -> Result<Lockfile, Error> {
+        let lock = Lockfile::read(&self.lockfile())?;
+        satisfies(&lock, &Request::of(self.manifest()))?;
+        Ok(lock)
+    }
+
     /// Returns `context` with the places that the manifest gives to registries. What the user
     /// configured stands: a mirror at hand serves every project.
     pub fn context(&self, context: &Context) -> Context {
@@ -75,6 +87,11 @@ impl Project {
             if let Some(url) = url {
                 place(name, url);
             }
+        }
+        if let Some(base) = &self.manifest.base
+            && let Some(url) = &base.place
+        {
+            place(base.reference.registry.as_str(), url);
         }
         for named in python.extra_indexes.iter().chain(&python.find_links) {
             place(named.name.as_str(), &named.url);

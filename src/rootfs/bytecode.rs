@@ -24,7 +24,7 @@ use crate::rootfs::RootfsError;
 use crate::rootfs::merge::{Merged, Source};
 use crate::rootfs::packages::{Package, package_tree};
 use crate::rootfs::parallel::{Task, in_parallel};
-use crate::rootfs::parts::Parts;
+use crate::rootfs::parts::{Contents, Parts};
 use crate::store::{EntryKind, Store, TreeKey, TreeManifest};
 
 /// The name of the stage in events.
@@ -71,7 +71,7 @@ pub(super) fn compile_all(
     let program = interpreter.path.trim_start_matches('/').as_bytes();
     let compiler = packages
         .iter()
-        .position(|package| package.manifest.entries.contains_key(program));
+        .rposition(|package| package.manifest.entries.contains_key(program));
     let Some(compiler) = compiler else {
         // A link of its package: nothing says which package compiles.
         return Err(RootfsError::NoInterpreter {
@@ -79,6 +79,8 @@ pub(super) fn compile_all(
         });
     };
     let jobs: Vec<Job> = (0..packages.len())
+        // An image's modules are for its own Python.
+        .filter(|package| !matches!(packages[*package].contents, Contents::Image(_)))
         .filter_map(|package| job(package, &packages[package], python))
         .collect();
     let tasks: Vec<Task<'_>> = jobs
@@ -190,7 +192,7 @@ pub(super) fn bytecode_of(module: &[u8], PythonTarget { major, minor }: PythonTa
 }
 
 /// Returns the module whose bytecode lies at `path`, or nothing for a directory.
-pub(super) fn module_of(path: &[u8]) -> Option<Vec<u8>> {
+pub(crate) fn module_of(path: &[u8]) -> Option<Vec<u8>> {
     let stem = path.strip_suffix(b".pyc")?;
     let stem = &stem[..stem.iter().rposition(|&byte| byte == b'.')?];
     let slash = stem.iter().rposition(|&byte| byte == b'/')?;

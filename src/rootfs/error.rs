@@ -69,6 +69,18 @@ pub enum RootfsError {
         /// The platform.
         platform: Platform,
     },
+    /// The lock has no image for the platform.
+    #[error("the lock has no image for {platform}")]
+    NoImage {
+        /// The platform.
+        platform: Platform,
+    },
+    /// The store does not have a layer of an image.
+    #[error("the store does not have `{file}`")]
+    NoLayer {
+        /// The layer: `repository@digest`.
+        file: String,
+    },
     /// Wheels need an interpreter.
     #[error("the lock has wheels but no interpreter")]
     NoPython,
@@ -89,8 +101,10 @@ impl Explain for RootfsError {
             Self::Conflict { .. } => Kind::User,
             Self::Compile { .. } => Kind::Host,
             Self::Interpreter { .. } => Kind::Internal,
+            Self::NoLayer { .. } => Kind::Host,
             Self::NoInterpreter { .. }
             | Self::NoArchive { .. }
+            | Self::NoImage { .. }
             | Self::NoPython
             | Self::Version { .. } => Kind::Stale,
         }
@@ -108,8 +122,10 @@ impl Explain for RootfsError {
             Self::Interpreter { .. } => {
                 vec!["report this, with the lockfile and the lines above".to_owned()]
             }
+            Self::NoLayer { .. } => vec!["run `envbox fetch` first".to_owned()],
             Self::NoInterpreter { .. }
             | Self::NoArchive { .. }
+            | Self::NoImage { .. }
             | Self::NoPython
             | Self::Version { .. } => vec!["run `envbox lock` to write the lock anew".to_owned()],
         }

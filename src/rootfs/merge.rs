@@ -68,6 +68,15 @@ impl Merged {
             node.entry.mode |= entry.mode;
             return Ok(());
         }
+        let is_directory = |entry: &TreeEntry| entry.kind == EntryKind::Directory;
+        let replaceable = !is_directory(&node.entry) && !is_directory(entry);
+        let on_image = matches!(node.source, Source::Package(first)
+            if matches!(packages[first].contents, Contents::Image(_)));
+        if replaceable && on_image {
+            let entry = entry.clone();
+            *node = Node { entry, source };
+            return Ok(());
+        }
         if node.entry == *entry {
             return Ok(());
         }
@@ -75,8 +84,6 @@ impl Merged {
             unreachable!("packages are merged before anything is generated");
         };
         let is_wheel = |index: usize| matches!(packages[index].contents, Contents::Wheel { .. });
-        let is_directory = |entry: &TreeEntry| entry.kind == EntryKind::Directory;
-        let replaceable = !is_directory(&node.entry) && !is_directory(entry);
         if replaceable && is_wheel(first) && is_wheel(index) {
             *node = Node {
                 entry: entry.clone(),

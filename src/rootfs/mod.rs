@@ -13,15 +13,23 @@
 //! about a path. Two wheels may: there the one that comes later by name is taken, with a warning,
 //! because some popular wheels do disagree, and installers let the last one win, whichever that is.
 //!
+//! **On an image.** The tree of an image takes the place of the Debian packages' trees. Interpreter
+//! and wheels lie on it: what they bring replaces what it has at the same path, unless one of the
+//! two is a directory. The interpreter is a standalone one; a Python that the image has is not used.
+//! What every sandbox needs is added as always, but the image's own users, groups and certificates
+//! stay.
+//!
 //! **Invariant:** a rootfs depends on its packages, the rules and the platform alone
 //! (`tests/it/rootfs.rs`: `a_rootfs_is_equal_everywhere`).
 //! **Invariant:** packages that disagree are named (`tests::disagreements_name_both`).
 
 mod bytecode;
+mod c_library;
 mod error;
 mod fixups;
 mod inside;
 mod merge;
+mod package_trees;
 mod packages;
 mod parallel;
 mod parts;
@@ -30,8 +38,11 @@ mod prepare;
 mod tests;
 mod write;
 
+pub(crate) use bytecode::module_of;
 pub use error::RootfsError;
-pub use prepare::{Rootfs, find, prepare};
+pub use package_trees::{Ecosystem, PackageTree, package_trees};
+pub(crate) use parallel::{Task, in_parallel};
+pub use prepare::{Rootfs, find, image, image_library, prepare};
 
 /// The version of the rules by which trees are merged and completed. Raise it whenever a rootfs of
 /// the same packages changes: it is part of the key by which the store finds it.

@@ -3,10 +3,12 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use envbox_lockfiles::base::{Context, FsError};
+use envbox_lockfiles::base::{Context, Event, FsError};
+use envbox_lockfiles::lock::LockedLayer;
 
-use crate::fetch::Closure;
-use crate::layers::{LayerError, Limits, unpack_deb, unpack_standalone, unpack_wheel};
+use crate::layers::{
+    ImageLayer, LayerError, Limits, unpack_deb, unpack_layers, unpack_standalone, unpack_wheel,
+};
 use crate::rootfs::parallel::{Task, in_parallel};
 use crate::rootfs::parts::{Contents, Part, Parts};
 use crate::rootfs::{RootfsError, inside};
@@ -28,7 +30,7 @@ pub(super) struct Package {
 /// by side.
 pub(super) fn unpack_all(
     context: &Context,
-    closure: &Closure,
+    store: &Store,
     parts: &Parts<'_>,
 ) -> Result<Vec<Package>, RootfsError> {
     let tasks: Vec<Task<'_>> = parts
@@ -36,17 +38,28 @@ pub(super) fn unpack_all(
         .iter()
         .map(|part| Task {
             name: &part.name,
-            weight: part.artifact.map_or(0, |artifact| artifact.size),
+            weight: part.size(),
         })
         .collect();
     in_parallel(context, STAGE, &tasks, |part| {
-        unpack(closure, parts, &parts.parts[part])
+        unpack(context, store, parts, &parts.parts[part])
     })
 }
 
-fn unpack(closure: &Closure, parts: &Parts<'_>, part: &Part<'_>) -> Result<Package, RootfsError> {
-    let (tree, manifest) = package_tree(closure.store(), part.key, |directory| {
-        let unpacked = unpack_part(closure, parts, part, directory);
+pub(super) fn unpack(
+    context: &Context,
+    store: &Store,
+    parts: &Parts<'_>,
+    part: &Part<'_>,
+) -> Result<Package, RootfsError> {
+    let (tree, manifest) = package_tree(store, part.key, |directory| {
+        let unpacked = match &part.contents {
+            Contents::Image(layers) => {
+                let layers = image_layers(store, layers)?;
+                unpack_image(context, &part.name, &layers, directory)
+            }
+            _ => unpack_part(store, parts, part, directory),
+        };
         unpacked.map_err(|source| RootfsError::Unpack {
             artifact: part.file().to_owned(),
             source,
@@ -81,13 +94,44 @@ pub(super) fn package_tree(
     Ok((tree, manifest))
 }
 
+/// Returns where the store has the layers of an image.
+fn image_layers(store: &Store, layers: &[LockedLayer]) -> Result<Vec<ImageLayer>, RootfsError> {
+    let place = |layer: &LockedLayer| {
+        let digest = layer.artifact.digest;
+        let path = store.blob(&digest).ok_or_else(|| RootfsError::NoLayer {
+            file: layer.artifact.file.clone(),
+        })?;
+        Ok(ImageLayer {
+            path,
+            digest,
+            compression: layer.compression,
+            diff_id: layer.diff_id,
+        })
+    };
+    layers.iter().map(place).collect()
+}
+
+fn unpack_image(
+    context: &Context,
+    name: &str,
+    layers: &[ImageLayer],
+    directory: &Path,
+) -> Result<TreeManifest, LayerError> {
+    let (manifest, notes) = unpack_layers(layers, directory, Limits::default())?;
+    for sentence in notes.sentences() {
+        let message = format!("of the image `{name}`, {sentence}");
+        context.report(Event::Warning { message });
+    }
+    Ok(manifest)
+}
+
 fn unpack_part(
-    closure: &Closure,
+    store: &Store,
     parts: &Parts<'_>,
     part: &Part<'_>,
     directory: &Path,
 ) -> Result<TreeManifest, LayerError> {
-    let archive = part.artifact.map(|artifact| closure.path(artifact));
+    let archive = part.artifact.map(|artifact| store.place(artifact.digest));
     let archive = archive.unwrap_or_default();
     let limits = Limits::default();
     match (&part.contents, parts.python) {
@@ -108,7 +152,7 @@ pub(super) fn write_manifest(directory: &Path, manifest: &TreeManifest) -> Resul
     fs::write(&path, manifest.to_text()).map_err(FsError::at("write", &path))
 }
 
-fn read_manifest(tree: &Tree) -> Result<TreeManifest, RootfsError> {
+pub(super) fn read_manifest(tree: &Tree) -> Result<TreeManifest, RootfsError> {
     let path = tree.manifest_path();
     let text = fs::read_to_string(&path).map_err(FsError::at("read", &path))?;
     match TreeManifest::parse(&text) {

@@ -1,4 +1,4 @@
-//! Work on all packages, several side by side.
+//! Work on all packages, or layers, several side by side.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -6,24 +6,22 @@ use std::thread;
 
 use envbox_lockfiles::base::{Context, Event};
 
-use crate::rootfs::RootfsError;
-
 /// One piece of work.
-pub(super) struct Task<'a> {
+pub(crate) struct Task<'a> {
     /// What it is on, for messages.
-    pub(super) name: &'a str,
+    pub(crate) name: &'a str,
     /// How long it takes, measured against the others.
-    pub(super) weight: u64,
+    pub(crate) weight: u64,
 }
 
 /// Does `work` for the index of every task and returns what it gives, in the order of the tasks.
 /// The first failure ends all.
-pub(super) fn in_parallel<T: Send>(
+pub(crate) fn in_parallel<T: Send, E: Send>(
     context: &Context,
     stage: &str,
     tasks: &[Task<'_>],
-    work: impl Fn(usize) -> Result<T, RootfsError> + Sync,
-) -> Result<Vec<T>, RootfsError> {
+    work: impl Fn(usize) -> Result<T, E> + Sync,
+) -> Result<Vec<T>, E> {
     context.report(Event::StageStarted {
         stage: stage.to_owned(),
         total: Some(tasks.len() as u64),

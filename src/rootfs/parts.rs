@@ -3,10 +3,10 @@
 use std::fmt::Write as _;
 
 use envbox_lockfiles::base::{DebianName, Digest, Platform, PythonName};
-use envbox_lockfiles::lock::{Artifact, LockedInterpreter, Lockfile};
+use envbox_lockfiles::lock::{Artifact, LockedImage, LockedInterpreter, LockedLayer, Lockfile};
 use envbox_lockfiles::manifest::InterpreterSource;
 
-use crate::layers::{self, PythonTarget};
+use crate::layers::{self, PythonTarget, oci};
 use crate::rootfs::{self, RootfsError, bytecode, inside};
 use crate::store::TreeKey;
 
@@ -14,6 +14,8 @@ use crate::store::TreeKey;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Contents {
     Debian(DebianName),
+    /// What all others lie on.
+    Image(Vec<LockedLayer>),
     Interpreter,
     Wheel {
         name: PythonName,
@@ -41,6 +43,14 @@ impl Part<'_> {
         self.artifact
             .map_or(&self.name, |artifact| artifact.file.as_str())
     }
+
+    /// Returns the size of what it is unpacked from.
+    pub(super) fn size(&self) -> u64 {
+        match &self.contents {
+            Contents::Image(layers) => layers.iter().map(|layer| layer.artifact.size).sum(),
+            _ => self.artifact.map_or(0, |artifact| artifact.size),
+        }
+    }
 }
 
 /// All packages of a rootfs, in the order in which they are merged.
@@ -63,6 +73,13 @@ impl<'a> Parts<'a> {
             python,
             parts: Vec::new(),
         };
+        if let Some(base) = &lock.base {
+            let image = base
+                .image(platform)
+                .ok_or(RootfsError::NoImage { platform })?;
+            all.parts
+                .push(image_part(base.reference.repository.as_str(), image));
+        }
         for package in &lock.debian.packages {
             if package.platforms.contains(&platform) {
                 let contents = Contents::Debian(package.name.clone());
@@ -101,6 +118,16 @@ impl<'a> Parts<'a> {
             return Err(RootfsError::NoPython);
         }
         Ok(all)
+    }
+
+    /// Returns those of an image alone.
+    pub(super) fn of_image(name: &str, image: &LockedImage) -> Self {
+        Self {
+            platform: image.platform,
+            interpreter: None,
+            python: None,
+            parts: vec![image_part(name, image)],
+        }
     }
 
     /// Returns where the store has the rootfs: a digest over everything that it depends on.
@@ -144,6 +171,20 @@ impl<'a> Parts<'a> {
             artifact: Some(artifact),
             key: TreeKey::Package(Digest::of(text.as_bytes())),
         });
+    }
+}
+
+/// The tree of an image depends on what its layers unfold to, however they are compressed.
+fn image_part<'a>(name: &str, image: &LockedImage) -> Part<'a> {
+    let mut text = format!("envbox image {}\n", oci::RULES);
+    for layer in &image.layers {
+        line(&mut text, &[&layer.diff_id.to_string()]);
+    }
+    Part {
+        name: name.to_owned(),
+        contents: Contents::Image(image.layers.clone()),
+        artifact: None,
+        key: TreeKey::Package(Digest::of(text.as_bytes())),
     }
 }
 

@@ -4,14 +4,14 @@ use std::fs;
 use std::path::PathBuf;
 
 use envbox_lockfiles::base::{Context, Digest, Event, FsError, Platform};
-use envbox_lockfiles::lock::Lockfile;
+use envbox_lockfiles::lock::{LockedImage, Lockfile};
 
 use crate::fetch::Closure;
 use crate::rootfs::merge::Merged;
-use crate::rootfs::packages::{unpack_all, write_manifest};
+use crate::rootfs::packages::{read_manifest, unpack, unpack_all, write_manifest};
 use crate::rootfs::parts::Parts;
-use crate::rootfs::{RootfsError, bytecode, fixups, write};
-use crate::store::{Store, Tree};
+use crate::rootfs::{RootfsError, bytecode, c_library, fixups, write};
+use crate::store::{Store, Tree, TreeManifest};
 
 /// A root filesystem in the store. It stays there while this value, or a clone of its store's
 /// handle, lives.
@@ -47,6 +47,14 @@ impl Rootfs {
         let text = fs::read(&path).map_err(FsError::at("read", &path))?;
         Ok(Digest::of(&text))
     }
+
+    /// Returns the list of everything in it.
+    ///
+    /// # Errors
+    /// Returns [`RootfsError`] when the list cannot be read.
+    pub fn manifest(&self) -> Result<TreeManifest, RootfsError> {
+        read_manifest(&self.tree)
+    }
 }
 
 /// Returns the rootfs of `lock` for `platform` if the store has it: then nothing needs to be
@@ -72,18 +80,50 @@ pub fn find(
 /// cannot be written. Nothing half-made is left.
 pub fn prepare(context: &Context, closure: &Closure) -> Result<Rootfs, RootfsError> {
     let parts = Parts::of(closure.lock(), closure.platform())?;
-    if let Some(tree) = closure.store().find_tree(parts.key())? {
-        return Ok(rootfs(tree, &parts));
+    build(context, closure.store(), &parts)
+}
+
+/// Returns the rootfs of an image alone, whose layers the store must have: the image's tree with
+/// what every sandbox needs in it. `name` is what messages call the image.
+///
+/// # Errors
+/// As [`prepare`], and [`RootfsError::NoLayer`].
+pub fn image(
+    context: &Context,
+    store: &Store,
+    name: &str,
+    image: &LockedImage,
+) -> Result<Rootfs, RootfsError> {
+    build(context, store, &Parts::of_image(name, image))
+}
+
+/// Returns the version of an image's GNU C library; `None` when it has none. Unpacks the image.
+///
+/// # Errors
+/// As [`image`].
+pub fn image_library(
+    context: &Context,
+    store: &Store,
+    name: &str,
+    image: &LockedImage,
+) -> Result<Option<(u16, u16)>, RootfsError> {
+    let parts = Parts::of_image(name, image);
+    let package = unpack(context, store, &parts, &parts.parts[0])?;
+    c_library::version(package, image.platform)
+}
+
+fn build(context: &Context, store: &Store, parts: &Parts<'_>) -> Result<Rootfs, RootfsError> {
+    if let Some(tree) = store.find_tree(parts.key())? {
+        return Ok(rootfs(tree, parts));
     }
-    let packages = unpack_all(context, closure, &parts)?;
-    let store = closure.store();
+    let packages = unpack_all(context, store, parts)?;
     let mut warnings = Vec::new();
     let tree = store.tree(parts.key(), |directory| {
         let mut merged = Merged::of(&packages)?;
         warnings = merged.warnings(&packages);
-        fixups::apply(&mut merged, &packages, &parts)?;
+        fixups::apply(&mut merged, &packages, parts)?;
         let mut tree = write::write(&merged, &packages, directory)?;
-        let bytecode = bytecode::compile_all(context, store, &packages, &parts, directory)?;
+        let bytecode = bytecode::compile_all(context, store, &packages, parts, directory)?;
         bytecode::add(&mut tree, &merged, &bytecode).map_err(RootfsError::Merge)?;
         let manifest = tree.finish().map_err(RootfsError::Merge)?;
         write_manifest(directory, &manifest)?;
@@ -93,7 +133,7 @@ pub fn prepare(context: &Context, closure: &Closure) -> Result<Rootfs, RootfsErr
         context.report(Event::Warning { message });
     }
     store.settle_in_background();
-    Ok(rootfs(tree, &parts))
+    Ok(rootfs(tree, parts))
 }
 
 fn rootfs(tree: Tree, parts: &Parts<'_>) -> Rootfs {

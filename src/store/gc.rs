@@ -135,10 +135,13 @@ impl Store {
 
     /// Removes what nobody can use: thrown away trees, builds and downloads of dead processes.
     fn sweep(&self) -> Result<(), StoreError> {
+        // Found out again in a millisecond; most are those of older programs and lockfiles.
+        remove_tree(&self.path("answers"))?;
         for path in entries(&self.path("tmp/trash"))? {
             remove_tree(&path)?;
         }
         self.sweep_builds()?;
+        self.sweep_layers()?;
         for partial in entries(&self.path("tmp/partial"))? {
             if filelock::try_lock(&partial)?.is_some() {
                 fs::remove_file(&partial).map_err(FsError::at("remove", &partial))?;

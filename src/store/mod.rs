@@ -12,14 +12,18 @@
 //! │   trees/<hex>.manifest    what is in it, when its builder said so (see [`TreeManifest`])
 //! │   trees/<hex>.done        says that the tree is whole; without it the tree does not count
 //! ├── rootfs/<hex>/           one merged root filesystem; `.manifest` and `.done` as above
+//! ├── layers/<hex>            notes: of which blob the layer made of `<hex>` is (see [`StoredLayer`])
 //! ├── index/                  caches of the resolvers, theirs alone
 //! ├── tmp/
 //! │   ├── partial/<hex>       a download under way or broken off; who writes it has it locked
+//! │   ├── partial/new-<random>  a blob under way whose digest is not known yet
 //! │   ├── build/<name>/       a tree under way; who builds it has `locks/<name>`
 //! │   └── trash/<n>/          on its way out
 //! ├── locks/
 //! │   ├── store               held shared to note a use, exclusively to collect garbage
 //! │   └── trees-<hex>         held by who builds the tree
+//! ├── answers/<hex>           the rootfs of a lockfile that was read and checked; `<hex>` is the
+//! │                           digest of lockfile, manifest's request and program
 //! ├── leases/<random>         what a living process uses, one path a line; it has the file locked
 //! └── roots/
 //!     ├── <hex>.link          a symbolic link to a lockfile, `<hex>` is the digest of its path
@@ -42,29 +46,35 @@
 //! (`tests::gc_keeps_leases_and_roots`).
 //! **Invariant:** reading needs no permission to write (`tests::a_read_only_store_can_be_read`).
 
+mod answers;
 mod blob;
 mod directory;
 mod error;
 mod filelock;
 mod gc;
+mod layer;
 mod lease;
 mod manifest;
 mod object;
 mod remove;
 mod roots;
+mod scratch;
 #[cfg(test)]
 pub(crate) mod tests;
 mod tree;
 mod usage;
 mod verify;
 
+pub use answers::Question;
 pub use blob::{BlobSlot, BlobWriter};
 pub use directory::Store;
 pub use error::StoreError;
 pub use gc::{GcMode, GcReport};
+pub use layer::{NewBlob, StoredLayer};
 pub use manifest::{EntryKind, InvalidManifest, TreeEntry, TreeManifest};
 pub use object::{Object, TreeKey};
 pub use remove::remove_tree;
+pub use scratch::Scratch;
 pub use tree::Tree;
 pub use usage::{Share, Usage};
 pub use verify::{Damage, DamageReason, VerifyReport};

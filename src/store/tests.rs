@@ -14,8 +14,8 @@ use rustix::thread::set_thread_res_uid;
 use tempfile::TempDir;
 
 use crate::store::{
-    BlobSlot, BlobWriter, DamageReason, GcMode, Object, Store, StoreError, TreeKey, TreeManifest,
-    remove_tree,
+    BlobSlot, BlobWriter, DamageReason, GcMode, Object, Question, Store, StoreError, TreeKey,
+    TreeManifest, remove_tree,
 };
 
 pub(crate) fn temporary() -> TempDir {
@@ -405,6 +405,38 @@ fn gc_keeps_leases_and_roots() {
     drop(using);
     assert_eq!(store.gc(GcMode::Remove).unwrap().kept, 0);
     assert!(everything(&store.directory().join("leases")).is_empty());
+}
+
+#[test]
+fn an_answer_is_one_to_its_question_alone() {
+    let directory = temporary();
+    let place = directory.path().join("store");
+    let ask = |subject: &str| Store::answer(&place, &Question::new(&[subject]).unwrap());
+    assert!(ask("lock").is_none() && !place.exists());
+    let store = open(&directory);
+    let key = TreeKey::Rootfs(Digest::of(b"rootfs"));
+    let built: Result<_, StoreError> = store.tree(key, |_| Ok(()));
+    let (tree, note) = (built.unwrap(), Digest::of(b"note"));
+    store.keep_answer(&Question::new(&["lock"]).unwrap(), &tree, note);
+    let (found, noted) = ask("lock").unwrap();
+    assert_eq!((found.key(), noted), (key, note));
+    assert!(ask("another lock").is_none());
+    // In use, so nobody may collect it, and the answer is no more than a note.
+    drop((store, tree));
+    open(&directory).gc(GcMode::Remove).unwrap();
+    assert!(found.path().exists() && !place.join("answers").exists());
+    open(&directory).keep_answer(&Question::new(&["lock"]).unwrap(), &found, note);
+    let file = everything(&place.join("answers")).remove(0);
+    let text = fs::read(&file).unwrap();
+    fs::write(&file, &text[..text.len() - 1]).unwrap();
+    assert!(ask("lock").is_none());
+    fs::write(&file, text).unwrap();
+    assert!(ask("lock").is_some());
+    drop(found);
+    open(&directory)
+        .remove_finished(&place.join(Object::Tree(key).relative()))
+        .unwrap();
+    assert!(ask("lock").is_none());
 }
 
 #[test]

@@ -44,6 +44,11 @@ impl Tree {
     pub fn key(&self) -> TreeKey {
         self.key
     }
+
+    /// Returns the store that it is in.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
 }
 
 impl Store {

@@ -12,7 +12,9 @@ const CRATES: [(&str, &[&str]); 3] = [
     ("sandbox/src", &["sys", "init", "host", "sandbox"]),
     (
         "src",
-        &["store", "fetch", "layers", "rootfs", "record", "ops"],
+        &[
+            "store", "fetch", "layers", "rootfs", "image", "registry", "attest", "record", "ops",
+        ],
     ),
 ];
 

@@ -6,15 +6,23 @@ use crate::support::{User, World};
 fn help_of_every_command() {
     let world = World::new(User::Current);
     let mut reference = String::new();
-    let commands: [&[&str]; 13] = [
+    let commands: &[&[&str]] = &[
         &[],
         &["init"],
         &["lock"],
         &["fetch"],
+        &["build"],
+        &["export"],
+        &["export", "bundle"],
         &["run"],
         &["audit"],
         &["inside"],
         &["shell"],
+        &["sbom"],
+        &["provenance"],
+        &["verify-attestation"],
+        &["key"],
+        &["key", "generate"],
         &["doctor"],
         &["store"],
         &["store", "du"],
@@ -22,7 +30,7 @@ fn help_of_every_command() {
         &["store", "gc"],
     ];
     for command in commands {
-        let run = world.run(&[command, &["--help"]].concat());
+        let run = world.run(&[*command, &["--help"]].concat());
         assert_eq!(run.code(), Some(0));
         reference.push_str(&format!(
             "# envbox {}\n\n{}\n",

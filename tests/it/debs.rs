@@ -53,8 +53,9 @@ pub fn install_packages(
     let registry = world.path().join("registry");
     let mut packages = Vec::new();
     for (name, deb) in debs {
-        let file = format!("pool/main/{name}_1_amd64.deb");
-        fs::create_dir_all(registry.join("pool/main")).unwrap();
+        let directory = format!("pool/main/{}/{name}", &name[..1]);
+        let file = format!("{directory}/{name}_1_amd64.deb");
+        fs::create_dir_all(registry.join(&directory)).unwrap();
         fs::write(registry.join(&file), deb).unwrap();
         packages.push(package(name, file, deb));
     }
@@ -90,6 +91,7 @@ fn lock(
     let manifest = Manifest::parse(manifest, Path::new("envbox.toml")).unwrap();
     Lockfile {
         request: Request::of(&manifest),
+        base: None,
         interpreter,
         python: Vec::new(),
         debian: LockedDebian {
@@ -105,11 +107,17 @@ fn lock(
 
 /// Returns a `.deb` (deb(5)) with the tools and the libraries they load.
 pub fn deb() -> Vec<u8> {
+    let mut data = tar::Builder::new(Vec::new());
+    append_tools(&mut data);
+    package_of("tools", data)
+}
+
+/// Appends the tools and what they load.
+pub fn append_tools(data: &mut tar::Builder<Vec<u8>>) {
     let mut files: BTreeSet<PathBuf> = TOOLS.iter().map(PathBuf::from).collect();
     for tool in TOOLS {
         files.extend(libraries(tool));
     }
-    let mut data = tar::Builder::new(Vec::new());
     for file in files {
         let name = file.strip_prefix("/").unwrap().display().to_string();
         let name = if name.starts_with("usr/") {
@@ -117,14 +125,18 @@ pub fn deb() -> Vec<u8> {
         } else {
             format!("usr/{name}")
         };
-        append(&mut data, &name, &fs::read(&file).unwrap(), 0o755);
+        append(data, &name, &fs::read(&file).unwrap(), 0o755);
     }
+    append_link(data, "usr/bin/sh", "dash");
+}
+
+/// Appends a symbolic link.
+pub fn append_link(data: &mut tar::Builder<Vec<u8>>, name: &str, target: &str) {
     let mut header = tar::Header::new_gnu();
     header.set_entry_type(tar::EntryType::Symlink);
     header.set_size(0);
     header.set_mode(0o777);
-    data.append_link(&mut header, "usr/bin/sh", "dash").unwrap();
-    package_of("tools", data)
+    data.append_link(&mut header, name, target).unwrap();
 }
 
 /// Returns a `.deb` with these files: path, mode and content.
@@ -159,7 +171,8 @@ fn package_of(name: &str, data: tar::Builder<Vec<u8>>) -> Vec<u8> {
     ])
 }
 
-fn append(tar: &mut tar::Builder<impl Write>, name: &str, bytes: &[u8], mode: u32) {
+/// Appends a file.
+pub fn append(tar: &mut tar::Builder<impl Write>, name: &str, bytes: &[u8], mode: u32) {
     let mut header = tar::Header::new_gnu();
     header.set_size(bytes.len() as u64);
     header.set_mode(mode);

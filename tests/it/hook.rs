@@ -21,10 +21,15 @@ sys.modules[core.__name__] = core
 /// What stands in for PyTorch, and notes what it was told.
 const TORCH: &str = r#"
 __version__ = "9.2"
-import types
-told = []
+import os, types
+told, verbose = [], []
 _C = types.SimpleNamespace(
-    _set_deterministic_algorithms=lambda mode, warn_only: told.append((mode, warn_only)))
+    _set_deterministic_algorithms=lambda mode, warn_only: told.append((mode, warn_only)),
+    _verbose=types.SimpleNamespace(mkldnn_set_verbose=verbose.append))
+def to_mkldnn():
+    assert verbose == [1]
+    os.write(1, b"onednn_verbose,v1,info,cpu,isa:Intel ISA\nnot oneDNN's\n")
+ones = lambda *size: types.SimpleNamespace(to_mkldnn=to_mkldnn)
 is_deterministic_algorithms_warn_only_enabled = lambda: bool(told)
 backends = types.SimpleNamespace(
     cudnn=types.SimpleNamespace(deterministic=False, benchmark=True),
@@ -33,8 +38,31 @@ get_num_threads = lambda: 1
 get_num_interop_threads = lambda: 2
 "#;
 
+/// What stands in for TensorFlow.
+const TENSORFLOW: &str = r#"
+__version__ = "9.3"
+import types
+set_threads, get_threads = lambda number: None, lambda: 1
+config = types.SimpleNamespace(threading=types.SimpleNamespace(
+    set_intra_op_parallelism_threads=set_threads, get_intra_op_parallelism_threads=get_threads,
+    set_inter_op_parallelism_threads=set_threads, get_inter_op_parallelism_threads=get_threads))
+"#;
+
 /// What stands in for jaxlib.
 const JAXLIB: &str = "__version__ = \"0.7.2\"\n";
+
+/// What stands in for XLA's part that makes clients, and tells what became of the flags.
+const XLA_CLIENT: &str = r#"
+import os, types
+def make_cpu_client(**options):
+    return "client", options
+def CompileOptions():
+    isa = os.environ["XLA_FLAGS"].split("isa=")[1].split(" ")[0].encode()
+    data = b"\0\xd8\x14 \xea\x14" + bytes([len(isa)]) + isa + b"\xf0\x14\0"
+    return types.SimpleNamespace(
+        executable_build_options=types.SimpleNamespace(debug_options=None),
+        SerializeAsString=lambda: data)
+"#;
 
 /// A directory with the stand-ins, and what the hook told.
 struct Case {
@@ -44,10 +72,12 @@ struct Case {
 impl Case {
     fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
+        fs::create_dir(directory.path().join("jaxlib")).unwrap();
         for (name, text) in [
             ("numpy.py", &*NUMPY.replace("V4,", "False,")),
-            ("torch.py", TORCH),
-            ("jaxlib.py", JAXLIB),
+            ("torch.py", &*TORCH.replace("ISA", "AVX2")),
+            ("jaxlib/__init__.py", JAXLIB),
+            ("jaxlib/xla_client.py", XLA_CLIENT),
             ("broken.py", "raise ImportError('its own')"),
         ] {
             fs::write(directory.path().join(name), text).unwrap();
@@ -93,10 +123,11 @@ impl Case {
     }
 }
 
-const STEP: [(&str, &str); 3] = [
+const STEP: [(&str, &str); 4] = [
     ("ENVBOX", "1"),
     ("ENVBOX_CPUS", "1"),
     ("ENVBOX_CPU_BASELINE", "x86-64-v3"),
+    ("MKL_CBWR", "AVX2"),
 ];
 
 fn text(bytes: &[u8]) -> String {
@@ -108,12 +139,15 @@ fn libraries_are_set_and_read_back() {
     let case = Case::new();
     let program = "import numpy, torch, jaxlib, os\n\
          print(torch.told, torch.backends.cudnn.benchmark, os.environ['XLA_FLAGS'])\n\
-         print(type(torch.__loader__).__name__, 'exec_module' in vars(torch.__loader__))\n";
+         print(type(torch.__loader__).__name__, 'exec_module' in vars(torch.__loader__))\n\
+         os.environ['XLA_FLAGS'] = '--other=1'\nfrom jaxlib import xla_client\nprint(torch.verbose, xla_client.make_cpu_client(a=1))\n";
     let output = case.python(program, &[&STEP[..], &[("XLA_FLAGS", "--own=1")]].concat());
     assert_eq!(text(&output.stderr), "");
     insta::assert_snapshot!(text(&output.stdout), @r#"
-[(True, True)] False --own=1 --xla_cpu_max_isa=AVX2
+not oneDNN's
+[(True, True)] False --xla_cpu_max_isa=AVX2 --own=1
 SourceFileLoader False
+[1, 0] ('client', {'a': 1})
 "#);
     insta::assert_snapshot!(case.told(), @r#"
 numpy NPY_DISABLE_CPU_FEATURES: X86_V2 X86_V3 (held)
@@ -125,8 +159,9 @@ torch ATEN_CPU_CAPABILITY: AVX2 (held)
 torch OMP_NUM_THREADS: 1 (held)
 torch get_num_interop_threads: 2 (not-held)
 torch MKL_CBWR: not read back (set)
-torch ONEDNN_MAX_CPU_ISA: not read back (set)
+torch ONEDNN_MAX_CPU_ISA: AVX2 (held)
 jaxlib --xla_cpu_max_isa: not read back (set)
+jaxlib --xla_cpu_max_isa: AVX2 (held)
 "#);
 }
 
@@ -145,13 +180,77 @@ fn a_pin_that_did_not_take_ends_the_import() {
     assert!(case.told().contains("X86_V4 (failed)"), "{}", case.told());
 }
 
+/// Each is an error that names what it is about.
+#[test]
+fn every_pin_of_a_framework_ends_the_step_that_it_does_not_hold() {
+    let case = Case::new();
+    let wide = "AVX-512 with float16, Intel DL Boost and bfloat16 support ";
+    fs::write(case.path("tensorflow.py"), TENSORFLOW).unwrap();
+    let client = "from jaxlib import xla_client; xla_client.make_cpu_client()";
+    for (isa, variable, program, said) in [
+        (
+            wide,
+            ("", ""),
+            "import torch",
+            "ONEDNN_MAX_CPU_ISA is AVX-512 with float16",
+        ),
+        (
+            "AVX2",
+            ("MKL_CBWR", "AVX_2"),
+            "import torch",
+            "MKL_CBWR is AVX_2.",
+        ),
+        (
+            "AVX2",
+            ("MKL_CBWR", ""),
+            "import torch",
+            "MKL_CBWR is not set.",
+        ),
+        (
+            "AVX2",
+            ("ONEDNN_MAX_CPU_ISA", "AVX_2"),
+            "import tensorflow",
+            "ONEDNN_MAX_CPU_ISA is AVX_2.",
+        ),
+        (
+            "AVX2",
+            ("XLA_FLAGS", "--xla_cpu_max_isa=AVX_2"),
+            client,
+            "--xla_cpu_max_isa is AVX_2.",
+        ),
+        (
+            "AVX2",
+            ("XLA_FLAGS", "--xla_cpu_max_isa="),
+            client,
+            "--xla_cpu_max_isa is no limit.",
+        ),
+    ] {
+        fs::write(case.path("torch.py"), TORCH.replace("ISA", isa)).unwrap();
+        let variables: Vec<_> = STEP
+            .into_iter()
+            .chain([variable])
+            .filter(|(name, _)| !name.is_empty())
+            .collect();
+        let output = case.python(program, &variables);
+        let error = text(&output.stderr);
+        assert!(
+            output.status.code() == Some(1) && error.contains(said),
+            "{said}: {error}"
+        );
+        assert!(error.contains("_envbox.NotHeld: "), "{error}");
+    }
+}
+
 #[test]
 fn knobs_can_be_turned_off() {
     let case = Case::new();
     let only = [("ENVBOX_FRAMEWORK_KNOBS", "jax,cv2")];
     let program = "import torch, jaxlib, os; print(torch.told, os.environ.get('XLA_FLAGS'))";
     let output = case.python(program, &[&STEP[..], &only].concat());
-    assert_eq!(text(&output.stdout), "[] --xla_cpu_max_isa=AVX2\n");
+    assert_eq!(
+        text(&output.stdout),
+        "not oneDNN's\n[] --xla_cpu_max_isa=AVX2\n"
+    );
     // What is only read back is still.
     assert!(case.told().contains("AVX2 (held)"), "{}", case.told());
 }

@@ -3,7 +3,9 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 mod architecture;
+mod attest;
 mod audit;
+mod base;
 mod cli_reference;
 mod debs;
 mod errors;
@@ -11,6 +13,7 @@ mod fetch;
 mod hook;
 #[path = "../support/http.rs"]
 mod http;
+mod images;
 mod inside;
 mod killed;
 mod lock;

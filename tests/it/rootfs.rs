@@ -18,7 +18,7 @@ const MANIFEST: &str =
 
 /// Plays the interpreter: says of each module how long its bytecode is, and gives it. The
 /// package's directory is its last argument. A module named `bad`, and envbox's own, are none.
-const INTERPRETER: &str = r#"#!/bin/sh
+pub const INTERPRETER: &str = r#"#!/bin/sh
 for directory; do :; done
 tr '\000' '\n' | while read module; do
     case $module in
@@ -140,6 +140,24 @@ fn modules_are_compiled_by_the_environments_interpreter() {
     assert!(!tree.join("usr/share/__pycache__").exists());
 }
 
+/// The lock of a standalone interpreter in this archive, which is the registry's `python.tar.gz`.
+pub fn standalone(archive: &[u8]) -> LockedInterpreter {
+    LockedInterpreter {
+        from: InterpreterSource::Standalone,
+        version: "3.12.1".to_owned(),
+        path: "/opt/python/bin/python3.12".to_owned(),
+        archives: vec![LockedArchive {
+            platform: Platform::LinuxAmd64,
+            artifact: Artifact {
+                origin: Origin::Registry("python-build-standalone".parse().unwrap()),
+                file: "python.tar.gz".to_owned(),
+                size: archive.len() as u64,
+                digest: Digest::of(archive),
+            },
+        }],
+    }
+}
+
 #[test]
 fn a_standalone_interpreter_comes_from_its_own_registry() {
     let world = World::new(User::Unprivileged);
@@ -150,20 +168,7 @@ fn a_standalone_interpreter_comes_from_its_own_registry() {
     let mirror = world.path().join("mirror");
     fs::create_dir(&mirror).unwrap();
     fs::write(mirror.join("python.tar.gz"), &archive).unwrap();
-    let interpreter = LockedInterpreter {
-        from: InterpreterSource::Standalone,
-        version: "3.12.1".to_owned(),
-        path: "/opt/python/bin/python3.12".to_owned(),
-        archives: vec![LockedArchive {
-            platform: Platform::LinuxAmd64,
-            artifact: Artifact {
-                origin: Origin::Registry("python-build-standalone".parse().unwrap()),
-                file: "python.tar.gz".to_owned(),
-                size: archive.len() as u64,
-                digest: Digest::of(&archive),
-            },
-        }],
-    };
+    let interpreter = standalone(&archive);
     let manifest = MANIFEST.replace("\"3.11\"", "{ version = \"3.12\", from = \"standalone\" }");
     let tools = [("tools", debs::deb())];
     let debian = debs::install_packages(&world, &manifest, Some(interpreter), &tools);

@@ -118,13 +118,51 @@ fn a_stale_lock_is_not_touched() {
     );
 }
 
+/// What was found out about a lock counts for this lock and this manifest, to the byte.
+#[test]
+fn what_ran_before_is_refused_once_it_changes() {
+    let tools = Tools::new(User::Current);
+    let works = || assert_eq!(tools.run(&["true"]).code(), Some(0));
+    let store = tools.world.path().join("home/.cache/envbox");
+    works();
+    works();
+    assert_eq!(fs::read_dir(store.join("answers")).unwrap().count(), 1);
+    let read = |name: &str| fs::read_to_string(tools.world.project().join(name)).unwrap();
+    let (manifest, lock) = (read("envbox.toml"), read("envbox.lock"));
+    let changes = [
+        ("envbox.toml", manifest.replace("bookworm", "trixie")),
+        ("envbox.toml", manifest.replace("[debian]", "[debain]")),
+        ("envbox.lock", lock.replace("tools_1", "tools_2")),
+        ("envbox.lock", format!("{lock}\n")),
+    ];
+    for (name, changed) in changes {
+        let before = read(name);
+        assert_ne!(changed, before);
+        tools.world.write(name, &changed);
+        let run = tools.run(&["true"]);
+        assert_eq!(run.code(), Some(125), "{changed}: {}", run.stderr());
+        tools.world.write(name, &before);
+        works();
+    }
+    // Without the tree it is made again.
+    let trees = fs::read_dir(store.join("rootfs")).unwrap();
+    let paths = trees.map(|entry| entry.unwrap().path());
+    let done: Vec<_> = paths
+        .filter(|path| path.extension().is_some_and(|end| end == "done"))
+        .collect();
+    assert_eq!(done.len(), 1);
+    fs::remove_file(&done[0]).unwrap();
+    works();
+    assert!(done[0].exists());
+}
+
 #[test]
 fn a_wrong_artifact_is_named_and_leaves_nothing() {
     let tools = Tools::new(User::Current);
     let deb = tools
         .world
         .path()
-        .join("registry/pool/main/tools_1_amd64.deb");
+        .join("registry/pool/main/t/tools/tools_1_amd64.deb");
     let mut bytes = fs::read(&deb).unwrap();
     *bytes.last_mut().unwrap() ^= 1;
     fs::write(&deb, bytes).unwrap();

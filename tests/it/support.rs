@@ -60,18 +60,19 @@ impl World {
     }
 
     pub fn write(&self, name: &str, text: &str) {
-        let path = self.project().join(name);
-        std::fs::write(&path, text).unwrap();
-        self.give(&path);
+        self.write_below(&self.project(), name, text);
     }
 
     /// Writes a file below the home directory.
     pub fn write_home(&self, name: &str, text: &str) {
-        let home = self.path().join("home");
-        let path = home.join(name);
+        self.write_below(&self.path().join("home"), name, text);
+    }
+
+    fn write_below(&self, directory: &Path, name: &str, text: &str) {
+        let path = directory.join(name);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(&path, text).unwrap();
-        for made in path.ancestors().take_while(|made| *made != home) {
+        for made in path.ancestors().take_while(|made| *made != directory) {
             self.give(made);
         }
     }

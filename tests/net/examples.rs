@@ -5,7 +5,7 @@ use std::fs;
 use envbox::lock::Lockfile;
 
 use crate::downloads;
-use crate::golden::{directory, same_outputs_twice_and_as_two_users, world_of};
+use crate::golden::{directory, pins_are_read_back, same_outputs_twice_and_as_two_users, world_of};
 use crate::support::{User, World};
 
 /// The examples that run in every check.
@@ -59,6 +59,25 @@ fn net_a_pin_that_did_not_take_ends_the_step() {
         run.stderr()
     );
     downloads::keep(&world);
+}
+
+/// Of the libraries that say only when they compute, or never, what they compute with.
+#[test]
+fn net_frameworks_read_their_pins_back() {
+    let program = "import jax; jax.numpy.ones(2) + 1";
+    let held = [("--xla_cpu_max_isa", "SSE4_2")];
+    pins_are_read_back(
+        "jax",
+        program,
+        &held,
+        &["XLA_FLAGS=--xla_cpu_max_isa=AVX_2"],
+    );
+    pins_are_read_back(
+        "tensorflow",
+        "import tensorflow",
+        &[],
+        &["ONEDNN_MAX_CPU_ISA=AVX_2"],
+    );
 }
 
 #[test]

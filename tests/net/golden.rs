@@ -66,3 +66,47 @@ pub fn same_outputs_twice_and_as_two_users(example: &str) {
         downloads::keep(&world);
     }
 }
+
+/// A program of an example says what it computes with, and ends with an error that names the
+/// variable, or the flag, that a slip is in. On the lowest baseline, which every host is beyond, and
+/// with the host's CPUID: a masked one hides what the variables are for.
+pub fn pins_are_read_back(example: &str, program: &str, held: &[(&str, &str)], slips: &[&str]) {
+    let world = world_of(example, User::Unprivileged);
+    let manifest = fs::read_to_string(world.project().join("envbox.toml")).unwrap();
+    let older = format!("{manifest}cpu-baseline = \"x86-64-v2\"\ncpuid = \"host\"\n");
+    world.write("envbox.toml", &older);
+    let run = |options: &[&str]| {
+        let step = [
+            "--result-file",
+            "result.json",
+            "--",
+            "python",
+            "-c",
+            program,
+        ];
+        world.run(&[&["run", "--frozen"], options, &step].concat())
+    };
+    let done = run(&[]);
+    assert_eq!(done.code(), Some(0), "{}", done.stderr());
+    let result = fs::read_to_string(world.project().join("result.json")).unwrap();
+    let result: serde_json::Value = serde_json::from_str(&result).unwrap();
+    let told = result["libraries"].as_array().unwrap();
+    for (name, found) in held {
+        let is_it = |one: &&serde_json::Value| one["name"] == *name && one["state"] == "held";
+        let one = told.iter().find(is_it);
+        assert_eq!(
+            one.map(|one| &one["found"]),
+            Some(&(*found).into()),
+            "{name}: {told:#?}"
+        );
+    }
+    for slip in slips {
+        let done = run(&["--env", slip]);
+        let error = done.stderr();
+        assert_eq!(done.code(), Some(1), "{slip}: {error}");
+        let name = slip.trim_start_matches("XLA_FLAGS=").split('=').next();
+        let said = format!("the baseline of this step: {} is ", name.unwrap());
+        assert!(error.contains(&said), "{slip}: {error}");
+    }
+    downloads::keep(&world);
+}

@@ -6,6 +6,7 @@
 #[expect(dead_code, reason = "each tier uses a part")]
 mod support;
 
+mod attest;
 mod audit;
 mod corpus;
 mod downloads;
@@ -13,3 +14,4 @@ mod examples;
 mod golden;
 mod inside;
 mod programs;
+mod tools;

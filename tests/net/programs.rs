@@ -107,3 +107,35 @@ fn net_pythons_own_tests_pass() {
     assert!(run.stdout().contains("3 tests failed:"), "{}", run.stdout());
     downloads::keep(&world);
 }
+
+/// On clocks that the host moves, everything passes but what wants a processor of its choice, and
+/// what wants the host to be idle: that a wait of nothing takes no 10 ms.
+#[test]
+fn net_pythons_own_tests_pass_on_clocks_that_move() {
+    let world = world(User::Unprivileged);
+    for clock in ["frozen", "ticking"] {
+        let head = [
+            "run", "--frozen", "--clock", clock, "--", "python3", "-m", "test",
+        ];
+        let command = [
+            &head[..],
+            &[
+                "-i",
+                "test_sched_setaffinity",
+                "-i",
+                "test_control_and_wait",
+            ],
+            &PYTHONS_TESTS,
+        ]
+        .concat();
+        let run = world.run(&command);
+        assert_eq!(
+            run.code(),
+            Some(0),
+            "{clock}: {}{}",
+            run.stdout(),
+            run.stderr()
+        );
+    }
+    downloads::keep(&world);
+}

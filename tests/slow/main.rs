@@ -15,3 +15,16 @@ mod support;
 fn net_torch() {
     golden::same_outputs_twice_and_as_two_users("torch");
 }
+
+/// What MKL and oneDNN, which are linked into PyTorch, say of themselves.
+#[test]
+fn net_torch_reads_its_pins_back() {
+    let mut held = vec![("ONEDNN_MAX_CPU_ISA", "SSE4.1")];
+    // Elsewhere MKL chooses for itself, and that is told.
+    let processor = std::fs::read_to_string("/proc/cpuinfo").unwrap();
+    if processor.contains("GenuineIntel") {
+        held.push(("MKL_CBWR", "SSE4_2"));
+    }
+    let slips = ["MKL_CBWR=AVX_2", "ONEDNN_MAX_CPU_ISA=AVX_2"];
+    golden::pins_are_read_back("torch", "import torch", &held, &slips);
+}

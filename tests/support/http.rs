@@ -48,10 +48,14 @@ pub enum Answer {
 /// One request as it came.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Request {
+    /// `GET`, `PUT` and so on.
+    pub method: String,
     /// The path, decoded.
     pub path: String,
     /// Header lines with names in lower case.
     pub headers: BTreeMap<String, String>,
+    /// The body.
+    pub body: Vec<u8>,
 }
 
 impl Request {
@@ -187,7 +191,8 @@ fn serve(stream: &TcpStream, shared: &(Mutex<State>, Condvar)) -> std::io::Resul
 fn read_request(lines: &mut BufReader<TcpStream>) -> std::io::Result<Option<Request>> {
     let mut line = String::new();
     lines.read_line(&mut line)?;
-    let Some(target) = line.split(' ').nth(1) else {
+    let mut words = line.split(' ');
+    let (Some(method), Some(target)) = (words.next(), words.next()) else {
         return Ok(None);
     };
     let path = decode(target.split('?').next().unwrap_or_default());
@@ -196,12 +201,21 @@ fn read_request(lines: &mut BufReader<TcpStream>) -> std::io::Result<Option<Requ
         let mut line = String::new();
         lines.read_line(&mut line)?;
         match line.trim_end().split_once(':') {
-            None => return Ok(Some(Request { path, headers })),
+            None => break,
             Some((name, value)) => {
                 headers.insert(name.to_lowercase(), value.trim().to_owned());
             }
         }
     }
+    let length = headers.get("content-length");
+    let mut body = vec![0; length.map_or(0, |length| length.parse().unwrap())];
+    lines.read_exact(&mut body)?;
+    Ok(Some(Request {
+        method: method.to_owned(),
+        path,
+        headers,
+        body,
+    }))
 }
 
 fn decode(target: &str) -> String {

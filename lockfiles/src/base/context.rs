@@ -19,6 +19,16 @@ pub enum Network {
     Offline,
 }
 
+/// How a registry of images is spoken to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Transport {
+    /// With TLS.
+    Https,
+    /// In plain text, passwords included.
+    Http,
+}
+
 /// All that the library takes from its surroundings: it reads no environment, no clock and no
 /// home directory itself.
 #[derive(Clone)]
@@ -33,6 +43,12 @@ pub struct Context {
     /// Files with the OpenPGP keys that sign a registry of Debian packages, by its name, where those
     /// are not Debian's own: armored or not. Only they are trusted for that registry.
     pub keyrings: BTreeMap<RegistryName, PathBuf>,
+    /// How registries of images are spoken to, by `host` or `host:port`. Those not listed are
+    /// spoken to with TLS, those on this machine in plain text.
+    pub image_registries: BTreeMap<String, Transport>,
+    /// Files with credentials of registries of images, in docker's format; the first that names
+    /// the registry counts, those that do not exist do not.
+    pub credentials: Vec<PathBuf>,
     /// PEM files of certificate authorities to trust instead of the system's.
     pub certificates: Option<PathBuf>,
     /// The time of this call. Used to judge signatures and cut-off dates, never written to a file
@@ -52,6 +68,8 @@ impl Context {
             network: Network::default(),
             registries: BTreeMap::new(),
             keyrings: BTreeMap::new(),
+            image_registries: BTreeMap::new(),
+            credentials: Vec::new(),
             certificates: None,
             now,
             jobs: 4,

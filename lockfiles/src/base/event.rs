@@ -40,6 +40,27 @@ pub enum Event {
         /// Its digest.
         digest: Digest,
     },
+    /// An upload began.
+    UploadStarted {
+        /// What is sent.
+        file: String,
+        /// The size in bytes.
+        size: u64,
+    },
+    /// Bytes of an upload were sent.
+    UploadProgress {
+        /// What is sent.
+        file: String,
+        /// How many more bytes were sent.
+        bytes: u64,
+    },
+    /// The registry has the whole upload.
+    UploadFinished {
+        /// What was sent.
+        file: String,
+        /// Its digest.
+        digest: Digest,
+    },
     /// One item of a stage is done.
     ItemFinished {
         /// The stage.

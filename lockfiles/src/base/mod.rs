@@ -10,13 +10,15 @@ mod digest;
 mod event;
 pub mod fs;
 mod hint;
+mod image;
 mod name;
 mod platform;
 
-pub use context::{Context, Network};
+pub use context::{Context, Network, Transport};
 pub use digest::{Digest, Hasher, InvalidDigest};
 pub use event::{Event, Reporter, Silent};
 pub use fs::FsError;
 pub use hint::{Explain, Kind};
+pub use image::{Compression, ImageReference, InvalidReference, InvalidRepository, Repository};
 pub use name::{DebianName, EnvironmentName, InvalidName, PythonName, RegistryName};
 pub use platform::{Platform, UnknownPlatform};

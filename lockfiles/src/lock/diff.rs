@@ -7,7 +7,7 @@ use crate::lock::schema::Lockfile;
 /// One artifact that is not the same in both locks.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
 pub struct Change {
-    /// `python`, `debian` or `interpreter`.
+    /// `python`, `debian`, `interpreter` or `base`.
     pub ecosystem: &'static str,
     /// The package.
     pub name: String,
@@ -78,6 +78,12 @@ fn contents(lock: &Lockfile) -> Contents {
     for package in &lock.debian.packages {
         let identity = package.artifact.digest.to_string();
         add("debian", package.name.as_str(), &package.version, identity);
+    }
+    if let Some(base) = &lock.base {
+        for image in &base.images {
+            let (repository, digest) = (&base.reference.repository, image.manifest.to_string());
+            add("base", repository.as_str(), &digest, digest.clone());
+        }
     }
     if let Some(interpreter) = &lock.interpreter {
         let archives = interpreter.archives.iter();

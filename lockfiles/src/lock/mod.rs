@@ -13,6 +13,7 @@
 //! **Invariant:** each change of what is asked for has its own reason
 //! (`tests::stale::each_change_of_the_request_is_a_reason_of_its_own`).
 
+mod base;
 mod diff;
 mod error;
 mod order;
@@ -31,8 +32,8 @@ pub use diff::{Change, ChangeKind, diff};
 pub use error::LockError;
 pub use order::Disorder;
 pub use schema::{
-    Artifact, LockedArchive, LockedDebian, LockedInterpreter, LockedPackage, LockedSuite,
-    LockedWheel, Lockfile, Origin, Request,
+    Artifact, LockedArchive, LockedBase, LockedDebian, LockedImage, LockedInterpreter, LockedLayer,
+    LockedPackage, LockedSuite, LockedWheel, Lockfile, Origin, Request,
 };
 pub use stale::{Affected, Stale, StaleReason, satisfies};
 pub use wire::InvalidEntry;

@@ -34,6 +34,9 @@ impl Lockfile {
             set(&mut package.platforms);
             set(&mut package.required_by);
         }
+        if let Some(base) = &mut self.base {
+            base.images.sort_by_key(|image| image.platform);
+        }
         if let Some(interpreter) = &mut self.interpreter {
             interpreter.archives.sort_by_key(|archive| archive.platform);
         }
@@ -47,9 +50,15 @@ impl Lockfile {
     /// Returns the first entry that is out of canonical order.
     pub(super) fn disorder(&self) -> Option<Disorder> {
         request(&self.request)
+            .or_else(|| self.images())
             .or_else(|| self.interpreter())
             .or_else(|| self.wheels())
-            .or_else(|| self.base())
+            .or_else(|| self.packages())
+    }
+
+    fn images(&self) -> Option<Disorder> {
+        let images = &self.base.as_ref()?.images;
+        first("[[base.image]]", images, |image| image.platform.to_string())
     }
 
     fn interpreter(&self) -> Option<Disorder> {
@@ -72,7 +81,7 @@ impl Lockfile {
         })
     }
 
-    fn base(&self) -> Option<Disorder> {
+    fn packages(&self) -> Option<Disorder> {
         let packages = &self.debian.packages;
         first("[[debian.suite]]", &self.debian.suites, |suite| &suite.name)
             .or_else(|| {

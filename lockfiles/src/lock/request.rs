@@ -27,6 +27,7 @@ impl Request {
             snapshot: manifest.debian.snapshot.clone(),
             security: manifest.debian.security,
             packages: sorted(&manifest.debian.packages),
+            base: manifest.base.as_ref().map(|base| base.reference.clone()),
         }
     }
 }

@@ -2,7 +2,10 @@
 
 use jiff::Timestamp;
 
-use crate::base::{DebianName, Digest, EnvironmentName, Platform, PythonName, RegistryName};
+use crate::base::{
+    Compression, DebianName, Digest, EnvironmentName, ImageReference, Platform, PythonName,
+    RegistryName,
+};
 use crate::manifest::{InterpreterSource, Prerelease};
 
 /// A complete lock: every artifact with digest and size.
@@ -12,23 +15,28 @@ use crate::manifest::{InterpreterSource, Prerelease};
 pub struct Lockfile {
     /// What was asked for: decides whether the lock still answers a manifest.
     pub request: Request,
+    /// The image that the environment stands on, when it is no Debian suite.
+    pub base: Option<LockedBase>,
     /// The interpreter, when the environment has one.
     pub interpreter: Option<LockedInterpreter>,
     /// Wheels, sorted by name, version and file name.
     pub python: Vec<LockedWheel>,
-    /// The base's suites and packages.
+    /// The suites and packages of a base of Debian's.
     pub debian: LockedDebian,
 }
 
 impl Lockfile {
     /// Returns every artifact of every platform.
     pub fn artifacts(&self) -> impl Iterator<Item = &Artifact> {
+        let images = self.base.iter().flat_map(|base| &base.images);
+        let layers = images.flat_map(|image| &image.layers);
         let interpreter = self
             .interpreter
             .iter()
             .flat_map(|interpreter| &interpreter.archives);
         interpreter
             .map(|archive| &archive.artifact)
+            .chain(layers.map(|layer| &layer.artifact))
             .chain(self.python.iter().map(|wheel| &wheel.artifact))
             .chain(self.debian.packages.iter().map(|package| &package.artifact))
     }
@@ -69,6 +77,8 @@ pub struct Request {
     pub security: Option<bool>,
     /// `[debian] packages`, sorted, without repetition.
     pub packages: Vec<DebianName>,
+    /// `[base] image` without its host.
+    pub base: Option<ImageReference>,
 }
 
 /// Where an artifact comes from.
@@ -91,6 +101,68 @@ pub struct Artifact {
     pub size: u64,
     /// The digest.
     pub digest: Digest,
+}
+
+/// An image to stand on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LockedBase {
+    /// The image, or the index of images, that was asked for.
+    pub reference: ImageReference,
+    /// The image of each platform of the lock, sorted.
+    pub images: Vec<LockedImage>,
+}
+
+impl LockedBase {
+    /// Returns the image for `platform`.
+    pub fn image(&self, platform: Platform) -> Option<&LockedImage> {
+        self.images.iter().find(|image| image.platform == platform)
+    }
+}
+
+/// The image of one platform.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LockedImage {
+    /// The platform.
+    pub platform: Platform,
+    /// The digest of its image manifest.
+    pub manifest: Digest,
+    /// The version of its GNU C library, when it has one: wheels are chosen for it.
+    pub glibc: Option<(u16, u16)>,
+    /// Its layers, the lowest first.
+    pub layers: Vec<LockedLayer>,
+}
+
+/// A layer of an image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LockedLayer {
+    /// The blob; its file is `repository@digest`.
+    pub artifact: Artifact,
+    /// How the blob is compressed.
+    pub compression: Compression,
+    /// The digest of what comes out.
+    pub diff_id: Digest,
+}
+
+impl LockedLayer {
+    /// Returns a layer of an image of `reference`'s repository.
+    pub fn new(
+        reference: &ImageReference,
+        digest: Digest,
+        size: u64,
+        compression: Compression,
+        diff_id: Digest,
+    ) -> Self {
+        Self {
+            artifact: Artifact {
+                origin: Origin::Registry(reference.registry.clone()),
+                file: format!("{}@{digest}", reference.repository),
+                size,
+                digest,
+            },
+            compression,
+            diff_id,
+        }
+    }
 }
 
 /// The locked interpreter.

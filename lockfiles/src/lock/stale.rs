@@ -2,7 +2,7 @@
 
 use std::fmt::Display;
 
-use crate::base::{DebianName, Explain, Kind, Platform, RegistryName};
+use crate::base::{DebianName, Explain, ImageReference, Kind, Platform, RegistryName};
 use crate::lock::schema::{Lockfile, Request};
 use crate::manifest::{InterpreterSource, Prerelease};
 
@@ -52,7 +52,7 @@ impl Explain for Stale {
 pub struct Affected {
     /// `[[python]]`.
     pub python: bool,
-    /// `[interpreter]` and `[[debian.…]]`, which decide each other.
+    /// `[base]`, `[interpreter]` and `[[debian.…]]`, which decide each other.
     pub debian: bool,
 }
 
@@ -182,6 +182,11 @@ pub enum StaleReason {
     PackageAdded { package: DebianName },
     #[error("the Debian package `{package}` was removed")]
     PackageRemoved { package: DebianName },
+    #[error("`[base] image` changed from {} to {}", value(locked), value(asked))]
+    BaseChanged {
+        locked: Option<ImageReference>,
+        asked: Option<ImageReference>,
+    },
 }
 
 impl StaleReason {
@@ -195,7 +200,8 @@ impl StaleReason {
             | Self::PlatformRemoved { .. }
             | Self::PythonChanged { .. }
             | Self::PythonSourceChanged { .. }
-            | Self::SuiteChanged { .. } => BOTH,
+            | Self::SuiteChanged { .. }
+            | Self::BaseChanged { .. } => BOTH,
             Self::RequirementAdded { .. }
             | Self::RequirementRemoved { .. }
             | Self::ConstraintAdded { .. }
@@ -306,6 +312,11 @@ fn debian(locked: &Request, asked: &Request, reasons: &mut Vec<StaleReason>) {
         (&locked.packages, &asked.packages),
         |package| StaleReason::PackageAdded { package },
         |package| StaleReason::PackageRemoved { package },
+        reasons,
+    );
+    values(
+        (&locked.base, &asked.base),
+        |locked, asked| StaleReason::BaseChanged { locked, asked },
         reasons,
     );
 }

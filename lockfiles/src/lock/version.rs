@@ -1,12 +1,28 @@
 //! Format versions.
 //!
 //! A reader takes every version from [`OLDEST`] up to [`CURRENT`] and refuses newer ones: also a
-//! field that it could ignore may change what an environment is. So a new field raises the version
-//! when it is added, not when it is first used. What old versions looked like is in
-//! `lockfiles/compat`.
+//! field that it could ignore may change what an environment is. So a new field raises the version.
+//! A lock is written in the oldest version that can say what is in it, so that a newer program
+//! leaves the bytes of locks alone and older ones read what they can hold. What old versions
+//! looked like is in `lockfiles/compat`.
 
-/// The version this program writes.
-pub const CURRENT: u64 = 1;
+use crate::lock::schema::Lockfile;
+
+/// The newest version this program reads and writes.
+pub const CURRENT: u64 = BASES;
+
+/// The version that has images to stand on.
+const BASES: u64 = 2;
 
 /// The oldest version that was ever released.
 pub const OLDEST: u64 = 1;
+
+impl Lockfile {
+    /// Returns the version that this lock is written in.
+    pub(super) fn version(&self) -> u64 {
+        match &self.base {
+            Some(_) => BASES,
+            None => OLDEST,
+        }
+    }
+}

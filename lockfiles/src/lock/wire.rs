@@ -5,7 +5,10 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 use serde::Deserialize;
 
-use crate::base::{DebianName, Digest, EnvironmentName, Platform, PythonName, RegistryName};
+use crate::base::{
+    DebianName, Digest, EnvironmentName, ImageReference, Platform, PythonName, RegistryName,
+};
+use crate::lock::base::BaseWire;
 use crate::lock::schema::{
     Artifact, LockedArchive, LockedDebian, LockedInterpreter, LockedPackage, LockedSuite,
     LockedWheel, Lockfile, Origin, Request,
@@ -26,6 +29,7 @@ pub(super) struct LockWire {
     #[serde(rename = "manifest")]
     _manifest: Digest,
     request: RequestWire,
+    base: Option<BaseWire>,
     interpreter: Option<InterpreterWire>,
     #[serde(default)]
     python: Vec<WheelWire>,
@@ -52,6 +56,7 @@ struct RequestWire {
     snapshot: Option<String>,
     security: Option<bool>,
     packages: Vec<DebianName>,
+    base: Option<ImageReference>,
 }
 
 #[derive(Deserialize)]
@@ -130,7 +135,7 @@ pub struct InvalidEntry {
 }
 
 impl InvalidEntry {
-    fn new(entry: &str, problem: impl Into<String>) -> Self {
+    pub(super) fn new(entry: &str, problem: impl Into<String>) -> Self {
         Self {
             entry: entry.to_owned(),
             problem: problem.into(),
@@ -143,7 +148,16 @@ impl LockWire {
         let all = self.request.platforms.clone();
         let wheel = |wire: WheelWire| wire.into_wheel(&all);
         let package = |wire: PackageWire| wire.into_package(&all);
+        let asked = self.request.base.as_ref();
+        if asked.is_some() != self.base.is_some() {
+            let problem = "the request and the lock do not both have an image to stand on";
+            return Err(InvalidEntry::new("base", problem));
+        }
         Ok(Lockfile {
+            base: self
+                .base
+                .map(|base| base.into_base(asked, &all))
+                .transpose()?,
             interpreter: self
                 .interpreter
                 .map(|interpreter| interpreter.into_interpreter(&all))
@@ -191,6 +205,7 @@ impl RequestWire {
             snapshot: self.snapshot,
             security: self.security,
             packages: self.packages,
+            base: self.base,
         }
     }
 }

@@ -3,10 +3,10 @@
 use std::fmt::Write as _;
 
 use crate::base::{Digest, Hasher, Platform};
+use crate::lock::base::base_table;
 use crate::lock::schema::{
     Artifact, LockedInterpreter, LockedPackage, LockedSuite, LockedWheel, Lockfile, Origin, Request,
 };
-use crate::lock::version::CURRENT;
 
 const HEADER: &str =
     "# Made by `envbox lock`. Do not edit: a changed line breaks the seal below.\n";
@@ -30,13 +30,20 @@ impl Lockfile {
     /// Returns the canonical text and its seal.
     pub(super) fn sealed(&self) -> (String, Digest) {
         debug_assert_eq!(self.disorder(), None, "a lock is sorted when it is made");
-        let (head, body) = (head(), self.body());
+        let (head, body) = (self.head(), self.body());
         let seal = seal(&head, &body);
         let mut text = String::with_capacity(head.len() + body.len() + 128);
         text.push_str(&head);
         string(&mut text, SEAL, &seal.to_string());
         text.push_str(&body);
         (text, seal)
+    }
+
+    /// Everything above the seal.
+    fn head(&self) -> String {
+        let mut text = HEADER.to_owned();
+        field(&mut text, "version", self.version());
+        text
     }
 
     /// Everything below the seal.
@@ -46,6 +53,9 @@ impl Lockfile {
         text.push_str("\n[request]\n");
         text.push_str(&self.request.text());
         let platforms = &self.request.platforms;
+        if let Some(base) = &self.base {
+            base_table(&mut text, base);
+        }
         if let Some(interpreter) = &self.interpreter {
             interpreter_table(&mut text, interpreter);
         }
@@ -96,15 +106,10 @@ impl Request {
             field(&mut text, "security", security);
         }
         list(&mut text, "packages", &self.packages);
+        let base = self.base.as_ref().map(ToString::to_string);
+        optional(&mut text, "base", base.as_deref());
         text
     }
-}
-
-/// Everything above the seal.
-fn head() -> String {
-    let mut text = HEADER.to_owned();
-    field(&mut text, "version", CURRENT);
-    text
 }
 
 fn seal(head: &str, body: &str) -> Digest {
@@ -168,15 +173,15 @@ fn platforms(text: &mut String, platforms: &[Platform], all: &[Platform]) {
     }
 }
 
-fn field(text: &mut String, key: &str, value: impl std::fmt::Display) {
+pub(super) fn field(text: &mut String, key: &str, value: impl std::fmt::Display) {
     writeln!(text, "{key} = {value}").expect("writing to a String cannot fail");
 }
 
-fn string(text: &mut String, key: &str, value: &str) {
+pub(super) fn string(text: &mut String, key: &str, value: &str) {
     field(text, key, quoted(value));
 }
 
-fn optional(text: &mut String, key: &str, value: Option<&str>) {
+pub(super) fn optional(text: &mut String, key: &str, value: Option<&str>) {
     if let Some(value) = value {
         string(text, key, value);
     }

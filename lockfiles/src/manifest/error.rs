@@ -160,6 +160,18 @@ pub enum Problem {
         /// `dependencies` or `optional-dependencies`.
         field: &'static str,
     },
+    /// An image without the one thing that tells it from others.
+    #[error("`{found}` names an image by a tag, which may be another image tomorrow")]
+    NoDigest {
+        /// The reference.
+        found: String,
+    },
+    /// There are two bases.
+    #[error("the environment cannot stand on an image and on [debian] packages")]
+    TwoBases,
+    /// The image's own package manager would have to install it.
+    #[error("an environment that stands on an image cannot have its Python from `debian`")]
+    ImagePython,
     /// The project does not run on the Python chosen.
     #[error("Python {python} does not meet `requires-python = \"{requires}\"` of `{}`", file.display())]
     RequiresPython {
@@ -283,6 +295,11 @@ impl Problem {
                 "list them in `[python] requirements`, or name their file in `requirements-from`"
             }
             Self::RequiresPython { .. } => "choose another `python`, or change `requires-python`",
+            Self::NoDigest { .. } => {
+                "add the digest: `skopeo inspect --format '{{.Digest}}' docker://IMAGE` tells it"
+            }
+            Self::TwoBases => "remove one of the two tables",
+            Self::ImagePython => "write `from = \"standalone\"`, or leave it out",
             Self::FileCycle { .. } | Self::GroupCycle { .. } => "remove the line",
             Self::Syntax { .. } | Self::Name(_) => return None,
         };

@@ -13,13 +13,19 @@ pub(super) struct Keys {
 
 pub(super) const ROOT: Keys = Keys {
     table: "the manifest",
-    known: &["environment", "python", "debian", "sandbox"],
-    planned: &["base", "conda", "data", "gpu"],
+    known: &["environment", "base", "python", "debian", "sandbox"],
+    planned: &["conda", "data", "gpu"],
 };
 
 pub(super) const ENVIRONMENT: Keys = Keys {
     table: "[environment]",
     known: &["name", "python", "platforms"],
+    planned: &[],
+};
+
+pub(super) const BASE: Keys = Keys {
+    table: "[base]",
+    known: &["image", "registry"],
     planned: &[],
 };
 
@@ -101,7 +107,7 @@ pub(super) const GROUP_ITEM: Keys = Keys {
 
 /// Returns the table that `key` belongs in.
 pub(super) fn table_of(key: &str) -> Option<&'static str> {
-    [&ENVIRONMENT, &PYTHON, &DEBIAN, &SANDBOX]
+    [&ENVIRONMENT, &BASE, &PYTHON, &DEBIAN, &SANDBOX]
         .into_iter()
         .find(|keys| keys.known.contains(&key))
         .map(|keys| keys.table)

@@ -10,6 +10,7 @@
 //! **Invariant:** what a manifest means does not depend on the environment or the time zone
 //! (`tests::values::times_mean_the_same_everywhere`, `tests::files::variables_are_not_expanded`).
 
+mod base;
 mod debian;
 mod environment;
 mod error;
@@ -34,7 +35,7 @@ pub use init::init_text;
 pub use parse::{MANIFEST, PYPROJECT};
 pub use place::Place;
 pub use schema::{
-    CpuBaseline, Debian, Environment, Framework, FrameworkKnobs, Interpreter, InterpreterSource,
-    Manifest, NamedUrl, OutputTimes, Prerelease, Python, PythonVersion, SandboxPolicy, StepClock,
-    StepCpuid, StepFileStatus, StepNetwork,
+    BaseImage, CpuBaseline, Debian, Environment, Framework, FrameworkKnobs, Interpreter,
+    InterpreterSource, Manifest, NamedUrl, OutputTimes, Prerelease, Python, PythonVersion,
+    SandboxPolicy, StepClock, StepCpuid, StepFileStatus, StepNetwork,
 };

@@ -6,6 +6,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use crate::base::fs;
+use crate::manifest::base::base;
 use crate::manifest::debian::debian;
 use crate::manifest::environment::{environment, requires_python};
 use crate::manifest::error::{ManifestError, Problem};
@@ -127,8 +128,12 @@ fn manifest<'a>(
         return Err(table.error(Problem::NoPython));
     }
     requires_python(table, &environment, &gathered.requires_python)?;
+    let base = root.map("base", |table| {
+        base(table, &environment, root.get("debian"))
+    })?;
     Ok(Manifest {
         environment,
+        base,
         python,
         debian: debian(&root.section("debian", &keys::DEBIAN)?)?,
         sandbox: sandbox(&root.section("sandbox", &keys::SANDBOX)?)?,

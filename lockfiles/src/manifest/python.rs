@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use uv_pep440::{Version, VersionSpecifiers};
 
 use crate::base::RegistryName;
+use crate::manifest::base::IMAGES;
 use crate::manifest::error::{ManifestError, Problem};
 use crate::manifest::keys;
 use crate::manifest::parse::PYPROJECT;
@@ -90,11 +91,12 @@ fn no_build(value: Value<'_>) -> Result<bool, ManifestError> {
 }
 
 /// Names that mean something else in a lock.
-const RESERVED: [&str; 5] = [
+pub(super) const RESERVED: [&str; 6] = [
     "pypi",
     "debian",
     "debian-security",
     "debian-snapshot",
+    IMAGES,
     "python-build-standalone",
 ];
 

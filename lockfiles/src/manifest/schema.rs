@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use jiff::Timestamp;
 
-use crate::base::{DebianName, EnvironmentName, Platform, RegistryName};
+use crate::base::{DebianName, EnvironmentName, ImageReference, Platform, RegistryName};
 
 /// A well-formed manifest: names normalized, requirements read in, nothing resolved.
 ///
@@ -14,6 +14,8 @@ use crate::base::{DebianName, EnvironmentName, Platform, RegistryName};
 pub struct Manifest {
     /// `[environment]`.
     pub environment: Environment,
+    /// `[base]`; none builds the base of Debian packages.
+    pub base: Option<BaseImage>,
     /// `[python]`.
     pub python: Python,
     /// `[debian]`.
@@ -70,6 +72,15 @@ pub enum InterpreterSource {
     Debian,
     /// A python-build-standalone release.
     Standalone,
+}
+
+/// `[base]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BaseImage {
+    /// `image` without its host, in the registry of `registry`.
+    pub reference: ImageReference,
+    /// Where `image` says that the registry lies: its host, or the directory of an OCI layout.
+    pub place: Option<String>,
 }
 
 /// `[python]`.

@@ -2,10 +2,12 @@
 
 use std::io::SeekFrom;
 use std::path::Path;
+use std::time::Duration;
 
 use reqwest::Response;
 use tokio::fs::File;
 use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _};
+use tokio::time::timeout;
 use url::Url;
 
 use crate::base::FsError;
@@ -17,7 +19,7 @@ use crate::net::{NetError, shown};
 const PROGRESS: u64 = 1024 * 1024;
 
 /// How much of a file is read at once.
-const FILE_CHUNK: usize = 128 * 1024;
+pub(super) const FILE_CHUNK: usize = 128 * 1024;
 
 /// A body being received. When the connection is lost it is taken up again at the same byte.
 pub struct Body {
@@ -53,7 +55,7 @@ impl Body {
 
     /// Returns the size of the whole file, from its first byte on, when the server says so.
     pub fn announced(&self) -> Option<u64> {
-        self.stream.total
+        self.stream.announced()
     }
 
     /// Returns the next bytes, none at the end.
@@ -112,17 +114,18 @@ pub(super) struct Stream {
 }
 
 enum Source {
-    Http(Response),
+    /// With how long it may be silent.
+    Http(Response, Duration),
     File(File),
 }
 
 impl Stream {
-    pub(super) fn of_response(response: Response, position: u64) -> Self {
+    pub(super) fn of_response(response: Response, position: u64, idle: Duration) -> Self {
         Self {
             position,
             total: response.content_length().map(|rest| position + rest),
             etag: client::etag(&response),
-            source: Source::Http(response),
+            source: Source::Http(response, idle),
         }
     }
 
@@ -152,11 +155,18 @@ impl Stream {
         })
     }
 
-    async fn chunk(&mut self, url: &Url) -> Result<Option<Vec<u8>>, NetError> {
+    /// Returns the size of the whole file, when the server says so.
+    pub(super) fn announced(&self) -> Option<u64> {
+        self.total
+    }
+
+    /// Returns the next bytes, none at the end.
+    pub(super) async fn chunk(&mut self, url: &Url) -> Result<Option<Vec<u8>>, NetError> {
         let bytes = match &mut self.source {
-            Source::Http(response) => match response.chunk().await {
-                Ok(bytes) => bytes.map(Vec::from),
-                Err(error) => return Err(self.broken(url, error)),
+            Source::Http(response, idle) => match timeout(*idle, response.chunk()).await {
+                Ok(Ok(bytes)) => bytes.map(Vec::from),
+                Ok(Err(error)) => return Err(self.broken(url, error)),
+                Err(_) => return Err(NetError::Timeout { url: shown(url) }),
             },
             Source::File(file) => {
                 let mut bytes = vec![0; FILE_CHUNK];

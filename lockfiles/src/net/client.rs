@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::header::{ACCEPT_ENCODING, CONTENT_RANGE, ETAG, IF_NONE_MATCH, RANGE, RETRY_AFTER};
-use reqwest::{Certificate, RequestBuilder, Response, StatusCode};
+use reqwest::{Certificate, Method, RequestBuilder, Response, StatusCode};
 use tokio::sync::OnceCell;
+use tokio::time::timeout;
 use url::Url;
 
 use crate::base::{Context, Network, fs};
@@ -163,7 +164,7 @@ impl Client {
         if url.scheme() == "file" {
             return Stream::of_file(url, offset).await;
         }
-        let mut request = self.request(url).await?;
+        let mut request = self.request(Method::GET, url).await?;
         if offset > 0 {
             request = request.header(RANGE, format!("bytes={offset}-"));
         }
@@ -171,20 +172,23 @@ impl Client {
             url: shown(url),
             offset,
         };
-        let response = match send(url, request).await {
+        let response = match self.get_once(url, request).await {
             Err(NetError::Status { status: 416, .. }) => return Err(no_such_part()),
             other => other?,
         };
         if response.status() != StatusCode::PARTIAL_CONTENT {
-            return Ok(Stream::of_response(response, 0));
+            return Ok(Stream::of_response(response, 0, self.idle_timeout()));
         }
         match content_range(&response) {
-            Some(start) if start == offset => Ok(Stream::of_response(response, offset)),
+            Some(start) if start == offset => {
+                Ok(Stream::of_response(response, offset, self.idle_timeout()))
+            }
             _ => Err(no_such_part()),
         }
     }
 
-    pub(super) fn backoff(&self) -> Backoff {
+    /// Returns what counts failures and waits between attempts, for work of several requests.
+    pub fn backoff(&self) -> Backoff {
         Backoff {
             options: self.shared.options.clone(),
             failures: 0,
@@ -200,22 +204,52 @@ impl Client {
         let mut stream = if url.scheme() == "file" {
             Stream::of_file(url, 0).await?
         } else {
-            let mut request = self.request(url).await?;
+            let mut request = self.request(Method::GET, url).await?;
             if let Some(etag) = etag {
                 request = request.header(IF_NONE_MATCH, etag);
             }
-            let response = send(url, request).await?;
+            let response = self.get_once(url, request).await?;
             if response.status() == StatusCode::NOT_MODIFIED {
                 return Ok(Conditional::Unchanged);
             }
-            Stream::of_response(response, 0)
+            Stream::of_response(response, 0, self.idle_timeout())
         };
         let etag = stream.etag.clone();
         let body = stream.collect(url, limit).await?;
         Ok(Conditional::Changed { body, etag })
     }
 
-    async fn request(&self, url: &Url) -> Result<RequestBuilder, NetError> {
+    /// Sends `request`; every answer but success and `304` is an error.
+    async fn get_once(&self, url: &Url, request: RequestBuilder) -> Result<Response, NetError> {
+        let response = timeout(self.idle_timeout(), request.send())
+            .await
+            .map_err(|_| NetError::Timeout { url: shown(url) })?
+            .map_err(|error| NetError::of_request(url, error))?;
+        let status = response.status();
+        let url = || shown(url);
+        match status {
+            _ if status.is_success() || status == StatusCode::NOT_MODIFIED => Ok(response),
+            StatusCode::NOT_FOUND | StatusCode::GONE => Err(NetError::NotFound { url: url() }),
+            _ => Err(NetError::Status {
+                url: url(),
+                status: status.as_u16(),
+                // The other form, a date, would need the clock; the usual wait serves as well.
+                retry_after: header(&response, RETRY_AFTER).and_then(|text| text.parse().ok()),
+            }),
+        }
+    }
+
+    /// Returns how long a connection may be silent. The HTTP library has such a limit too, but
+    /// counts the time that sending takes.
+    pub(super) fn idle_timeout(&self) -> Duration {
+        self.shared.options.idle_timeout
+    }
+
+    pub(super) async fn request(
+        &self,
+        method: Method,
+        url: &Url,
+    ) -> Result<RequestBuilder, NetError> {
         if !matches!(url.scheme(), "http" | "https") {
             return Err(NetError::Scheme { url: shown(url) });
         }
@@ -228,7 +262,9 @@ impl Client {
             .get_or_try_init(|| async { self.shared.connect() })
             .await?;
         // Bytes are hashed and resumed as stored, so no coding may be put around them.
-        Ok(http.get(url.clone()).header(ACCEPT_ENCODING, "identity"))
+        Ok(http
+            .request(method, url.clone())
+            .header(ACCEPT_ENCODING, "identity"))
     }
 }
 
@@ -238,7 +274,6 @@ impl Shared {
         let mut builder = reqwest::Client::builder()
             .user_agent(concat!("envbox/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(options.connect_timeout)
-            .read_timeout(options.idle_timeout)
             // Other crates of this program may switch these on for the whole graph.
             .no_gzip()
             .no_brotli()
@@ -262,28 +297,8 @@ impl Shared {
     }
 }
 
-/// Sends `request`; every answer but success and `304` is an error.
-async fn send(url: &Url, request: RequestBuilder) -> Result<Response, NetError> {
-    let response = request
-        .send()
-        .await
-        .map_err(|error| NetError::of_request(url, error))?;
-    let status = response.status();
-    let url = || shown(url);
-    match status {
-        _ if status.is_success() || status == StatusCode::NOT_MODIFIED => Ok(response),
-        StatusCode::NOT_FOUND | StatusCode::GONE => Err(NetError::NotFound { url: url() }),
-        _ => Err(NetError::Status {
-            url: url(),
-            status: status.as_u16(),
-            // The other form, a date, would need the clock; the usual wait serves as well.
-            retry_after: header(&response, RETRY_AFTER).and_then(|text| text.parse().ok()),
-        }),
-    }
-}
-
 /// Returns the first byte that a `206` holds.
-fn content_range(response: &Response) -> Option<u64> {
+pub(super) fn content_range(response: &Response) -> Option<u64> {
     let text = header(response, CONTENT_RANGE)?;
     let (start, _) = text.strip_prefix("bytes ")?.split_once('-')?;
     start.trim().parse().ok()
@@ -298,14 +313,18 @@ fn header(response: &Response, name: reqwest::header::HeaderName) -> Option<&str
 }
 
 /// Counts failures and waits between attempts.
-pub(super) struct Backoff {
+pub struct Backoff {
     options: ClientOptions,
     failures: u32,
 }
 
 impl Backoff {
-    /// Waits before the next attempt, or returns `error` when there is none.
-    pub(super) async fn pause(&mut self, error: NetError) -> Result<(), NetError> {
+    /// Waits before the next attempt.
+    ///
+    /// # Errors
+    /// Returns `error` when there is none: it will not pass, came too often, or the registry asks
+    /// to wait longer than the client is ready to.
+    pub async fn pause(&mut self, error: NetError) -> Result<(), NetError> {
         self.failures += 1;
         if !error.is_transient() || self.failures >= self.options.attempts {
             return Err(error);
@@ -328,7 +347,7 @@ impl Backoff {
     }
 
     /// Forgets earlier failures because the work went on.
-    pub(super) fn reset(&mut self) {
+    pub fn reset(&mut self) {
         self.failures = 0;
     }
 }

@@ -192,6 +192,13 @@ impl Explain for NetError {
                 "check the credentials in the registry's URL"
             }
             Self::Status { status: 429, .. } => "wait a while, or use a mirror",
+            Self::Status {
+                status: 500..=599, ..
+            }
+            | Self::Truncated { .. }
+            | Self::Exchange { .. } => {
+                "the server is at fault: try again later, or use another mirror"
+            }
             Self::Certificates { .. } | Self::NoCertificates { .. } => {
                 "name a file of PEM certificates with `SSL_CERT_FILE`, or none"
             }

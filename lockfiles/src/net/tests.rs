@@ -3,6 +3,7 @@
 #[path = "../../../tests/support/http.rs"]
 pub(crate) mod http;
 
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use http::{Answer, Server, nobody};
@@ -10,7 +11,10 @@ use jiff::Timestamp;
 use url::Url;
 
 use crate::base::{Context, Explain, Kind, Network};
-use crate::net::{Client, ClientOptions, Conditional, NetError, block_on, block_on_large_stack};
+use crate::net::{
+    Client, ClientOptions, Conditional, FilePart, Method, NetError, Payload, Request, block_on,
+    block_on_large_stack,
+};
 
 fn context() -> Context {
     Context::new("store".into(), Timestamp::UNIX_EPOCH)
@@ -212,6 +216,97 @@ fn requests_say_who_asks_and_want_no_coding() {
     let request = &server.requests()[0];
     assert!(request.headers["user-agent"].starts_with("envbox/"));
     assert_eq!(request.headers["accept-encoding"], "identity");
+}
+
+#[test]
+fn requests_of_any_method_carry_what_they_are_given() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("file");
+    let data: Vec<u8> = (0..300_000u32).map(|number| number as u8).collect();
+    std::fs::write(&path, &data).unwrap();
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let telling = Arc::clone(&told);
+    let part = Payload::File(FilePart {
+        path,
+        offset: 1000,
+        length: 200_000,
+        sent: Arc::new(move |sent| telling.lock().unwrap().push(sent)),
+    });
+    for (method, payload, body) in [
+        (Method::POST, Payload::Empty, &data[..0]),
+        (Method::PUT, Payload::Bytes(data[..9].to_vec()), &data[..9]),
+        (Method::PATCH, part, &data[1000..201_000]),
+        (Method::DELETE, Payload::Empty, &data[..0]),
+    ] {
+        let server = Server::start();
+        // Lost once, and what is sent again is the same.
+        server.answers("/file", vec![Answer::HangUp, Answer::Bytes(b"ok".to_vec())]);
+        let request = Request::new(method.clone(), url(&server))
+            .header("x-name", "value")
+            .payload(payload);
+        let reply = block_on(async { client().exchange(&request).await?.collect(2).await });
+        assert_eq!(reply.unwrap(), b"ok");
+        let requests = server.requests();
+        assert_eq!(requests.len(), 2);
+        for request in requests {
+            assert_eq!(request.method, method.as_str());
+            assert_eq!(request.headers["x-name"], "value");
+            assert_eq!(request.headers["content-length"], body.len().to_string());
+            assert_eq!(request.body, body);
+        }
+    }
+    let told = told.lock().unwrap();
+    assert_eq!(told.last(), Some(&201_000));
+    assert!(told.len() > 2);
+}
+
+#[test]
+fn answers_keep_their_status_and_headers() {
+    let server = Server::start();
+    let headers = vec![
+        ("Location", "../other?a=b".to_owned()),
+        ("WWW-Authenticate", "Basic".to_owned()),
+        ("WWW-Authenticate", "Bearer".to_owned()),
+    ];
+    server.answers("/a/file", vec![Answer::Status(401, headers)]);
+    let url = Url::parse(&format!("{}/a/file?key=secret", server.url())).unwrap();
+    let request = Request::new(Method::HEAD, url);
+    let reply = block_on(client().exchange(&request)).unwrap();
+    assert_eq!(reply.status(), 401);
+    assert_eq!(reply.headers("www-authenticate"), ["Basic", "Bearer"]);
+    let location = format!("{}/other?a=b", server.url());
+    assert_eq!(reply.location().unwrap().as_str(), location);
+    // The query of an upload may be the signature that allows it.
+    assert!(!reply.as_error().to_string().contains("secret"));
+}
+
+#[test]
+fn exchanges_are_as_patient_as_downloads() {
+    let request = |server: &Server| Request::new(Method::POST, url(server));
+    let server = Server::start();
+    let busy = vec![("Retry-After", "0".to_owned())];
+    let answers = vec![Answer::Status(429, busy), Answer::Bytes(vec![])];
+    server.answers("/file", answers);
+    let reply = block_on(client().exchange(&request(&server))).unwrap();
+    assert_eq!((reply.status(), server.count("/file")), (200, 2));
+
+    let patience = ClientOptions {
+        attempts: 2,
+        idle_timeout: Duration::from_millis(20),
+        ..options()
+    };
+    let client = Client::with_options(&context(), patience).unwrap();
+    server.answers("/file", vec![Answer::Silence]);
+    let error = block_on(client.exchange(&request(&server))).err().unwrap();
+    assert!(matches!(error, NetError::Timeout { .. }), "{error:?}");
+
+    let server = Server::start();
+    let mut context = context();
+    context.network = Network::Offline;
+    let client = Client::with_options(&context, options()).unwrap();
+    let error = block_on(client.exchange(&request(&server))).err().unwrap();
+    assert!(matches!(error, NetError::Offline { .. }));
+    assert!(server.requests().is_empty());
 }
 
 #[test]

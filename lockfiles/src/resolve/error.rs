@@ -1,6 +1,6 @@
 //! Why a manifest could not be locked.
 
-use crate::base::{Explain, Kind};
+use crate::base::{Explain, Kind, Platform};
 use crate::net::NetError;
 use crate::resolve::debian::DebianError;
 use crate::resolve::interpreter::InterpreterError;
@@ -31,6 +31,17 @@ pub enum ResolveError {
         /// The version of `libc6`; empty when there is none.
         found: String,
     },
+    /// The image has no C library that wheels and interpreters run on.
+    #[error("`{image}` has no GNU C library for {platform}, which Python and its wheels need")]
+    ImageLibrary {
+        /// The image.
+        image: String,
+        /// The platform.
+        platform: Platform,
+    },
+    /// The manifest names an image, and the caller did not say what it is.
+    #[error("the image of the manifest was not looked up")]
+    NoImage,
 }
 
 impl Explain for ResolveError {
@@ -41,7 +52,8 @@ impl Explain for ResolveError {
             Self::Python(error) => error.kind(),
             Self::Net(error) => error.kind(),
             Self::NoInterpreter => Kind::User,
-            Self::NoLibrary { .. } => Kind::Internal,
+            Self::ImageLibrary { .. } => Kind::User,
+            Self::NoLibrary { .. } | Self::NoImage => Kind::Internal,
         }
     }
 
@@ -52,7 +64,10 @@ impl Explain for ResolveError {
             Self::Python(error) => error.hints(),
             Self::Net(error) => error.hints(),
             Self::NoInterpreter => vec!["set `python` in `[environment]`".to_owned()],
-            Self::NoLibrary { .. } => Vec::new(),
+            Self::ImageLibrary { .. } => vec![
+                "choose an image of Debian, Ubuntu, Fedora or another system with glibc".to_owned(),
+            ],
+            Self::NoLibrary { .. } | Self::NoImage => Vec::new(),
         }
     }
 }

@@ -2,13 +2,14 @@
 
 use crate::base::{Context, Event, Platform};
 use crate::lock::{
-    Affected, LockedDebian, LockedInterpreter, LockedWheel, Lockfile, Request, satisfies,
+    Affected, LockedBase, LockedDebian, LockedInterpreter, LockedWheel, Lockfile, Request,
+    satisfies,
 };
 use crate::manifest::Manifest;
 use crate::net::{Client, block_on_large_stack};
 use crate::resolve::debian::{DebianRequest, Keyring, Root, resolve_debian_with};
 use crate::resolve::interpreter::{
-    InterpreterError, Plan, Planned, debian_version, lock_standalone, locked_debian, plan,
+    InterpreterError, Plan, Planned, Release, debian_version, lock_standalone, locked_debian, plan,
     plan_standalone,
 };
 use crate::resolve::python::{PythonRequest, resolve_python};
@@ -25,6 +26,9 @@ const BY_MANIFEST: &str = "manifest";
 pub struct ResolveOptions {
     /// What may move although its old version still fits.
     pub upgrade: Upgrade,
+    /// The image that the manifest names, for one that names any: to read images is not this
+    /// crate's work.
+    pub base: Option<LockedBase>,
 }
 
 /// Resolves `manifest` to a lockfile.
@@ -62,6 +66,7 @@ pub fn resolve_with(
         manifest,
         previous,
         upgrade: &options.upgrade,
+        base: options.base.as_ref(),
     };
     let affected = resolution.affected(&request);
     // uv's futures outgrow the main thread's stack in builds without optimisation.
@@ -75,11 +80,13 @@ struct Resolution<'a> {
     manifest: &'a Manifest,
     previous: Option<&'a Lockfile>,
     upgrade: &'a Upgrade,
+    base: Option<&'a LockedBase>,
 }
 
 /// What wheels run on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct System {
+    base: Option<LockedBase>,
     interpreter: Option<LockedInterpreter>,
     debian: LockedDebian,
 }
@@ -112,6 +119,7 @@ impl Resolution<'_> {
         let kept = self.previous.filter(|_| !affected.debian);
         let system = match kept {
             Some(previous) => System {
+                base: previous.base.clone(),
                 interpreter: previous.interpreter.clone(),
                 debian: previous.debian.clone(),
             },
@@ -127,6 +135,7 @@ impl Resolution<'_> {
         };
         Ok(Lockfile {
             request,
+            base: system.base,
             interpreter: system.interpreter,
             python,
             debian: system.debian,
@@ -136,6 +145,10 @@ impl Resolution<'_> {
     /// Locks base and interpreter.
     async fn system(&self, request: &Request) -> Result<System, ResolveError> {
         let client = Client::new(self.context)?;
+        if request.base.is_some() {
+            let base = self.base.ok_or(ResolveError::NoImage)?;
+            return self.on_image(&client, base).await;
+        }
         let first = self.build(&client, request, plan(self.manifest)?).await;
         match first {
             // Only the suite's package list tells which patch release it has, so a choice of
@@ -152,6 +165,42 @@ impl Resolution<'_> {
         }
     }
 
+    /// Locks the interpreter of an environment that stands on an image. The image's own Python, if
+    /// it has one, is not looked at: what it imports is the image's, not the lock's.
+    async fn on_image(&self, client: &Client, base: &LockedBase) -> Result<System, ResolveError> {
+        let plan = plan_standalone(self.manifest)?;
+        let foreign = base.images.iter().find(|image| image.glibc.is_none());
+        let interpreter = match (&plan.interpreter, foreign) {
+            (Some(_), Some(image)) => {
+                return Err(ResolveError::ImageLibrary {
+                    image: base.reference.to_string(),
+                    platform: image.platform,
+                });
+            }
+            (Some(Planned::Standalone(release)), None) => {
+                Some(self.standalone(client, release).await?)
+            }
+            _ => None,
+        };
+        Ok(System {
+            base: Some(base.clone()),
+            interpreter,
+            debian: LockedDebian::default(),
+        })
+    }
+
+    async fn standalone(
+        &self,
+        client: &Client,
+        release: &Release,
+    ) -> Result<LockedInterpreter, ResolveError> {
+        let previous = self
+            .previous
+            .and_then(|previous| previous.interpreter.as_ref());
+        let locking = lock_standalone(self.context, client, release, previous);
+        self.stage("resolve interpreter", locking).await
+    }
+
     async fn build(
         &self,
         client: &Client,
@@ -159,9 +208,6 @@ impl Resolution<'_> {
         plan: Plan,
     ) -> Result<System, ResolveError> {
         let debian = self.debian(client, request, &plan).await?;
-        let previous = self
-            .previous
-            .and_then(|previous| previous.interpreter.as_ref());
         let interpreter = match &plan.interpreter {
             None => None,
             Some(Planned::Debian { package, version }) => {
@@ -173,12 +219,10 @@ impl Resolution<'_> {
                     &request.platforms,
                 )?)
             }
-            Some(Planned::Standalone(release)) => {
-                let locking = lock_standalone(self.context, client, release, previous);
-                Some(self.stage("resolve interpreter", locking).await?)
-            }
+            Some(Planned::Standalone(release)) => Some(self.standalone(client, release).await?),
         };
         Ok(System {
+            base: None,
             interpreter,
             debian,
         })
@@ -233,7 +277,7 @@ impl Resolution<'_> {
                 python: &self.manifest.python,
                 python_version: &interpreter.version,
                 platform: *platform,
-                glibc: glibc(&system.debian, *platform)?,
+                glibc: glibc(system.base.as_ref(), &system.debian, *platform)?,
                 previous,
                 siblings: &wheels,
                 upgrade: self.upgrade,
@@ -269,14 +313,27 @@ fn same_target(previous: &Lockfile, system: &System, platforms: &[Platform]) -> 
             .map(|interpreter| interpreter.version.clone())
     };
     let same_library = |platform: &Platform| {
-        glibc(&previous.debian, *platform).ok() == glibc(&system.debian, *platform).ok()
+        let before = glibc(previous.base.as_ref(), &previous.debian, *platform);
+        let now = glibc(system.base.as_ref(), &system.debian, *platform);
+        before.ok() == now.ok()
     };
     version(&previous.interpreter) == version(&system.interpreter)
         && platforms.iter().all(same_library)
 }
 
 /// Returns the C library's version in the base of `platform`.
-fn glibc(debian: &LockedDebian, platform: Platform) -> Result<(u16, u16), ResolveError> {
+fn glibc(
+    base: Option<&LockedBase>,
+    debian: &LockedDebian,
+    platform: Platform,
+) -> Result<(u16, u16), ResolveError> {
+    if let Some(base) = base {
+        let found = base.image(platform).and_then(|image| image.glibc);
+        return found.ok_or_else(|| ResolveError::ImageLibrary {
+            image: base.reference.to_string(),
+            platform,
+        });
+    }
     let package = debian
         .packages
         .iter()

@@ -4,14 +4,15 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use crate::base::{Context, Digest, Explain as _, Kind, Network, Platform};
+use crate::base::{Context, Digest, Explain as _, ImageReference, Kind, Network, Platform};
 use crate::lock::{
-    Artifact, LockedDebian, LockedInterpreter, LockedPackage, Lockfile, Origin, Request,
+    Artifact, LockedBase, LockedDebian, LockedImage, LockedInterpreter, LockedPackage, Lockfile,
+    Origin, Request,
 };
 use crate::manifest::{
-    CpuBaseline, Debian, Environment, FrameworkKnobs, Interpreter, InterpreterSource, Manifest,
-    OutputTimes, Python, PythonVersion, SandboxPolicy, StepClock, StepCpuid, StepFileStatus,
-    StepNetwork,
+    BaseImage, CpuBaseline, Debian, Environment, FrameworkKnobs, Interpreter, InterpreterSource,
+    Manifest, OutputTimes, Python, PythonVersion, SandboxPolicy, StepClock, StepCpuid,
+    StepFileStatus, StepNetwork,
 };
 use crate::net::tests::http::Server;
 use crate::resolve::debian::tests::fixture::{Suite, World, package as paragraph};
@@ -32,6 +33,7 @@ pub(crate) fn manifest(
             python,
             platforms: platforms.to_vec(),
         },
+        base: None,
         python: Python::default(),
         debian: Debian {
             suite: suite.map(str::to_owned),
@@ -85,6 +87,7 @@ impl Project {
         manifest.python.no_build = true;
         let locked = Lockfile {
             request: Request::of(&manifest),
+            base: None,
             interpreter: Some(LockedInterpreter {
                 from: InterpreterSource::Debian,
                 version: "3.11.2".to_owned(),
@@ -112,7 +115,10 @@ impl Project {
     }
 
     fn resolve(&mut self, upgrade: Upgrade) -> Result<(), ResolveError> {
-        let options = ResolveOptions { upgrade };
+        let options = ResolveOptions {
+            upgrade,
+            ..ResolveOptions::default()
+        };
         self.locked = resolve(&self.context, &self.manifest, Some(&self.locked), &options)?;
         Ok(())
     }
@@ -342,4 +348,89 @@ fn another_patch_release_is_looked_for_elsewhere() {
         panic!("{error}");
     };
     assert_eq!(found, "3.11.2");
+}
+
+/// An image whose C library has this version, for both platforms.
+fn base(reference: &ImageReference, glibc: Option<(u16, u16)>) -> LockedBase {
+    let image = |platform| LockedImage {
+        platform,
+        manifest: Digest::of(b"manifest"),
+        glibc,
+        layers: Vec::new(),
+    };
+    LockedBase {
+        reference: reference.clone(),
+        images: BOTH.map(image).to_vec(),
+    }
+}
+
+/// Makes the project stand on an image; returns its name.
+fn put_on_image(project: &mut Project) -> ImageReference {
+    let digest = Digest::of(b"index");
+    let reference: ImageReference = format!("images/a@{digest}").parse().unwrap();
+    project.manifest.base = Some(BaseImage {
+        reference: reference.clone(),
+        place: None,
+    });
+    reference
+}
+
+#[test]
+fn an_image_takes_the_place_of_packages() {
+    let mut project = Project::new(&[]);
+    let reference = put_on_image(&mut project);
+    project.manifest.environment.python = None;
+    let lock = |project: &Project, base| {
+        let upgrade = Upgrade::None;
+        let options = ResolveOptions { upgrade, base };
+        resolve(
+            &project.context,
+            &project.manifest,
+            Some(&project.locked),
+            &options,
+        )
+    };
+    let locked = lock(&project, Some(base(&reference, None))).unwrap();
+    assert_eq!(locked.base, Some(base(&reference, None)));
+    assert_eq!(locked.debian, LockedDebian::default());
+    assert_eq!(locked.interpreter, None);
+    let error = lock(&project, None).unwrap_err();
+    assert!(matches!(error, ResolveError::NoImage), "{error}");
+}
+
+#[test]
+fn python_needs_an_image_with_a_c_library() {
+    let mut project = Project::new(&[]);
+    let reference = put_on_image(&mut project);
+    let options = ResolveOptions {
+        base: Some(base(&reference, None)),
+        ..ResolveOptions::default()
+    };
+    let error = resolve(&project.context, &project.manifest, None, &options).unwrap_err();
+    assert_eq!(error.kind(), Kind::User);
+    let text = error.to_string();
+    assert!(
+        text.contains("has no GNU C library for linux/amd64"),
+        "{text}"
+    );
+}
+
+#[test]
+fn wheels_are_chosen_for_the_library_of_the_image() {
+    let mut project = Project::new(&[
+        Release::wheel("app", "1").tag("py3-none-any"),
+        Release::wheel("app", "2").tag("cp311-cp311-manylinux_2_28_x86_64"),
+        Release::wheel("app", "2").tag("cp311-cp311-manylinux_2_28_aarch64"),
+    ]);
+    let reference = put_on_image(&mut project);
+    project.locked.debian = LockedDebian::default();
+    project.locked.request = Request::of(&project.manifest);
+    for (glibc, expected) in [((2, 17), "app==1 amd64 arm64"), ((2, 28), "app==2 arm64")] {
+        project.locked.base = Some(base(&reference, Some(glibc)));
+        project.locked.python.clear();
+        project.require(&["app"]);
+        project.locked.request.requirements.clear();
+        project.resolve(Upgrade::None).unwrap();
+        assert_eq!(project.wheels()[0], expected);
+    }
 }

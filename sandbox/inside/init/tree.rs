@@ -29,8 +29,8 @@ const SHIM: i32 = 2;
 const ALL_SIGNALS: u64 = u64::MAX;
 const CHILD_SIGNAL: u64 = 1 << (17 - 1);
 
-/// Starts the step and stays as pid 1 until it ends. Everything else in the pid namespace is
-/// killed by the kernel when pid 1 exits.
+/// Starts the step and stays as pid 1 until it ends. If anything else ends pid 1, the kernel kills
+/// the rest of the pid namespace.
 pub fn run(channel: Channel, plan: &Plan, supervisor: i32) -> ! {
     // A session of our own: signals from the supervisor's terminal reach the supervisor only,
     // which forwards them once.
@@ -123,6 +123,7 @@ impl Tree {
         })) = kernel::wait(P_ALL, 0, WEXITED | WNOHANG)
         {
             if process == self.step() {
+                self.end_the_rest();
                 let report = Report {
                     kind: REPORT_EXITED,
                     stage: 0,
@@ -130,7 +131,7 @@ impl Tree {
                     detail: code as u32,
                 };
                 let _ = channel.send(report, -1);
-                self.end(0);
+                kernel::exit(0);
             }
             // A `kill -9 -1` in the step may kill the shim, which only costs the step its parent.
             // But if the shim died before the step existed, there is nothing left to wait for.
@@ -154,6 +155,22 @@ impl Tree {
         {
             kernel::yield_now();
         }
+    }
+
+    /// Kills what the step left behind, and waits until it is gone and nobody has its files or its
+    /// terminal open: the supervisor reads the outputs next. The kernel would do the same when a pid
+    /// 1 exits, but first it takes the mounts apart, which takes as long as reading the outputs does.
+    fn end_the_rest(self) {
+        const SIGKILL: u32 = 9;
+        match self {
+            Tree::Whole => {
+                // An error says that there is nobody.
+                let _ = kernel::kill(-1, SIGKILL);
+                while let Ok(_) | Err(EINTR) = kernel::wait(P_ALL, 0, WEXITED) {}
+            }
+            Tree::Bare { step } => bare::kill_rest(step),
+        }
+        let _ = kernel::close_range(0, 2, 0);
     }
 
     /// Ends, and everything with us.

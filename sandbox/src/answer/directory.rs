@@ -77,8 +77,8 @@ impl Directories {
         /// `PROC_SUPER_MAGIC`; its order is that of the numbers.
         const PROC: i64 = 0x9fa0;
         let [descriptor, address, size, ..] = call.arguments;
-        let process = group(call.thread).unwrap_or(call.thread);
-        let (directory, given) = match borrow(process, descriptor) {
+        let (process, taken) = borrow(call.thread, descriptor);
+        let (directory, given) = match taken {
             Err(error) if is_refusal(&error) => {
                 (self.give(listener, call, process, descriptor)?, true)
             }
@@ -157,8 +157,7 @@ impl Directories {
         let access = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let file = rustix::fs::open(&theirs, access, Mode::empty())?;
         seek(&file, SeekFrom::Start(position))?;
-        let descriptor = descriptor as u32;
-        let flags = flags & libc::O_CLOEXEC as u32;
+        let (descriptor, flags) = (descriptor as u32, flags as i32);
         notify::replace(listener, call.id, file.as_fd(), descriptor, flags)?;
         Ok(file)
     }
@@ -172,15 +171,24 @@ fn is_refusal(error: &io::Error) -> bool {
     )
 }
 
-/// Takes the open file behind a descriptor of a process.
-fn borrow(process: u32, descriptor: u64) -> io::Result<OwnedFd> {
-    let pid = Pid::from_raw(process as i32).ok_or(io::ErrorKind::NotFound)?;
-    let process = pidfd_open(pid, PidfdFlags::empty())?;
-    Ok(pidfd_getfd(
-        &process,
-        descriptor as i32,
-        PidfdGetfdFlags::empty(),
-    )?)
+/// Takes the open file behind a descriptor of a thread's process. Returns that process too.
+fn borrow(thread: u32, descriptor: u64) -> (u32, io::Result<OwnedFd>) {
+    let open = |process: u32| -> io::Result<OwnedFd> {
+        let pid = Pid::from_raw(process as i32).ok_or(io::ErrorKind::NotFound)?;
+        Ok(pidfd_open(pid, PidfdFlags::empty())?)
+    };
+    // The kernel opens processes, and no other threads of theirs. Most have one, and to ask of
+    // which process another is takes longer than all else here.
+    let (process, opened) = match open(thread) {
+        Ok(opened) => (thread, Ok(opened)),
+        Err(_) => {
+            let process = group(thread).unwrap_or(thread);
+            (process, open(process))
+        }
+    };
+    let number = descriptor as i32;
+    let take = |opened| Ok(pidfd_getfd(opened, number, PidfdGetfdFlags::empty())?);
+    (process, opened.and_then(take))
 }
 
 /// Reads a whole directory, sorted.

@@ -6,12 +6,9 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
-use rustix::io::Errno;
 use sha2::{Digest, Sha256};
 
 /// The key of a stream.
@@ -35,6 +32,8 @@ struct Process {
     forks: u64,
     /// Those of them that have not been seen: the thread that forked, and which child it is.
     unborn: Vec<(u32, u64)>,
+    /// How often it opened a random device.
+    devices: u64,
 }
 
 /// A draw that counts once it has been delivered.
@@ -68,6 +67,22 @@ impl Entropy {
         }
     }
 
+    /// Returns the stream of the next random device that a thread's process opens, and the
+    /// process. It is the same until [`Entropy::opened`].
+    pub fn device(&mut self, thread: u32) -> (u32, ChaCha20Rng) {
+        let process = self.process_of(thread);
+        let Process { key, devices, .. } = &self.processes[&process];
+        let stream = ChaCha20Rng::from_seed(derive(key, "device", *devices));
+        (process, stream)
+    }
+
+    /// Notes that a process has a random device.
+    pub fn opened(&mut self, process: u32) {
+        if let Some(process) = self.processes.get_mut(&process) {
+            process.devices += 1;
+        }
+    }
+
     /// Returns a random UUID (RFC 9562, version 4) that belongs to no process, as the kernel
     /// prints it.
     pub fn uuid(&self, name: &str) -> String {
@@ -87,7 +102,7 @@ impl Entropy {
     }
 
     /// A stream that belongs to no process.
-    fn named(&self, name: &str) -> ChaCha20Rng {
+    pub fn named(&self, name: &str) -> ChaCha20Rng {
         ChaCha20Rng::from_seed(derive(&self.root, name, 0))
     }
 
@@ -164,50 +179,8 @@ impl Process {
             stream: ChaCha20Rng::from_seed(derive(&key, "stream", 0)),
             forks: 0,
             unborn: Vec::new(),
+            devices: 0,
         }
-    }
-}
-
-/// `/dev/urandom`: a FIFO with a stream of its own, which its readers share in the order in which
-/// they read.
-#[derive(Debug)]
-pub struct Device {
-    fifo: OwnedFd,
-    stream: ChaCha20Rng,
-    /// What did not fit.
-    rest: Vec<u8>,
-}
-
-impl Device {
-    /// Takes over the FIFO.
-    pub fn new(fifo: OwnedFd, entropy: &Entropy) -> Device {
-        // A page: few steps read it at all.
-        let _ = rustix::pipe::fcntl_setpipe_size(&fifo, 4096);
-        Device {
-            fifo,
-            stream: entropy.named("device"),
-            rest: Vec::new(),
-        }
-    }
-
-    /// Writes what fits.
-    pub fn fill(&mut self) -> io::Result<()> {
-        if self.rest.is_empty() {
-            self.rest = vec![0; 4096];
-            self.stream.fill_bytes(&mut self.rest);
-        }
-        match rustix::io::write(&self.fifo, &self.rest) {
-            Ok(count) => drop(self.rest.drain(..count)),
-            Err(Errno::AGAIN | Errno::INTR) => {}
-            Err(error) => return Err(error.into()),
-        }
-        Ok(())
-    }
-}
-
-impl AsFd for Device {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.fifo.as_fd()
     }
 }
 

@@ -16,8 +16,10 @@ mod files;
 mod frame;
 mod machine;
 mod note;
+mod opens;
 mod pauses;
 mod processor;
+mod random;
 mod status;
 mod usage;
 mod vdso;
@@ -41,10 +43,12 @@ use self::audit::Audit;
 use self::clock::{Auxiliary, Clocks};
 use self::cpuid::Mask;
 use self::directory::Directories;
-use self::entropy::{Device, Entropy};
+use self::entropy::Entropy;
 use self::files::Files;
 use self::note::{Notes, program};
+use self::random::Devices;
 use self::status::Status;
+use self::status::lookup::Target;
 use self::vdso::{Bases, Reads, Vdso};
 use rustix::event::PollFlags;
 use rustix::process::{Pid, Signal, kill_process};
@@ -61,7 +65,7 @@ pub struct Answers {
     world: World,
     clocks: Option<Clocks>,
     entropy: Option<Entropy>,
-    device: Option<Device>,
+    devices: Option<Devices>,
     directories: Directories,
     files: Option<Files>,
     status: Option<Status>,
@@ -120,8 +124,8 @@ impl Answers {
             listener: None,
             clocks,
             entropy: world.seed.map(Entropy::new),
-            device: None,
-            files: None,
+            devices: None,
+            files: world.tells_files().then(|| Files::new(&world)),
             audit: world.audit.clone().map(Audit::new),
             directories: Directories::default(),
             status: world
@@ -152,18 +156,6 @@ impl Answers {
         self.cpuid
     }
 
-    /// Makes the files that a step without mounts is told of.
-    ///
-    /// # Errors
-    /// Fails if no pipe can be had.
-    pub fn make_files(&mut self) -> io::Result<()> {
-        if self.world.tells_files() {
-            let (files, device) = Files::new(&self.world, self.entropy.as_ref())?;
-            (self.files, self.device) = (Some(files), device);
-        }
-        Ok(())
-    }
-
     /// Begins to listen.
     pub fn listen(&mut self, listener: OwnedFd) {
         notify::wake_in_place(listener.as_fd());
@@ -173,28 +165,51 @@ impl Answers {
         self.listener = Some(listener);
     }
 
-    /// Keeps the random device filled.
-    pub fn supply(&mut self, device: OwnedFd) {
+    /// Takes over the FIFO that lies in place of the random devices.
+    ///
+    /// # Errors
+    /// Passes on what the kernel says of it.
+    pub fn supply(&mut self, fifo: OwnedFd) -> io::Result<()> {
         if let Some(entropy) = &self.entropy {
-            self.device = Some(Device::new(device, entropy));
+            let all = self.world.files.is_some();
+            self.devices = Some(Devices::of_fifo(fifo, all, entropy)?);
         }
+        Ok(())
+    }
+
+    /// Stands in for the kernel's random devices, if there is nothing of ours in their place.
+    ///
+    /// # Errors
+    /// Fails if no pipe can be had.
+    pub fn stand_in(&mut self) -> io::Result<()> {
+        if let Some(entropy) = &self.entropy
+            && self.world.bare
+        {
+            let all = self.world.files.is_some();
+            self.devices = Some(Devices::of_kernel(all, entropy)?);
+        }
+        Ok(())
     }
 
     /// What to poll, and for what.
     pub fn interests(&self) -> impl Iterator<Item = (BorrowedFd<'_>, PollFlags)> {
         let listener = self.listener.as_ref().map(|it| (it.as_fd(), PollFlags::IN));
-        let device = self.device.as_ref().map(|it| (it.as_fd(), PollFlags::OUT));
-        listener.into_iter().chain(device)
+        let devices = self.devices.iter().flat_map(Devices::interests);
+        listener.into_iter().chain(devices)
     }
 
-    /// Handles what was polled.
+    /// Handles what was polled, in the same order.
     ///
     /// # Errors
     /// Passes on what the kernel says of the descriptors.
-    pub fn happened(&mut self, flags: PollFlags) -> io::Result<()> {
-        if flags.contains(PollFlags::OUT) {
-            self.device.as_mut().map_or(Ok(()), Device::fill)
-        } else if flags.contains(PollFlags::IN) {
+    pub fn happened(&mut self, flags: &[PollFlags]) -> io::Result<()> {
+        let listening = usize::from(self.listener.is_some());
+        let (listener, devices) = flags.split_at(listening.min(flags.len()));
+        if let Some(own) = &mut self.devices {
+            own.happened(devices)?;
+        }
+        let flags = listener.first().copied().unwrap_or(PollFlags::empty());
+        if flags.contains(PollFlags::IN) {
             self.serve()
         } else if !flags.is_empty() {
             // Everybody who could ask is gone.
@@ -250,13 +265,15 @@ impl Answers {
         {
             self.spins(call.thread);
         }
-        if let Some(files) = &self.files
-            && files.answer(listener, call)
-        {
-            return Ok(());
-        }
         if i64::from(call.call) == libc::SYS_getrandom {
             return self.random(listener, call);
+        }
+        if opens::plain(call, self.world.asks_all()).is_some() {
+            return match self.give(listener, call) {
+                true => Ok(()),
+                // It changes nothing that others have to hear of.
+                false => notify::answer(listener, call.id, Answer::Continue).map(drop),
+            };
         }
         match self.reply(listener, call) {
             Ok(Reply::Answer(answer)) => notify::answer(listener, call.id, answer).map(drop),
@@ -270,6 +287,22 @@ impl Answers {
                 notify::answer(listener, call.id, Answer::Continue).map(drop)
             }
         }
+    }
+
+    /// Gives a file of ours for an open of one that stands for it. Returns whether it was one, and
+    /// was given.
+    fn give(&mut self, listener: BorrowedFd<'_>, call: &Notification) -> bool {
+        let Ok(target) = Target::opened(call) else {
+            return false;
+        };
+        let files = self.files.as_ref();
+        if files.is_some_and(|files| files.give(listener, call, &target)) {
+            return true;
+        }
+        let (Some(devices), Some(entropy)) = (&mut self.devices, &mut self.entropy) else {
+            return false;
+        };
+        devices.give(listener, call, &target, entropy)
     }
 
     /// Hears of another 100,000 reads of a thread's clock.

@@ -1,6 +1,6 @@
 //! What a step shall believe, and by which calls we have to be asked for it.
 
-use super::{Machine, Mode, Places, audit, cpuid, files, status, waits};
+use super::{Machine, Mode, Places, audit, cpuid, opens, status, waits};
 use crate::init::filter::{Rule, Test, Verdict};
 
 /// What a step shall believe.
@@ -87,8 +87,8 @@ impl World {
         if self.sorted {
             ask(libc::SYS_getdents64, &[]);
         }
-        if self.tells_files() {
-            rules.extend(files::rules());
+        if self.seed.is_some() || self.tells_files() {
+            rules.extend(opens::rules(self.asks_all()));
         }
         if self.seed.is_some() || masked {
             // Its flags are in memory, where no filter sees them; libraries fall back to `clone`.
@@ -121,6 +121,12 @@ impl World {
     /// Whether opens of files are answered.
     pub(super) fn tells_files(&self) -> bool {
         self.bare && (self.machine.is_some() || self.seed.is_some())
+    }
+
+    /// Whether opens with `O_CLOEXEC` are asked about too: if the step pays for its files' status
+    /// anyway, or if the kernel's files are where ours would be.
+    pub(super) fn asks_all(&self) -> bool {
+        self.files.is_some() || self.bare
     }
 
     /// Whether CPUID shall tell of the machine.

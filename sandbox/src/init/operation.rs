@@ -118,6 +118,10 @@ pub fn overlay(sources: [Held; 3], target: &Path) -> impl Iterator<Item = Operat
             ("workdir", Some(work.to_owned())),
             // Without privileges on the host only `user.*` attributes can be written.
             ("userxattr", None),
+            // Else the kernel waits for the disk, with all that others wrote to it, when the
+            // sandbox ends. What is in the upper directory is brought home then or thrown away:
+            // nobody finds it there after a crash.
+            ("volatile", None),
         ],
         attributes: Attribute::NO_SET_UID | Attribute::NO_DEVICES,
         optional: false,

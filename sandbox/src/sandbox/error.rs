@@ -136,7 +136,8 @@ impl SandboxError {
                 subject: Some(subject),
                 ..
             } if subject.starts_with("mount overlay") => Some(
-                "keep the directory for changes on ext4, xfs, btrfs or tmpfs, not on another overlay",
+                "keep the directory for changes on ext4, xfs, btrfs or tmpfs, not on another overlay, \
+                 and give each sandbox a new work directory",
             ),
             _ => None,
         }

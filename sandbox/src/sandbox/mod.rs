@@ -24,5 +24,5 @@ pub use policy::{
     Bind, Clock, FileStatus, Isolation, Limits, Network, Orphans, Policy, Project, Signals, Step,
     Terminal,
 };
-pub use running::{Exit, Outcome, Running, Usage};
+pub use running::{Ended, Exit, Outcome, Running, Usage};
 pub use spawn::Sandbox;

@@ -138,7 +138,9 @@ pub enum Project {
         lower: PathBuf,
         /// The host directory that takes what is written. Its filesystem must not be an overlay.
         upper: PathBuf,
-        /// An empty host directory on the same filesystem as `upper`, for the kernel's own use.
+        /// An empty host directory on the same filesystem as `upper`, for the kernel's own use. No
+        /// second sandbox starts with it: nothing waits for the disk when a sandbox ends, and the
+        /// kernel marks the directory with that.
         work: PathBuf,
     },
     /// The step reads and writes the host directory itself.

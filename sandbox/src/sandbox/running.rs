@@ -16,6 +16,7 @@ use super::terminal::Relay;
 use crate::answer::{Answers, Cpuid, Finding, Note};
 use crate::host;
 use crate::init::{self, Launched, Message, Operation, Stage, Standard};
+use crate::sys::processor::Alike;
 use crate::sys::{SignalRelay, process_of, reap_others, wait_child};
 
 /// A live sandbox. It is killed, with everything in it, when this is dropped or when the process
@@ -32,6 +33,21 @@ pub struct Running {
     own: Standard,
     subjects: Subjects,
     started: Instant,
+    /// Whether the step ended and nothing of it is left.
+    ended: bool,
+}
+
+/// A step that ended, with every process that it left behind. What the kernel still has to do is
+/// take the mounts apart, which the caller need not wait for before it reads the outputs.
+#[derive(Debug)]
+pub struct Ended {
+    /// How it ended.
+    pub exit: Exit,
+    /// As in [`Outcome`].
+    pub findings: Vec<Finding>,
+    wall: Duration,
+    /// Pid 1; taken when it is reaped.
+    child: Option<OwnedFd>,
 }
 
 /// What has to be known of a step while it runs, and what a failure can be about: init reports
@@ -66,9 +82,9 @@ pub enum Exit {
 }
 
 /// What a step and all its descendants used, init included.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Usage {
-    /// Time from the start of init to its end.
+    /// Time from the start of init to the end of the last process.
     pub wall: Duration,
     /// Processor time in user mode.
     pub user: Duration,
@@ -104,6 +120,7 @@ impl Running {
             own,
             subjects,
             started,
+            ended: false,
         })
     }
 
@@ -133,12 +150,28 @@ impl Running {
     ///
     /// # Errors
     /// As [`Running::wait`].
-    pub fn watch(mut self, tell: &mut dyn FnMut(Note)) -> Result<Outcome, SandboxError> {
+    pub fn watch(self, tell: &mut dyn FnMut(Note)) -> Result<Outcome, SandboxError> {
+        self.watch_step(tell)?.outcome()
+    }
+
+    /// As [`Running::watch`], but returns when no process of the step is left.
+    ///
+    /// # Errors
+    /// As [`Running::wait`].
+    pub fn watch_step(mut self, tell: &mut dyn FnMut(Note)) -> Result<Ended, SandboxError> {
         let supervise = |source| SandboxError::Supervise { source };
         let mut report = None;
+        let mut alike = self.alike();
         while self.turn(&mut report).map_err(supervise)? {
-            self.answers.notes().into_iter().for_each(&mut *tell);
+            let notes = self.answers.notes();
+            if !notes.is_empty() {
+                // Theirs is not our code.
+                drop(alike);
+                notes.into_iter().for_each(&mut *tell);
+                alike = self.alike();
+            }
         }
+        drop(alike);
         self.answers.notes().into_iter().for_each(tell);
         let exit = match report {
             Some(Report::Exit(exit)) => exit,
@@ -146,23 +179,22 @@ impl Running {
             None => return Err(SandboxError::Killed),
         };
         let child = self.child.take().ok_or(SandboxError::Killed)?;
-        let usage = wait_child(child.as_fd()).map_err(supervise)?;
+        self.ended = true;
         // Whoever held the step's terminal is gone now, so this comes to an end.
         if let Some(terminal) = self.terminal.take() {
             terminal.finish();
         }
-        let wall = self.started.elapsed();
-        let (user, system, max_rss) = (usage.user, usage.system, usage.max_rss);
-        Ok(Outcome {
+        Ok(Ended {
             exit,
-            usage: Usage {
-                wall,
-                user,
-                system,
-                max_rss,
-            },
             findings: self.answers.findings(),
+            wall: self.started.elapsed(),
+            child: Some(child),
         })
+    }
+
+    /// Makes this thread be as the step's are, so that going from one to the other is cheap.
+    fn alike(&self) -> Option<Alike> {
+        (self.cpuid() == Cpuid::Held).then(Alike::begin).flatten()
     }
 
     /// Waits for something to happen and handles it. Returns whether there is more to come.
@@ -178,6 +210,7 @@ impl Running {
             let event = |&(side, flags)| PollFd::from_borrowed_fd(terminal.descriptor(side), flags);
             interests.iter().map(event)
         }));
+        let signals = events.len();
         events.extend(
             self.relay
                 .iter()
@@ -198,10 +231,10 @@ impl Running {
                 terminal.move_bytes(side, *flags)?;
             }
         }
-        self.forward_signals()?;
-        for flags in &happened[asked..] {
-            self.answers.happened(*flags)?;
+        if happened[signals..asked].iter().any(|it| !it.is_empty()) {
+            self.forward_signals()?;
         }
+        self.answers.happened(&happened[asked..])?;
         if happened[0].is_empty() {
             return Ok(true);
         }
@@ -209,14 +242,14 @@ impl Running {
             None => return Ok(false),
             Some(message) => self.handle(message, report)?,
         }
-        Ok(!matches!(report, Some(Report::Failed(_))))
+        Ok(report.is_none())
     }
 
     fn handle(&mut self, message: Message, report: &mut Option<Report>) -> io::Result<()> {
         match message {
             Message::Child(child) => self.child = Some(child),
             Message::Listener(listener) => self.answers.listen(listener),
-            Message::Random(device) => self.answers.supply(device),
+            Message::Random(device) => self.answers.supply(device)?,
             Message::Terminal(master) => {
                 let own = std::mem::take(&mut self.own);
                 self.terminal = Some(Relay::new(master, own.input, own.output)?);
@@ -328,10 +361,43 @@ impl Running {
     }
 }
 
+impl Ended {
+    /// Waits until nothing of the sandbox is left and returns what became of the step.
+    ///
+    /// # Errors
+    /// [`SandboxError::Supervise`] if pid 1 cannot be waited for.
+    pub fn outcome(mut self) -> Result<Outcome, SandboxError> {
+        let child = self.child.take().ok_or(SandboxError::Killed)?;
+        let usage = wait_child(child.as_fd());
+        let usage = usage.map_err(|source| SandboxError::Supervise { source })?;
+        Ok(Outcome {
+            exit: self.exit,
+            usage: Usage {
+                wall: self.wall,
+                user: usage.user,
+                system: usage.system,
+                max_rss: usage.max_rss,
+            },
+            findings: std::mem::take(&mut self.findings),
+        })
+    }
+}
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        if let Some(child) = self.child.take() {
+            let _ = wait_child(child.as_fd());
+        }
+    }
+}
+
 impl Drop for Running {
     fn drop(&mut self) {
-        // After a `wait` that came to its end the child was taken and the socket is at its end, so
-        // nothing is left to do. Otherwise pid 1 sees the shutdown or is killed: it has to exist
+        if self.ended {
+            let _ = self.launched.starter.wait();
+            return;
+        }
+        // After a failure pid 1 may be gone and the socket at its end. Otherwise pid 1 sees the shutdown or is killed: it has to exist
         // before we can reap it, and its pidfd is then the next message but one or two.
         let _ = rustix::net::shutdown(&self.launched.control, rustix::net::Shutdown::Write);
         while self.child.is_none() {

@@ -109,8 +109,8 @@ impl Sandbox {
         };
         let offsets = Offsets::now();
         let mut answers = Answers::new(self.world(&offsets))?;
-        let made = answers.make_files();
-        made.map_err(|source| SandboxError::Launch { source })?;
+        let stands_in = answers.stand_in();
+        stands_in.map_err(|source| SandboxError::Launch { source })?;
         let isolation = self.policy.isolation;
         let operations = match isolation {
             Isolation::Namespaces => mounts::operations(&self.policy, answers.world(), &self.binds),

@@ -42,22 +42,21 @@ struct Response {
     flags: u32,
 }
 
+/// `struct seccomp_notif_addfd`.
+#[repr(C)]
+struct Added {
+    id: u64,
+    flags: u32,
+    file: i32,
+    number: u32,
+    number_flags: i32,
+}
+
 // `_IOWR('!', 0, struct seccomp_notif)` and so on.
 const RECEIVE: libc::c_ulong = 0xc050_2100;
 const SEND: libc::c_ulong = 0xc018_2101;
-const SET_FLAGS: libc::c_ulong = 0x4008_2104;
-
 const ADD: libc::c_ulong = 0x4018_2103;
-
-/// `struct seccomp_notif_addfd`.
-#[repr(C)]
-struct Addition {
-    id: u64,
-    flags: u32,
-    ours: u32,
-    theirs: u32,
-    descriptor_flags: u32,
-}
+const SET_FLAGS: libc::c_ulong = 0x4008_2104;
 
 /// Asks the kernel to run us where the thread that waits for us ran (Linux 6.6). Without that,
 /// answers take longer.
@@ -110,7 +109,35 @@ pub fn answer(listener: BorrowedFd<'_>, id: u64, answer: Answer) -> io::Result<b
     }
 }
 
-/// Puts a file of ours in the place of a descriptor of a thread that waits for an answer.
+/// Answers a call with a descriptor of its own for a file of ours, which is closed on exec if `flags`
+/// has `O_CLOEXEC`. Returns whether the answer arrived.
+///
+/// # Errors
+/// Passes on what the kernel says: before Linux 5.14 it cannot. The call still waits then.
+pub fn give(
+    listener: BorrowedFd<'_>,
+    id: u64,
+    file: BorrowedFd<'_>,
+    flags: i32,
+) -> io::Result<bool> {
+    /// `SECCOMP_ADDFD_FLAG_SEND`.
+    const SEND_IT: u32 = 2;
+    let added = Added {
+        id,
+        flags: SEND_IT,
+        file: file.as_raw_fd(),
+        number: 0,
+        number_flags: flags & libc::O_CLOEXEC,
+    };
+    match add(listener, &added) {
+        Ok(()) => Ok(true),
+        Err(error) if is_gone(&error) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Puts a file of ours in the place of a descriptor of a thread that waits for an answer; `flags` as
+/// for [`give`].
 ///
 /// # Errors
 /// Passes on what the kernel says.
@@ -119,46 +146,24 @@ pub fn replace(
     id: u64,
     file: BorrowedFd<'_>,
     descriptor: u32,
-    flags: u32,
+    flags: i32,
 ) -> io::Result<()> {
     /// `SECCOMP_ADDFD_FLAG_SETFD`.
     const AT: u32 = 1;
-    let ours = file.as_raw_fd().unsigned_abs();
-    add(
-        listener,
-        &Addition {
-            id,
-            flags: AT,
-            ours,
-            theirs: descriptor,
-            descriptor_flags: flags,
-        },
-    )
+    let added = Added {
+        id,
+        flags: AT,
+        file: file.as_raw_fd(),
+        number: descriptor,
+        number_flags: flags & libc::O_CLOEXEC,
+    };
+    add(listener, &added)
 }
 
-/// Answers a call with a new descriptor for a file of ours (Linux 5.14).
-///
-/// # Errors
-/// Passes on what the kernel says; the call still waits then.
-pub fn give(listener: BorrowedFd<'_>, id: u64, file: BorrowedFd<'_>, flags: u32) -> io::Result<()> {
-    /// `SECCOMP_ADDFD_FLAG_SEND`.
-    const SEND: u32 = 2;
-    let ours = file.as_raw_fd().unsigned_abs();
-    add(
-        listener,
-        &Addition {
-            id,
-            flags: SEND,
-            ours,
-            theirs: 0,
-            descriptor_flags: flags,
-        },
-    )
-}
-
-fn add(listener: BorrowedFd<'_>, addition: &Addition) -> io::Result<()> {
-    // SAFETY: the kernel reads one struct seccomp_notif_addfd.
-    match unsafe { libc::ioctl(listener.as_raw_fd(), ADD, &raw const *addition) } {
+fn add(listener: BorrowedFd<'_>, added: &Added) -> io::Result<()> {
+    // SAFETY: the kernel reads one struct seccomp_notif_addfd, whose size is part of the request
+    // number.
+    match unsafe { libc::ioctl(listener.as_raw_fd(), ADD, &raw const *added) } {
         -1 => Err(io::Error::last_os_error()),
         _ => Ok(()),
     }

@@ -100,6 +100,24 @@ pub fn files() {
     std::env::set_current_dir("/project").unwrap();
     fs::write("first", "changed").unwrap();
     look("first");
+    // From another thread than the first.
+    std::thread::spawn(|| list("/project")).join().unwrap();
+    look_again();
+}
+
+/// Looks at what cannot change more than once, and by a way that does.
+fn look_again() {
+    let number = |path: &str| fs::metadata(path).unwrap().ino();
+    for target in ["/bin/guest", "/bin", "/bin/guest"] {
+        let _ = fs::remove_file("/tmp/way");
+        symlink(target, "/tmp/way").unwrap();
+        let kept = fs::File::open(target).unwrap().metadata().unwrap().ino();
+        let same = number(target) == kept && number("/tmp/way") == kept;
+        println!("way to {target} {same}");
+        let different = fs::symlink_metadata("/tmp/way").unwrap().ino() != kept;
+        println!("way itself {different}");
+    }
+    look_wide("/bin/guest");
 }
 
 /// Prints what the kernel refuses to tell.

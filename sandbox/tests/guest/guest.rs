@@ -11,6 +11,7 @@ mod machine;
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::os::fd::FromRawFd;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
@@ -118,6 +119,8 @@ fn main() {
         }
         ["addresses"] => println!("{:p}", &words),
         ["filtered", calls, program, rest @ ..] => filtered(calls, program, rest),
+        ["devices", kind] => devices(kind),
+        ["device", kind] => device(kind),
         ["terminal"] => terminal(),
         ["to-both"] => {
             println!("out");
@@ -150,6 +153,31 @@ fn random() {
     for child in children {
         print!("child {}", String::from_utf8(child.wait_with_output().unwrap().stdout).unwrap());
     }
+}
+
+/// Prints what processes read from the random devices that they open at the same time.
+fn devices(kind: &str) {
+    let children: Vec<_> = (0..8)
+        .map(|_| Command::new("/proc/self/exe").args(["device", kind]).stdout(Stdio::piped()).spawn().unwrap())
+        .collect();
+    for child in children {
+        print!("{}", String::from_utf8(child.wait_with_output().unwrap().stdout).unwrap());
+    }
+}
+
+/// Opens random devices, and prints of what it reads the first bytes and some behind the first page.
+fn device(kind: &str) {
+    std::env::set_current_dir("/dev").unwrap();
+    for name in [c"/dev/urandom", c"/dev/random", c"urandom", c"../dev//./random"] {
+        let mut file = match kind {
+            "plain" => unsafe { fs::File::from_raw_fd(syscall(2, name.as_ptr(), 0) as i32) },
+            _ => fs::File::open(name.to_str().unwrap()).unwrap(),
+        };
+        let mut bytes = vec![0; 20_000];
+        file.read_exact(&mut bytes).unwrap();
+        print!("{} {} ", hex(&bytes[..4]), hex(&bytes[9_000..9_002]));
+    }
+    println!();
 }
 
 fn hex(bytes: &[u8]) -> String {

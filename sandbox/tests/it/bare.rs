@@ -12,7 +12,13 @@ use crate::harness::{World, as_everyone, bare};
 #[test]
 fn a_step_without_namespaces_draws_the_same() {
     as_everyone(|whole| {
-        let draw = |world: &World| world.look(&["--deterministic"], &["random"]);
+        // Devices opened with `O_CLOEXEC` share a stream, but with `--files`; others never do.
+        let looks = [
+            (&["--deterministic"][..], &["random"][..]),
+            (&["--deterministic"], &["devices", "plain"]),
+            (&["--deterministic", "--files"], &["random"]),
+        ];
+        let draw = |world: &World| looks.map(|(options, look)| world.look(options, look));
         let expected = draw(whole);
         bare(|world| {
             for _ in 0..3 {

@@ -284,6 +284,24 @@ fn what_is_invalid_is_the_kernels_to_refuse() {
 }
 
 #[test]
+fn each_process_has_random_devices_of_its_own() {
+    everywhere(|world| {
+        for (kind, options) in [
+            ("plain", &["--seed", "1"][..]),
+            ("close-on-exec", &["--seed", "1", "--files"]),
+        ] {
+            let look = || world.look(options, &["devices", kind]);
+            let first = look();
+            for _ in 0..3 {
+                assert_eq!(look(), first, "{kind}");
+            }
+            let words: std::collections::BTreeSet<&str> = first.split_whitespace().collect();
+            assert_eq!(words.len(), 8 * 4 * 2, "{kind}: {first}");
+        }
+    });
+}
+
+#[test]
 fn random_bytes_follow_the_seed_alone() {
     as_everyone(|world| {
         let draw = |seed| world.look(&["--seed", seed], &["random"]);

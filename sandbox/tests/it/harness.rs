@@ -177,9 +177,11 @@ impl World {
         String::from_utf8(output.stdout).unwrap()
     }
 
-    /// Returns the options for a project in an overlay.
+    /// Returns the options for a project in an overlay, with a work directory that is new each time.
     pub fn overlay(&self) -> Vec<PathBuf> {
-        let [lower, upper, work] = ["lower", "upper", "work"].map(|name| self.path(name));
+        let [lower, upper] = ["lower", "upper"].map(|name| self.path(name));
+        let used = fs::read_dir(self.path("work")).unwrap().count();
+        let work = self.directory(format!("work/{used}"));
         vec![PathBuf::from("--project-overlay"), lower, upper, work]
     }
 

@@ -73,23 +73,25 @@ fn no_character_of_a_path_is_special() {
     as_everyone(|world| {
         for name in names {
             let name = OsStr::from_bytes(name);
-            let [lower, upper, work] = ["l", "u", "w"].map(|kind| {
+            let made = |kind: &str| {
                 world.directory(OsStr::from_bytes(
                     &[kind.as_bytes(), name.as_bytes()].concat(),
                 ))
-            });
+            };
+            let [lower, upper] = ["l", "u"].map(made);
             fs::write(lower.join("input"), "x").unwrap();
             let bind = world.directory(name);
-            let options = [
-                OsStr::new("--project-overlay"),
-                lower.as_os_str(),
-                upper.as_os_str(),
-                work.as_os_str(),
-                OsStr::new("--bind"),
-                bind.as_os_str(),
-                OsStr::new("/mnt"),
-            ];
-            for target in ["/project/out", "/mnt/out"] {
+            for (work, target) in [("v", "/project/out"), ("w", "/mnt/out")] {
+                let work = made(work);
+                let options = [
+                    OsStr::new("--project-overlay"),
+                    lower.as_os_str(),
+                    upper.as_os_str(),
+                    work.as_os_str(),
+                    OsStr::new("--bind"),
+                    bind.as_os_str(),
+                    OsStr::new("/mnt"),
+                ];
                 let output = world.output(&options, &["/bin/guest", "write", target, "y"]);
                 assert_eq!(
                     output.stdout,

@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use std::env;
 use std::ffi::OsString;
 use std::io::{self, IsTerminal as _};
+use std::os::unix::ffi::OsStringExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -20,7 +21,7 @@ use envbox::ops::run::InvalidVariable;
 use jiff::Timestamp;
 
 use crate::args::Global;
-use crate::config::{Config, Registry};
+use crate::config::{Config, ImageRegistry, Registry};
 
 /// The surroundings cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -45,6 +46,12 @@ pub(crate) enum AmbientError {
     /// `--env` is malformed.
     #[error("`--env` needs NAME or NAME=VALUE")]
     Variable(#[source] InvalidVariable),
+    /// `--output` is malformed.
+    #[error("`--output {found}` is not TRANSPORT:PATH or TRANSPORT:PATH:NAME")]
+    Destination {
+        /// What was typed.
+        found: String,
+    },
     /// The configuration file is malformed.
     #[error("failed to parse `{}`", file.display())]
     Config {
@@ -73,8 +80,12 @@ impl Explain for AmbientError {
             Self::NoCurrentDirectory(_) => "change to a directory that exists",
             Self::Registry { .. } => "write `--registry pypi=https://mirror.example/simple`",
             Self::Variable(_) => return Vec::new(),
+            Self::Destination { .. } => {
+                "write `oci:DIR`, `oci-archive:FILE` or `docker-archive:FILE`"
+            }
             Self::Config { .. } => {
-                "write `NAME = \"URL\"` or `NAME = { url = …, keyring = … }` below `[registries]`"
+                "write `NAME = \"URL\"` or `NAME = { url = …, keyring = … }` below `[registries]`, \
+                 and `\"HOST:PORT\" = { transport = \"http\" }` below `[image-registries]`"
             }
             Self::Fs(error) => return error.hints(),
         };
@@ -103,6 +114,7 @@ pub(crate) fn context(
         context.registries.insert(name, url);
     }
     context.certificates = absolute_variable("SSL_CERT_FILE");
+    context.credentials = credentials();
     context.jobs = std::thread::available_parallelism().map_or(4, |cpus| cpus.get().max(4));
     context.reporter = reporter;
     Ok(context)
@@ -158,6 +170,16 @@ pub(crate) fn is_interactive() -> bool {
     io::stdin().is_terminal() && io::stdout().is_terminal()
 }
 
+/// Says whether a person can be asked.
+pub(crate) fn is_attended() -> bool {
+    io::stdin().is_terminal() && io::stderr().is_terminal()
+}
+
+/// Returns the password of a signing key, by the name that cosign gives it.
+pub(crate) fn key_password() -> Option<Vec<u8>> {
+    env::var_os("COSIGN_PASSWORD").map(OsString::into_vec)
+}
+
 /// Returns a path that the user typed, from the current directory.
 pub(crate) fn absolute(path: &Path) -> Result<PathBuf, AmbientError> {
     Ok(current_directory()?.join(path))
@@ -197,6 +219,9 @@ fn configure(context: &mut Context) -> Result<(), AmbientError> {
         file,
         source: Box::new(source),
     })?;
+    for (host, ImageRegistry { transport }) in config.image_registries {
+        context.image_registries.insert(host, transport);
+    }
     for (name, Registry { url, keyring }) in config.registries {
         if let Some(keyring) = keyring {
             let keyring = directory.join(keyring);
@@ -207,6 +232,24 @@ fn configure(context: &mut Context) -> Result<(), AmbientError> {
         }
     }
     Ok(())
+}
+
+/// Returns the files where podman, skopeo and docker keep credentials. What a variable names goes
+/// before the usual places.
+fn credentials() -> Vec<PathBuf> {
+    let home = |path| Some(absolute_variable("HOME")?.join(path));
+    let below = |name, path| Some(absolute_variable(name)?.join(path));
+    [
+        absolute_variable("REGISTRY_AUTH_FILE"),
+        below("DOCKER_CONFIG", "config.json"),
+        below("XDG_RUNTIME_DIR", "containers/auth.json"),
+        below("XDG_CONFIG_HOME", "containers/auth.json")
+            .or_else(|| home(".config/containers/auth.json")),
+        home(".docker/config.json"),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 fn registry(text: &str) -> Result<(RegistryName, String), AmbientError> {

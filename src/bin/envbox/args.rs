@@ -4,6 +4,9 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{ArgAction, Parser, Subcommand, ValueEnum};
+use envbox::attest::Subject;
+use envbox::base::{Digest, Platform};
+use envbox::registry::ImageReference;
 
 /// Builds hermetic environments for machine learning and runs steps in them.
 #[derive(Debug, Parser)]
@@ -65,6 +68,15 @@ pub(crate) enum Command {
     Lock(Lock),
     /// Download what the lockfile names into the store.
     Fetch,
+    /// Build the environment as an OCI image.
+    ///
+    /// Locks, downloads and builds first what is missing. The same lockfile and manifest give the
+    /// same image, to the bit, on every machine. Without `--output` the image stays in the store,
+    /// and its digests are printed.
+    Build(Build),
+    /// Write the environment for other programs.
+    #[command(subcommand)]
+    Export(ExportCommand),
     /// Run a command in the sandbox.
     ///
     /// Locks, downloads and builds first what is missing. The project is at /project inside; what
@@ -89,6 +101,25 @@ pub(crate) enum Command {
     Inside(Inside),
     /// Open an interactive shell in the sandbox.
     Shell(Shell),
+    /// List what the environment is made of: an SBOM.
+    ///
+    /// Every package of the lockfile with version, package URL, digest and licence, and which package
+    /// asks for which. The same lockfile, packages and epoch give the same bytes. Licences are what
+    /// the packages say; for that they are downloaded and unpacked if they are not in the store.
+    Sbom(Sbom),
+    /// State how an image was built: SLSA provenance.
+    ///
+    /// An in-toto statement that the image was built from the lockfile, with every artifact. With
+    /// --key it is signed, in a DSSE envelope.
+    Provenance(Provenance),
+    /// Check a signed statement about an image, without a network.
+    ///
+    /// The signature must be by the key and the statement about the image; if it is provenance, it
+    /// must name the project's lockfile and exactly the artifacts in it.
+    VerifyAttestation(VerifyAttestation),
+    /// Make keys to sign with.
+    #[command(subcommand)]
+    Key(KeyCommand),
     /// Say what this host can do, and what to do where it cannot.
     Doctor,
     /// Look after the store.
@@ -107,6 +138,48 @@ pub(crate) struct Lock {
     /// Let this package move to its newest version. May be given several times.
     #[arg(long, value_name = "PACKAGE")]
     pub(crate) upgrade_package: Vec<String>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Build {
+    /// Where the image is written: `oci:DIR[:TAG]`, an OCI layout; `oci-archive:FILE[:NAME]`, a tar
+    /// archive of one; `docker-archive:FILE[:NAME]`, an archive that `docker load` reads too.
+    #[arg(long, short, value_name = "TRANSPORT:PATH[:NAME]")]
+    pub(crate) output: Option<String>,
+    /// Push the image to this repository, and put the tag on it: `registry.example/team/iris:v1`.
+    /// What the registry has is not sent again.
+    #[arg(long, value_name = "IMAGE")]
+    pub(crate) push: Option<ImageReference>,
+    /// With --push: put a parts list (SPDX) and the provenance (SLSA) beside the image.
+    #[arg(long, requires = "push")]
+    pub(crate) attest: bool,
+    /// With --push: sign the image, and the provenance if it goes with it, with this private key:
+    /// of `envbox key generate` or `cosign generate-key-pair`.
+    #[arg(long, value_name = "FILE", requires = "push")]
+    pub(crate) key: Option<PathBuf>,
+    /// For this platform, which the lock must have. May be given several times; by default the
+    /// image is for all platforms of the lock.
+    #[arg(long, value_name = "OS/ARCH")]
+    pub(crate) platform: Vec<Platform>,
+    /// How layers are compressed; `gzip` is slower and larger, and read by everything.
+    #[arg(long, value_name = "CODEC", default_value = "zstd")]
+    pub(crate) compression: Compression,
+    /// How many layers there may be: 1, or 3 to 100. One for each package, if that is enough.
+    #[arg(long, value_name = "NUMBER", default_value_t = envbox::image::DEFAULT_LAYERS)]
+    pub(crate) layers: usize,
+    /// Build a second time, from the downloads on and in another place, and compare.
+    #[arg(long)]
+    pub(crate) check: bool,
+    /// Refuse to touch the lockfile: fail when it does not answer the manifest.
+    #[arg(long)]
+    pub(crate) frozen: bool,
+}
+
+/// How layers are compressed.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum Compression {
+    Zstd,
+    Gzip,
 }
 
 #[derive(Debug, clap::Args)]
@@ -213,6 +286,100 @@ pub(crate) struct Step {
     /// Write what happened to this file as JSON, on success and on failure.
     #[arg(long, value_name = "FILE")]
     pub(crate) result_file: Option<PathBuf>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Sbom {
+    /// How the list is written: SPDX 2.3 or CycloneDX 1.5, both JSON.
+    #[arg(long, value_name = "FORMAT", default_value = "spdx")]
+    pub(crate) format: SbomFormat,
+    /// For which of the lockfile's platforms [default: this host's, else the first].
+    #[arg(long, value_name = "PLATFORM")]
+    pub(crate) platform: Option<Platform>,
+    /// Read the lockfile alone: without licences, and without downloading anything.
+    #[arg(long)]
+    pub(crate) lock_only: bool,
+    /// Write to this file instead of standard output.
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+}
+
+/// How a parts list is written.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum SbomFormat {
+    Spdx,
+    Cyclonedx,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Provenance {
+    /// The image, by the digest of its manifest.
+    #[arg(long, value_name = "NAME@DIGEST")]
+    pub(crate) subject: Subject,
+    /// For which of the lockfile's platforms [default: this host's, else the first].
+    #[arg(long, value_name = "PLATFORM")]
+    pub(crate) platform: Option<Platform>,
+    /// A URI for who can be held to account for the build, such as a CI system.
+    #[arg(long, value_name = "URI")]
+    pub(crate) builder_id: Option<String>,
+    /// Sign with this private key: of `envbox key generate` or `cosign generate-key-pair`.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) key: Option<PathBuf>,
+    /// Write to this file instead of standard output.
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct VerifyAttestation {
+    /// The public key of who must have signed.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) key: PathBuf,
+    /// The digest of the image's manifest.
+    #[arg(long, value_name = "DIGEST")]
+    pub(crate) digest: Digest,
+    /// For which of the lockfile's platforms [default: this host's, else the first].
+    #[arg(long, value_name = "PLATFORM")]
+    pub(crate) platform: Option<Platform>,
+    /// The DSSE envelope.
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum KeyCommand {
+    /// Make a pair of keys: ECDSA P-256, in the files that cosign reads and writes.
+    ///
+    /// The private key is sealed with the password in $COSIGN_PASSWORD, or one that is typed. Files
+    /// that are there are not replaced.
+    Generate {
+        /// The files are PREFIX.key and PREFIX.pub.
+        #[arg(long, value_name = "PREFIX", default_value = "envbox")]
+        output_key_prefix: PathBuf,
+        /// Do not seal the private key: PKCS#8 that whoever can read the file can use. cosign does
+        /// not take it.
+        #[arg(long)]
+        unencrypted: bool,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ExportCommand {
+    /// Write an OCI runtime bundle, which `runc` and `crun` run.
+    ///
+    /// Made by root, it is for root; made by another user, it is for that user. The step's files go
+    /// to `project` below the bundle's directory.
+    Bundle {
+        /// The directory, which must be empty or absent.
+        #[arg(value_name = "DIR")]
+        directory: PathBuf,
+        /// Refuse to touch the lockfile: fail when it does not answer the manifest.
+        #[arg(long)]
+        frozen: bool,
+        /// What runs, and its arguments; by default the interpreter.
+        #[arg(last = true, value_name = "COMMAND")]
+        command: Vec<OsString>,
+    },
 }
 
 #[derive(Debug, Subcommand)]

@@ -1,16 +1,20 @@
-//! The user's `config.toml`: where registries lie, and who signs them.
+//! The user's `config.toml`: where registries lie, who signs them, and how those of images are
+//! spoken to.
 //!
 //! ```toml
 //! [registries]
 //! pypi = "https://mirror.example/simple"
 //! debian = { url = "https://mirror.example/debian", keyring = "mirror.asc" }
+//!
+//! [image-registries]
+//! "registry.example:5000" = { transport = "http" }
 //! ```
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 
-use envbox::base::RegistryName;
+use envbox::base::{RegistryName, Transport};
 use serde::Deserialize;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserializer, MapAccess, Visitor};
@@ -22,6 +26,17 @@ pub(crate) struct Config {
     /// `[registries]`, by the names that locks use.
     #[serde(default)]
     pub(crate) registries: BTreeMap<RegistryName, Registry>,
+    /// `[image-registries]`, by `host` or `host:port`.
+    #[serde(default, rename = "image-registries")]
+    pub(crate) image_registries: BTreeMap<String, ImageRegistry>,
+}
+
+/// A registry of images.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ImageRegistry {
+    /// How it is spoken to.
+    pub(crate) transport: Transport,
 }
 
 /// A registry: its URL alone, or a table.
@@ -65,5 +80,34 @@ impl<'de> Visitor<'de> for UrlOrTable {
         }
         let Wire { url, keyring } = Wire::deserialize(MapAccessDeserializer::new(map))?;
         Ok(Registry { url, keyring })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn registries_of_images_say_how_they_are_spoken_to() {
+        let config: Config = toml::from_str(
+            "[image-registries]\n\"a.test:5000\" = { transport = \"http\" }\n\
+             \"localhost:5000\" = { transport = \"https\" }\n",
+        )
+        .unwrap();
+        let transports = config.image_registries.values();
+        assert_eq!(
+            transports
+                .map(|registry| registry.transport)
+                .collect::<Vec<_>>(),
+            [Transport::Http, Transport::Https]
+        );
+        for wrong in [
+            "\"http\"",
+            "{ transport = \"ftp\" }",
+            "{ transport = \"http\", x = 1 }",
+        ] {
+            let text = format!("[image-registries]\na = {wrong}\n");
+            assert!(toml::from_str::<Config>(&text).is_err(), "{wrong}");
+        }
     }
 }

@@ -8,6 +8,7 @@ mod args;
 mod commands;
 mod config;
 mod exit;
+mod password;
 mod render;
 
 use std::panic::catch_unwind;

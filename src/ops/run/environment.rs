@@ -8,10 +8,10 @@ use envbox_lockfiles::manifest::{FrameworkKnobs, SandboxPolicy};
 use envbox_sandbox::Terminal;
 
 use crate::ops::run::pins;
-use crate::ops::run::{RunError, Variable};
+use crate::ops::run::{RunError, RunOptions, Variable};
 
 /// The step's home directory.
-pub(super) const HOME: &str = "/home/envbox";
+pub(in crate::ops) const HOME: &str = "/home/envbox";
 
 /// The step's user.
 const USER: &str = "envbox";
@@ -115,6 +115,26 @@ pub(in crate::ops) fn environment(
     Ok(all.into_iter().collect())
 }
 
+/// Returns the variables of an image's config: those of a step whose caller passes nothing.
+///
+/// # Errors
+/// As [`environment`].
+pub(in crate::ops) fn image_environment(
+    policy: &SandboxPolicy,
+    lock: &Digest,
+) -> Result<Vec<(String, String)>, RunError> {
+    let nothing = RunOptions::default();
+    let all = environment(policy, nothing.callers(), Some(lock))?;
+    let text = |text: OsString| {
+        let text = text.into_string();
+        text.expect("manifests and our own values are UTF-8")
+    };
+    Ok(all
+        .into_iter()
+        .map(|(name, value)| (text(name), text(value)))
+        .collect())
+}
+
 fn defaults(policy: &SandboxPolicy, callers: Callers<'_>) -> BTreeMap<OsString, OsString> {
     let epoch = policy.epoch.as_second().to_string();
     // Python takes 32 bits.
@@ -154,7 +174,6 @@ fn defaults(policy: &SandboxPolicy, callers: Callers<'_>) -> BTreeMap<OsString, 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ops::run::RunOptions;
     use crate::ops::run::tests::policy;
 
     fn show(policy: &SandboxPolicy, options: &RunOptions) -> String {

@@ -14,7 +14,7 @@ use envbox_lockfiles::manifest::{
 };
 use envbox_sandbox::{
     Baseline, Bind, Clock, Cpuid, FileStatus, HostFacts, Machine, Network, Note, Policy, Project,
-    Sandbox, SandboxError, Stage, Step,
+    Sandbox, SandboxError, Stage, Step, Usage,
 };
 
 use crate::ops::run::environment::{HOME, environment};
@@ -70,31 +70,37 @@ pub fn execute(
         let message = note.to_string();
         context.report(Event::Warning { message });
     };
-    let (cpuid, outcome) = Sandbox::new(held, &facts)
+    let (cpuid, ended) = Sandbox::new(held, &facts)
         .and_then(|sandbox| {
             let running = sandbox.spawn(step)?;
-            Ok((running.cpuid(), running.watch(&mut tell)?))
+            Ok((running.cpuid(), running.watch_step(&mut tell)?))
         })
         .map_err(|source| sandbox_error(source, context, &project))?;
     let mut report = RunReport {
         run: directory.id(),
         started: context.now,
         argv: options.argv.clone(),
-        exit: outcome.exit,
+        exit: ended.exit,
         lock: prepared.lock,
         isolation: isolation(&policy, options.access, &facts, cpuid),
         libraries: libraries(&*context.reporter, directory.path()),
-        usage: outcome.usage,
-        findings: outcome.findings,
+        usage: Usage::default(),
+        findings: ended.findings.clone(),
         changes: None,
         refused: Vec::new(),
         missing: Vec::new(),
         not_written: None,
         kept: None,
     };
-    if options.access == Access::Overlay {
-        bring_home(&mut report, directory, &project, host, &policy);
+    match options.access {
+        Access::Overlay => bring_home(&mut report, directory, &project, host, &policy),
+        Access::Direct => drop(directory),
     }
+    // Last: meanwhile the kernel took the sandbox apart.
+    let outcome = ended.outcome();
+    report.usage = outcome
+        .map_err(|source| sandbox_error(source, context, &project))?
+        .usage;
     let outputs = policy.outputs.iter();
     let absent = |path: &&PathBuf| fs::symlink_metadata(project.join(path)).is_err();
     report.missing = outputs.filter(absent).cloned().collect();

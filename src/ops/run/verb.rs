@@ -1,6 +1,7 @@
 //! From a project to a step that ran: lock, fetch, prepare, execute.
 
-use envbox_lockfiles::base::{Context, Event, Explain as _, Platform};
+use envbox_lockfiles::base::fs::read;
+use envbox_lockfiles::base::{Context, Digest, Event, Explain as _, Platform};
 use envbox_lockfiles::lock::{Lockfile, Request, satisfies};
 
 use crate::fetch::fetch;
@@ -9,7 +10,7 @@ use crate::ops::run::{Locking, Prepared, RunOptions, RunReport, execute};
 use crate::ops::run::{failure_document, write_document};
 use crate::ops::{Error, Project};
 use crate::rootfs::{Rootfs, find, prepare};
-use crate::store::Store;
+use crate::store::{Question, Store, Tree};
 
 /// Runs a command in the project's environment, which is locked, downloaded and built first where
 /// that was not done, and writes the result file if one is asked for.
@@ -54,27 +55,74 @@ fn run_step(
     project: &Project,
     options: &RunOptions,
 ) -> Result<RunReport, Error> {
-    let locked = up_to_date(context, project, options.locking)?;
-    let rootfs = environment(context, project, &locked)?;
+    let request = Request::of(project.manifest());
+    let (tree, lock) = match known(context, project, &request) {
+        Some((tree, lock)) => {
+            // Before the step runs: another process may collect the store while it does.
+            tree.store().pin(&project.lockfile())?;
+            tree.store().settle_in_background();
+            (tree, lock)
+        }
+        None => checked(context, project, &request, options.locking)?,
+    };
     let prepared = Prepared {
         manifest: project.manifest(),
-        lock: locked.digest(),
-        rootfs: &rootfs.path(),
+        lock,
+        rootfs: &tree.path(),
     };
     Ok(execute(context, &prepared, project.directory(), options)?)
 }
 
+/// Returns the environment, and the lock's digest, when this program has read and checked the same
+/// lock for the same manifest before: doing so takes longer than all else before a step starts.
+fn known(context: &Context, project: &Project, request: &Request) -> Option<(Tree, Digest)> {
+    let lock = read(&project.lockfile()).ok()?;
+    Store::answer(&context.store, &question(request, &lock)?)
+}
+
+/// Returns the environment of a lock that was read and checked, and the lock's digest; notes them
+/// for the next run.
+fn checked(
+    context: &Context,
+    project: &Project,
+    request: &Request,
+    locking: Locking,
+) -> Result<(Tree, Digest), Error> {
+    let locked = up_to_date(context, project, locking)?;
+    let tree = environment_of(context, project, &locked)?.tree().clone();
+    let lock = locked.digest();
+    if satisfies(&locked, request).is_ok()
+        && let Some(question) = question(request, &locked.to_bytes())
+    {
+        tree.store().keep_answer(&question, &tree, lock);
+    }
+    Ok((tree, lock))
+}
+
+/// Names all that decides whether a lock is accepted, and which environment it then has.
+fn question(request: &Request, lock: &[u8]) -> Option<Question> {
+    Question::new(&[
+        &Platform::host().to_string(),
+        &request.digest().to_string(),
+        &Digest::of(lock).to_string(),
+    ])
+}
+
 /// Returns a lock that answers the manifest.
-fn up_to_date(context: &Context, project: &Project, locking: Locking) -> Result<Lockfile, Error> {
+pub(in crate::ops) fn up_to_date(
+    context: &Context,
+    project: &Project,
+    locking: Locking,
+) -> Result<Lockfile, Error> {
     let file = project.lockfile();
-    let request = Request::of(project.manifest());
+    let request = &Request::of(project.manifest());
     match (Lockfile::read(&file), locking) {
         (Ok(locked), Locking::Frozen) => {
-            satisfies(&locked, &request)?;
+            satisfies(&locked, request)?;
             return Ok(locked);
         }
         (Err(error), Locking::Frozen) => return Err(error.into()),
-        (Ok(locked), Locking::Update) if satisfies(&locked, &request).is_ok() => return Ok(locked),
+        (Ok(locked), Locking::Update) if satisfies(&locked, request).is_ok() => return Ok(locked),
         (_, Locking::Update) => {}
     }
     lock(context, project, &LockOptions::default())?;
@@ -83,7 +131,11 @@ fn up_to_date(context: &Context, project: &Project, locking: Locking) -> Result<
 
 /// Returns the environment of `lock`. When it is there, its packages need not be: nothing is
 /// fetched then.
-fn environment(context: &Context, project: &Project, lock: &Lockfile) -> Result<Rootfs, Error> {
+pub(in crate::ops) fn environment_of(
+    context: &Context,
+    project: &Project,
+    lock: &Lockfile,
+) -> Result<Rootfs, Error> {
     let store = Store::open(&context.store)?;
     let rootfs = match find(&store, lock, Platform::host())? {
         Some(rootfs) => rootfs,
@@ -92,7 +144,6 @@ fn environment(context: &Context, project: &Project, lock: &Lockfile) -> Result<
             prepare(context, &closure)?
         }
     };
-    // Before the step runs: another process may collect the store while it does.
     store.pin(&project.lockfile())?;
     store.settle_in_background();
     Ok(rootfs)

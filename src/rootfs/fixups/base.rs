@@ -11,12 +11,10 @@ use crate::rootfs::fixups::Fixups;
 const DIRECTORIES: &[(&str, u32)] = &[
     ("dev", 0o755),
     ("etc/opt", 0o755),
-    ("home/envbox", 0o755),
     ("media", 0o755),
     ("mnt", 0o755),
     ("opt", 0o755),
     ("proc", 0o555),
-    ("project", 0o755),
     ("root", 0o700),
     ("run/lock", 0o1777),
     ("srv", 0o755),
@@ -41,6 +39,9 @@ const DIRECTORIES: &[(&str, u32)] = &[
     ("var/spool", 0o755),
     ("var/tmp", 0o1777),
 ];
+
+/// Directories of envbox's own, which the sandbox mounts over.
+const MOUNT_POINTS: [&str; 2] = ["home/envbox", "project"];
 
 /// `machine-id`: half of the SHA-256 of `envbox`, because it must look like any other.
 const MACHINE_ID: &str = "e55a80ee8aa06eba423fa744c60d93f4\n";
@@ -69,6 +70,9 @@ pub(super) fn directories(fixups: &mut Fixups<'_>, platform: Platform) {
     }
     for (path, mode) in DIRECTORIES {
         fixups.directory(path, *mode);
+    }
+    for path in MOUNT_POINTS {
+        fixups.mount_point(path);
     }
     fixups.link("usr/local/man", "share/man");
     fixups.link("var/lock", "/run/lock");

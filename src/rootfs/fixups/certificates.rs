@@ -24,7 +24,9 @@ pub(super) fn write(fixups: &mut Fixups<'_>) -> Result<(), RootfsError> {
         })
         .map(|(path, _)| String::from_utf8_lossy(path).into_owned())
         .collect();
-    if sources.is_empty() {
+    // An image's bundle may have more than the package gives it.
+    let has_own = fixups.on_image() && fixups.merged.exists(BUNDLE);
+    if sources.is_empty() || has_own {
         return Ok(());
     }
     let mut bundle = Vec::new();

@@ -15,6 +15,7 @@ mod linker;
 mod python;
 mod random_device;
 
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
 
 use envbox_lockfiles::base::{Digest, FsError};
@@ -23,8 +24,11 @@ use crate::layers::parent;
 use crate::rootfs::RootfsError;
 use crate::rootfs::merge::{Merged, Node, Source};
 use crate::rootfs::packages::Package;
-use crate::rootfs::parts::Parts;
+use crate::rootfs::parts::{Contents, Parts};
 use crate::store::{EntryKind, TreeEntry};
+
+/// How many links a path may lead through.
+const LINK_LIMIT: usize = 40;
 
 /// Completes the merged packages.
 pub(super) fn apply(
@@ -51,15 +55,35 @@ struct Fixups<'a> {
 }
 
 impl Fixups<'_> {
+    /// Says whether all lies on an image, whose author has made choices of their own.
+    fn on_image(&self) -> bool {
+        let is_image = |package: &Package| matches!(package.contents, Contents::Image(_));
+        self.packages.iter().any(is_image)
+    }
+
     /// Makes a directory and those it lies in, where there is nothing.
     fn directory(&mut self, path: &str, mode: u32) {
-        let place = self.place(path.as_bytes());
+        let place = match self.on_image() {
+            true => self.leads_to(path.as_bytes()),
+            false => self.place(path.as_bytes()),
+        };
         let kind = EntryKind::Directory;
         self.provide(
             place,
             TreeEntry { mode, kind },
             Source::Generated(Vec::new()),
         );
+    }
+
+    /// Makes a directory that is mounted over, also in the place of a file or link: that nobody
+    /// would see, and a step would not be where it is said to be.
+    fn mount_point(&mut self, path: &str) {
+        let place = self.place(path.as_bytes());
+        let node = self.merged.nodes.get(&place);
+        if node.is_some_and(|node| node.entry.kind != EntryKind::Directory) {
+            self.merged.nodes.remove(&place);
+        }
+        self.directory(path, 0o755);
     }
 
     /// Writes a file, also over one that a package brought.
@@ -142,7 +166,7 @@ impl Fixups<'_> {
         let mut place = match self.merged.resolve(directory) {
             Some(directory) => directory,
             None => {
-                let directory = self.place(directory);
+                let directory = self.leads_to(directory);
                 let kind = EntryKind::Directory;
                 let entry = TreeEntry { mode: 0o755, kind };
                 self.provide(directory.clone(), entry, Source::Generated(Vec::new()));
@@ -155,4 +179,44 @@ impl Fixups<'_> {
         place.extend_from_slice(&path[directory.len() + 1..]);
         place
     }
+
+    /// Returns the path at which a directory that is not there would be: images have links to
+    /// directories that only a start of the system makes.
+    fn leads_to(&mut self, directory: &[u8]) -> Vec<u8> {
+        let mut place = self.place(directory);
+        for _ in 0..LINK_LIMIT {
+            let Some(Node { entry, .. }) = self.merged.nodes.get(&place) else {
+                break;
+            };
+            let EntryKind::Symlink { target } = &entry.kind else {
+                break;
+            };
+            let target = target.as_os_str().as_bytes();
+            let below = parent(&place).unwrap_or_default();
+            let Some(target) = lexical(below, target) else {
+                break;
+            };
+            place = self.place(&target);
+        }
+        place
+    }
+}
+
+/// Returns the path that a link in `directory` leads to by its words alone.
+fn lexical(directory: &[u8], target: &[u8]) -> Option<Vec<u8>> {
+    let start = if target.starts_with(b"/") {
+        b""
+    } else {
+        directory
+    };
+    let mut path: Vec<&[u8]> = Vec::new();
+    let whole = [start, target].join(&b'/');
+    for component in whole.split(|&byte| byte == b'/') {
+        match component {
+            b"" | b"." => {}
+            b".." => drop(path.pop()),
+            _ => path.push(component),
+        }
+    }
+    (!path.is_empty()).then(|| path.join(&b'/'))
 }

@@ -8,10 +8,10 @@ use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::{Index, select, subsequence};
 
-use crate::base::{Digest, Platform, RegistryName};
+use crate::base::{Compression, Digest, ImageReference, Platform, RegistryName};
 use crate::lock::{
-    Artifact, LockedArchive, LockedDebian, LockedInterpreter, LockedPackage, LockedSuite,
-    LockedWheel, Lockfile, Origin, Request,
+    Artifact, LockedArchive, LockedBase, LockedDebian, LockedImage, LockedInterpreter, LockedLayer,
+    LockedPackage, LockedSuite, LockedWheel, Lockfile, Origin, Request,
 };
 use crate::manifest::{InterpreterSource, Prerelease};
 
@@ -22,11 +22,16 @@ pub(super) fn any_lock() -> impl Strategy<Value = Lockfile> {
             Just(request),
             option::of(any_interpreter(platforms.clone())),
             any_wheels(platforms.clone()),
-            any_debian(platforms),
+            any_debian(platforms.clone()),
+            option::of(any_base(platforms)),
         )
-            .prop_map(|(request, interpreter, python, debian)| {
+            .prop_map(|(request, interpreter, python, debian, base)| {
                 let mut lock = Lockfile {
-                    request,
+                    request: Request {
+                        base: base.as_ref().map(|base| base.reference.clone()),
+                        ..request
+                    },
+                    base,
                     interpreter,
                     python,
                     debian,
@@ -97,6 +102,7 @@ fn any_request() -> impl Strategy<Value = Request> {
         snapshot: debian.1,
         security: debian.2,
         packages: debian.3.iter().map(|name| name.parse().unwrap()).collect(),
+        base: None,
     })
 }
 
@@ -143,6 +149,53 @@ fn any_interpreter(platforms: Vec<Platform>) -> impl Strategy<Value = LockedInte
             }
         },
     )
+}
+
+fn any_digest() -> impl Strategy<Value = Digest> {
+    any::<[u8; 32]>().prop_map(Digest::from_bytes)
+}
+
+fn any_base(platforms: Vec<Platform>) -> impl Strategy<Value = LockedBase> {
+    let reference = (
+        any_registry(),
+        "[a-z0-9]{1,4}(/[a-z0-9]{1,4}){0,2}",
+        any_digest(),
+    );
+    let compression = select(vec![
+        Compression::None,
+        Compression::Gzip,
+        Compression::Zstd,
+    ]);
+    let layer = (any_digest(), 0..=i64::MAX as u64, compression, any_digest());
+    let image = (
+        any_digest(),
+        option::of(any::<(u16, u16)>()),
+        vec(layer, 0..4),
+    );
+    let count = platforms.len();
+    (reference, vec(image, count)).prop_map(move |((registry, repository, digest), images)| {
+        let reference = ImageReference {
+            registry,
+            repository: repository.parse().unwrap(),
+            digest,
+        };
+        let images = platforms.iter().zip(images);
+        let images = images.map(|(platform, (manifest, glibc, layers))| LockedImage {
+            platform: *platform,
+            manifest,
+            glibc,
+            layers: layers
+                .into_iter()
+                .map(|(digest, size, compression, diff_id)| {
+                    LockedLayer::new(&reference, digest, size, compression, diff_id)
+                })
+                .collect(),
+        });
+        LockedBase {
+            images: images.collect(),
+            reference: reference.clone(),
+        }
+    })
 }
 
 /// What a wheel's file name says, as a key that keeps entries apart.

@@ -5,10 +5,10 @@ mod writing;
 
 use std::path::Path;
 
-use crate::base::{Digest, Platform};
+use crate::base::{Compression, Digest, ImageReference, Platform};
 use crate::lock::{
-    Artifact, LockError, LockedArchive, LockedDebian, LockedInterpreter, LockedPackage,
-    LockedSuite, LockedWheel, Lockfile, Origin, Request,
+    Artifact, LockError, LockedArchive, LockedBase, LockedDebian, LockedImage, LockedInterpreter,
+    LockedLayer, LockedPackage, LockedSuite, LockedWheel, Lockfile, Origin, Request,
 };
 use crate::manifest::{InterpreterSource, Prerelease};
 
@@ -74,6 +74,7 @@ fn request() -> Request {
         snapshot: None,
         security: None,
         packages: Vec::new(),
+        base: None,
     }
 }
 
@@ -81,6 +82,7 @@ fn request() -> Request {
 fn plain() -> Lockfile {
     Lockfile {
         request: request(),
+        base: None,
         interpreter: Some(LockedInterpreter {
             from: InterpreterSource::Debian,
             version: "3.11.2".to_owned(),
@@ -136,6 +138,7 @@ fn full() -> Lockfile {
             packages: vec!["libgomp1".parse().unwrap()],
             ..request()
         },
+        base: None,
         interpreter: Some(LockedInterpreter {
             from: InterpreterSource::Standalone,
             version: "3.12.9".to_owned(),
@@ -168,6 +171,46 @@ fn full() -> Lockfile {
                 everywhere,
             ],
         },
+    }
+}
+
+/// A lock that stands on an image.
+fn on_image() -> Lockfile {
+    let digest = Digest::of(b"index");
+    let reference: ImageReference = format!("images/library/debian@{digest}").parse().unwrap();
+    let layer = |name: &str, compression| {
+        let (digest, diff_id) = (Digest::of(name.as_bytes()), Digest::of(b"tar"));
+        LockedLayer::new(&reference, digest, 7, compression, diff_id)
+    };
+    let image = |platform: Platform, glibc, layers| LockedImage {
+        platform,
+        manifest: Digest::of(platform.debian().as_bytes()),
+        glibc,
+        layers,
+    };
+    let both = vec![
+        layer("z", Compression::Gzip),
+        layer("a", Compression::Zstd),
+        layer("m", Compression::None),
+    ];
+    Lockfile {
+        request: Request {
+            suite: None,
+            snapshot: None,
+            security: None,
+            packages: Vec::new(),
+            base: Some(reference.clone()),
+            ..full().request
+        },
+        base: Some(LockedBase {
+            images: vec![
+                image(AMD64, Some((2, 36)), both),
+                image(ARM64, None, Vec::new()),
+            ],
+            reference,
+        }),
+        debian: LockedDebian::default(),
+        ..full()
     }
 }
 

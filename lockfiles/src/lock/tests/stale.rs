@@ -20,7 +20,7 @@ fn a_lock_answers_its_own_request() {
 #[test]
 fn each_change_of_the_request_is_a_reason_of_its_own() {
     type Case = (fn(&mut Request), &'static str, (bool, bool));
-    let cases: [Case; 21] = [
+    let cases: [Case; 22] = [
         (
             |request| request.name = "other".parse().unwrap(),
             "the environment's name changed from `iris` to `other`",
@@ -115,6 +115,14 @@ fn each_change_of_the_request_is_a_reason_of_its_own() {
             |request| request.packages.push("tree".parse().unwrap()),
             "the Debian package `tree` was added",
             (false, true),
+        ),
+        (
+            |request| {
+                request.base = Some("images/a@sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855".parse().unwrap())
+            },
+            "`[base] image` changed from nothing to `images/a@sha256:\
+             e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855`",
+            (true, true),
         ),
         (
             |request| request.packages.clear(),

@@ -3,7 +3,7 @@ use std::path::Path;
 
 use crate::base::Digest;
 use crate::lock::tests::any::any_lock;
-use crate::lock::tests::{full, parse, plain, text};
+use crate::lock::tests::{full, on_image, parse, plain, text};
 use crate::lock::{ChangeKind, Lockfile, Request, diff};
 use crate::manifest::Manifest;
 
@@ -13,14 +13,18 @@ const COMPAT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/compat");
 
 #[test]
 fn what_is_written_is_read_back() {
-    for lock in [plain(), full()] {
+    for lock in [plain(), full(), on_image()] {
         assert_eq!(parse(&text(&lock)).unwrap(), lock);
     }
 }
 
 #[test]
 fn the_written_form_is_stable() {
-    for (lock, file) in [(plain(), "v1/plain.lock"), (full(), "v1/full.lock")] {
+    for (lock, file) in [
+        (plain(), "v1/plain.lock"),
+        (full(), "v1/full.lock"),
+        (on_image(), "v2/image.lock"),
+    ] {
         let golden = fs::read_to_string(Path::new(COMPAT).join(file)).unwrap();
         assert_eq!(text(&lock), golden, "{file}");
     }
@@ -36,7 +40,7 @@ fn locks_of_every_version_are_readable() {
             read += 1;
         }
     }
-    assert!(read >= 2, "the locks of version 1 are there");
+    assert!(read >= 3, "the locks of versions 1 and 2 are there");
 }
 
 #[test]
@@ -71,6 +75,45 @@ fn a_lock_is_replaced_in_one_step() {
         assert_eq!(Lockfile::read(&file).unwrap(), lock);
     }
     assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
+}
+
+#[test]
+fn images_are_those_that_were_asked_for() {
+    let whole = text(&on_image());
+    let other = Digest::of(b"other").to_string();
+    let asked = Digest::of(b"index").to_string();
+    for (found, replaced) in [
+        (
+            format!("digest = \"{asked}\""),
+            format!("digest = \"{other}\""),
+        ),
+        (
+            "repository = \"library/debian\"".to_owned(),
+            "repository = \"debian\"".to_owned(),
+        ),
+        (
+            "linux/arm64\"\nmanifest".to_owned(),
+            "linux/amd64\"\nmanifest".to_owned(),
+        ),
+        ("glibc = \"2.36\"".to_owned(), "glibc = \"2\"".to_owned()),
+        (
+            "glibc = \"2.36\"".to_owned(),
+            "glibc = \"02.36\"".to_owned(),
+        ),
+    ] {
+        assert!(whole.contains(&found), "{found}");
+        let changed = whole.replacen(&found, &replaced, 1);
+        assert!(parse(&changed).is_err(), "{replaced}");
+    }
+    let (without, _) = whole.split_once("\n[base]\n").unwrap();
+    let error = parse(without).unwrap_err();
+    let text = std::error::Error::source(&error).unwrap().to_string();
+    assert!(text.contains("an image to stand on"), "{text}");
+    let mut other = on_image();
+    other.base.as_mut().unwrap().images[0].manifest = Digest::of(b"other");
+    let changes = diff(&on_image(), &other);
+    assert_eq!(changes[0].ecosystem, "base");
+    assert_eq!(changes[0].kind(), ChangeKind::Updated);
 }
 
 #[test]

@@ -44,6 +44,13 @@ fn every_mistake_has_a_place() {
         "[sandbox]\nseed = -1\n",
         "[sandbox]\nenv = { \"A=B\" = \"\" }\n",
         "[sandbox]\nhostname = \"a b\"\n",
+        // Images.
+        "[base]\n",
+        "[base]\nimage = \"registry.example/debian:12\"\n",
+        "[base]\nimage = \"debian@sha256:12\"\n",
+        "[base]\nimage = \"registry.example/Debian@sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855\"\n",
+        "[base]\nregistry = \"pypi\"\nimage = \"debian@sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855\"\n",
+        "[base]\nimage = \"debian@sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855\"\n[debian]\nsuite = \"trixie\"\n",
         // No TOML.
         "[sandbox\n",
         "[environment]\n",
@@ -238,6 +245,41 @@ fn every_mistake_has_a_place() {
       |
     5 | hostname = "a b"
       |            ^^^^^
+
+    envbox.toml:4:1: [base] needs the key `image`
+      |
+    4 | [base]
+      | ^^^^^^
+    hint: add `image = …` to [base]
+
+    envbox.toml:5:9: `registry.example/debian:12` names an image by a tag, which may be another image tomorrow
+      |
+    5 | image = "registry.example/debian:12"
+      |         ^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+    hint: add the digest: `skopeo inspect --format '{{.Digest}}' docker://IMAGE` tells it
+
+    envbox.toml:5:17: `sha256:12` is not the digest of an image
+      |
+    5 | image = "debian@sha256:12"
+      |                 ^^^^^^^^^
+    caused by: `sha256:12` is not `sha256:` and 64 lower-case hex digits
+
+    envbox.toml:5:9: `registry.example/Debian@sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855` is not an image like `registry.example/debian@sha256:…` or `oci:DIRECTORY@sha256:…`
+      |
+    5 | image = "registry.example/Debian@sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+      |         ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+    caused by: `Debian` is no name of a repository: lower-case letters and digits, parted by `.`, `_`, `-` or `/`
+
+    envbox.toml:5:12: `pypi` is not the name of a registry of images
+      |
+    5 | registry = "pypi"
+      |            ^^^^^^
+
+    envbox.toml:6:1: the environment cannot stand on an image and on [debian] packages
+      |
+    6 | [debian]
+      | ^^^^^^^^
+    hint: remove one of the two tables
 
     envbox.toml:4:9: invalid TOML: unclosed table, expected `]`
       |

@@ -205,3 +205,52 @@ fn line_ends_and_a_byte_order_mark_mean_nothing() {
     let project = super::Project::new(&[("envbox.toml", &format!("\u{feff}{windows}"))]);
     assert_eq!(project.manifest().unwrap(), expected);
 }
+
+#[test]
+fn images_are_named_without_their_hosts() {
+    let digest = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+    for (image, reference, place) in [
+        ("debian", "images/debian", None),
+        ("library/debian:12", "images/library/debian", None),
+        (
+            "registry.example/team/debian:12",
+            "images/team/debian",
+            Some("https://registry.example/"),
+        ),
+        (
+            "localhost:5000/debian",
+            "images/debian",
+            Some("http://localhost:5000/"),
+        ),
+        (
+            "oci:/srv/my/layout",
+            "images/layout",
+            Some("file:///srv/my/layout/"),
+        ),
+    ] {
+        let manifest = parse(&format!("[base]\nimage = \"{image}@{digest}\"\n")).unwrap();
+        let base = manifest.base.unwrap();
+        assert_eq!(base.reference.to_string(), format!("{reference}@{digest}"));
+        assert_eq!(base.place.as_deref(), place, "{image}");
+    }
+    let named = format!("[base]\nimage = \"a@{digest}\"\nregistry = \"own\"\n");
+    let base = parse(&named).unwrap().base.unwrap();
+    assert_eq!(base.reference.registry.as_str(), "own");
+}
+
+#[test]
+fn an_image_brings_no_python() {
+    let base = "[base]\nimage = \"a@sha256:\
+                e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855\"\n";
+    let head = |python: &str| format!("[environment]\nname = \"x\"\npython = {python}\n{base}");
+    for good in ["\"3.11\"", "{ version = \"3.11\", from = \"standalone\" }"] {
+        assert!(parse_all(&head(good)).is_ok(), "{good}");
+    }
+    let bad = head("{ version = \"3.11\", from = \"debian\" }");
+    let error = parse_all(&bad).unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .contains("cannot have its Python from `debian`")
+    );
+}

@@ -15,4 +15,4 @@ mod standalone;
 
 pub use error::{InterpreterError, Offers};
 pub use plan::{Plan, Planned, debian_version, locked_debian, plan, plan_standalone};
-pub use standalone::lock_standalone;
+pub use standalone::{Release, lock_standalone};

@@ -9,6 +9,7 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use rustix::fs::{
     AtFlags, CWD, Mode, OFlags, ResolveFlags, Statx, StatxFlags, openat, openat2, readlinkat, statx,
@@ -24,8 +25,9 @@ pub struct Target {
     /// The descriptor that a relative path starts at, or that is meant itself.
     descriptor: i32,
     /// Empty for the descriptor itself.
-    path: PathBuf,
-    follow: bool,
+    pub path: PathBuf,
+    /// Whether a link at its end is followed.
+    pub follow: bool,
 }
 
 /// A file that was found.
@@ -44,7 +46,12 @@ enum Place {
     Named(OwnedFd, PathBuf),
     /// It is a thread's, with this link to it.
     Link(PathBuf),
+    /// It is a thread's descriptor: the directory of those, and its name there.
+    Descriptor(Arc<OwnedFd>, PathBuf),
 }
+
+/// How what was found is opened, to ask for more.
+const FOUND: OFlags = OFlags::PATH.union(OFlags::CLOEXEC);
 
 /// `AT_EMPTY_PATH`.
 const EMPTY_PATH: u32 = libc::AT_EMPTY_PATH as u32;
@@ -58,6 +65,28 @@ impl Target {
             path,
             follow: true,
         }
+    }
+
+    /// Reads what `open` or `openat` opens.
+    ///
+    /// # Errors
+    /// Fails if the path cannot be read.
+    pub fn opened(call: &Notification) -> io::Result<Target> {
+        let [first, second, third, ..] = call.arguments;
+        let (descriptor, path, flags) = match i64::from(call.call) {
+            libc::SYS_open => (libc::AT_FDCWD, first, second),
+            _ => (first as i32, second, third),
+        };
+        Ok(Target {
+            descriptor,
+            path: text(call.thread, path)?,
+            follow: flags & libc::O_NOFOLLOW as u64 == 0,
+        })
+    }
+
+    /// Its path, as the call has it.
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 
     /// Reads what a call looks at; `None` if that is for the kernel to refuse.
@@ -135,6 +164,9 @@ fn text(thread: u32, address: u64) -> io::Result<PathBuf> {
 pub struct Home {
     root: OwnedFd,
     places: [(u64, u64); 3],
+    /// The thread that looked last, and the directory of its descriptors in `/proc`. It belongs to
+    /// the thread, not to its number: when the thread is gone, nothing is found in it.
+    last: Option<(u32, Arc<OwnedFd>)>,
 }
 
 impl Home {
@@ -146,6 +178,7 @@ impl Home {
         Ok(Home {
             root: directory(&format!("/proc/{thread}/root"))?,
             places: places(thread)?,
+            last: None,
         })
     }
 
@@ -158,7 +191,10 @@ impl Home {
     ///
     /// # Errors
     /// Fails if it cannot be found without the thread.
-    pub fn find(&self, thread: u32, target: &Target) -> io::Result<Found> {
+    pub fn find(&mut self, thread: u32, target: &Target) -> io::Result<Found> {
+        if target.path.as_os_str().is_empty() && target.descriptor >= 0 {
+            return self.descriptor(thread, target.descriptor);
+        }
         let link = match target.descriptor {
             libc::AT_FDCWD => format!("/proc/{thread}/cwd"),
             descriptor if descriptor < 0 => return Err(Errno::BADF.into()),
@@ -193,14 +229,39 @@ impl Home {
         }
     }
 
+    /// Finds what a descriptor of a thread is open on.
+    ///
+    /// # Errors
+    /// Fails if there is none.
+    pub fn descriptor(&mut self, thread: u32, descriptor: i32) -> io::Result<Found> {
+        let name = PathBuf::from(descriptor.to_string());
+        if let Some((of, open)) = &self.last
+            && *of == thread
+            && let Ok(status) = statx(open, &name, AtFlags::empty(), wanted())
+        {
+            let place = Place::Descriptor(Arc::clone(open), name);
+            return Ok(Found { status, place });
+        }
+        let open = Arc::new(directory(&format!("/proc/{thread}/fd"))?);
+        let status = statx(&open, &name, AtFlags::empty(), wanted())?;
+        let place = Place::Descriptor(Arc::clone(&open), name);
+        self.last = Some((thread, open));
+        Ok(Found { status, place })
+    }
+
     fn walk(&self, path: &Path, follow: bool) -> io::Result<Found> {
         if is_clean(path) {
             let flags = ResolveFlags::IN_ROOT | ResolveFlags::NO_SYMLINKS;
-            if let Ok(file) = open(self.root.as_fd(), path, follow, flags) {
-                let status = status(file.as_fd())?;
-                // A link itself has its own name too.
-                let place = Place::Named(file, path.to_owned());
-                return Ok(Found { status, place });
+            match open(self.root.as_fd(), path, follow, flags) {
+                Ok(file) => {
+                    let status = status(file.as_fd())?;
+                    // A link itself has its own name too.
+                    let place = Place::Named(file, path.to_owned());
+                    return Ok(Found { status, place });
+                }
+                // It leads through links.
+                Err(Errno::LOOP) => {}
+                Err(error) => return Err(error.into()),
             }
         }
         Found::opened(open(
@@ -213,14 +274,6 @@ impl Home {
 }
 
 impl Found {
-    /// What a descriptor of a thread is open on.
-    ///
-    /// # Errors
-    /// Fails if there is none.
-    pub fn of_descriptor(thread: u32, descriptor: i32) -> io::Result<Found> {
-        Found::of_link(PathBuf::from(format!("/proc/{thread}/fd/{descriptor}")))
-    }
-
     fn of_link(link: PathBuf) -> io::Result<Found> {
         Ok(Found {
             status: statx(CWD, &link, AtFlags::empty(), wanted())?,
@@ -235,6 +288,11 @@ impl Found {
         })
     }
 
+    /// Whether it was found by a path that is its own: an absolute one, without links.
+    pub fn is_named(&self) -> bool {
+        matches!(self.place, Place::Named(..))
+    }
+
     /// Its path inside.
     ///
     /// # Errors
@@ -243,7 +301,8 @@ impl Found {
         match &self.place {
             Place::Named(_, path) => Ok(path.clone()),
             Place::Opened(file) => link_of(file.as_fd()),
-            Place::Link(link) => read_link(link),
+            Place::Link(link) => read_link(CWD, link),
+            Place::Descriptor(open, name) => read_link(open.as_fd(), name),
         }
     }
 
@@ -254,7 +313,8 @@ impl Found {
     pub fn descriptor(&self) -> io::Result<OwnedFd> {
         Ok(match &self.place {
             Place::Named(file, _) | Place::Opened(file) => file.try_clone()?,
-            Place::Link(link) => openat(CWD, link, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?,
+            Place::Link(link) => openat(CWD, link, FOUND, Mode::empty())?,
+            Place::Descriptor(open, name) => openat(open, name, FOUND, Mode::empty())?,
         })
     }
 
@@ -291,7 +351,14 @@ fn open(
     if !follow {
         flags |= OFlags::NOFOLLOW;
     }
-    openat2(start, path, flags, Mode::empty(), resolve)
+    // A rename or a mount anywhere on the host, while the kernel walks through `..`, makes it ask to
+    // be asked again.
+    const TRIES: usize = 1000;
+    let mut tries = (0..TRIES).map(|_| openat2(start, path, flags, Mode::empty(), resolve));
+    let again = |result: &Result<OwnedFd, Errno>| matches!(result, Err(Errno::AGAIN));
+    tries
+        .find(|result| !again(result))
+        .unwrap_or(Err(Errno::AGAIN))
 }
 
 fn status(file: BorrowedFd<'_>) -> Result<Statx, Errno> {
@@ -313,11 +380,12 @@ fn is_clean(path: &Path) -> bool {
 }
 
 fn link_of(file: BorrowedFd<'_>) -> io::Result<PathBuf> {
-    read_link(Path::new(&format!("/proc/self/fd/{}", file.as_raw_fd())))
+    let link = format!("/proc/self/fd/{}", file.as_raw_fd());
+    read_link(CWD, Path::new(&link))
 }
 
-fn read_link(link: &Path) -> io::Result<PathBuf> {
-    let text: CString = readlinkat(CWD, link, Vec::with_capacity(256))?;
+fn read_link(start: BorrowedFd<'_>, link: &Path) -> io::Result<PathBuf> {
+    let text: CString = readlinkat(start, link, Vec::with_capacity(256))?;
     Ok(PathBuf::from(OsStr::from_bytes(text.as_bytes())))
 }
 

@@ -21,13 +21,14 @@
 //! **Invariant:** nobody learns more by it than the kernel would tell
 //! (`what_cannot_be_seen_is_the_kernels_to_refuse`).
 
-mod lookup;
+pub(super) mod lookup;
 mod mounts;
 mod numbers;
 mod privilege;
 mod tell;
 mod times;
 
+use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
 
@@ -64,7 +65,13 @@ pub struct Status {
 struct View {
     home: Home,
     mounts: Mounts,
+    /// What was told of files of the root, by their own paths and by whether a link was followed.
+    /// Nothing in it changes, and no way to it leads through what does.
+    root: [BTreeMap<PathBuf, Told>; 2],
 }
+
+/// So many files are remembered.
+const REMEMBERED: usize = 1 << 16;
 
 /// The owner that every other user and group shows as.
 const NOBODY: u32 = 65_534;
@@ -203,7 +210,8 @@ impl Status {
         if self.nested && !self.view.as_ref()?.home.is_of(thread) {
             return None;
         }
-        let found = Found::of_descriptor(thread, descriptor as i32).ok()?;
+        let home = &mut self.view.as_mut()?.home;
+        let found = home.descriptor(thread, descriptor as i32).ok()?;
         let path = found.path().ok()?;
         let view = self.view.as_ref()?;
         let mount = view.mounts.find(found.status.stx_mnt_id)?;
@@ -225,30 +233,37 @@ impl Status {
             return Ok(None);
         };
         self.view(call.thread)?;
-        let Some(view) = &self.view else {
+        let Some(view) = &mut self.view else {
             return Ok(None);
         };
         if self.nested && !view.home.is_of(call.thread) {
             return Ok(None);
+        }
+        let space = matches!(i64::from(call.call), libc::SYS_statfs | libc::SYS_fstatfs);
+        let follow = usize::from(target.follow);
+        if let Some(told) = view.root[follow].get(&target.path).filter(|_| !space) {
+            return tell(call, told).map(Some);
         }
         let found = view.home.find(call.thread, &target)?;
         let kind = view.mounts.find(found.status.stx_mnt_id).map(|it| it.kind);
         if kind == Some(Kind::Kernels) {
             return Ok(None);
         }
-        let (bytes, out) = if matches!(i64::from(call.call), libc::SYS_statfs | libc::SYS_fstatfs) {
+        if space {
             let space: StatFs = fstatfs(found.descriptor()?)?;
-            (tell::space(&space, kind), call.arguments[1])
-        } else {
-            let told = self.told(&found)?;
-            match i64::from(call.call) {
-                libc::SYS_statx => (told.statx(call.arguments[3] as u32), call.arguments[4]),
-                libc::SYS_newfstatat => (told.stat(), call.arguments[2]),
-                _ => (told.stat(), call.arguments[1]),
-            }
-        };
-        memory::write(call.thread, out, &bytes)?;
-        Ok(Some(Answer::Value(0)))
+            let bytes = tell::space(&space, kind);
+            memory::write(call.thread, call.arguments[1], &bytes)?;
+            return Ok(Some(Answer::Value(0)));
+        }
+        let told = self.told(&found)?;
+        if let Some(view) = &mut self.view
+            && found.is_named()
+            && view.mounts.is_root(found.status.stx_mnt_id)
+            && view.root[follow].len() < REMEMBERED
+        {
+            view.root[follow].insert(target.path, told);
+        }
+        tell(call, &told).map(Some)
     }
 
     /// What a look at a file tells.
@@ -325,7 +340,7 @@ impl Status {
             return Ok(());
         }
         self._lowered = Lowered::now()?;
-        let home = Home::of(thread)?;
+        let mut home = Home::of(thread)?;
         let mounts = Mounts::of(thread)?;
         for (path, mount) in mounts.writable() {
             // The mount points that the sandbox made are inputs, whatever the kernel's clock says.
@@ -339,9 +354,21 @@ impl Status {
             self.numbers
                 .begin(mount, &found.status, &path, stamps, before);
         }
-        self.view = Some(View { home, mounts });
+        let root = Default::default();
+        self.view = Some(View { home, mounts, root });
         Ok(())
     }
+}
+
+/// Tells a look at a file.
+fn tell(call: &Notification, told: &Told) -> io::Result<Answer> {
+    let (bytes, out) = match i64::from(call.call) {
+        libc::SYS_statx => (told.statx(call.arguments[3] as u32), call.arguments[4]),
+        libc::SYS_newfstatat => (told.stat(), call.arguments[2]),
+        _ => (told.stat(), call.arguments[1]),
+    };
+    memory::write(call.thread, out, &bytes)?;
+    Ok(Answer::Value(0))
 }
 
 /// The inode numbers of what is in a directory.

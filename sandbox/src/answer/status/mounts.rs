@@ -52,6 +52,14 @@ impl Mounts {
         self.mounts.get(&id).map(|(mount, _)| *mount)
     }
 
+    /// Whether one is the root, and nobody inside can change it.
+    pub fn is_root(&self, id: u64) -> bool {
+        let root = |(mount, path): &(Mount, PathBuf)| {
+            mount.kind == Kind::ReadOnly && path == Path::new("/")
+        };
+        self.mounts.get(&id).is_some_and(root)
+    }
+
     /// Returns the mount points of those that can be written to, and their numbers.
     pub fn writable(&self) -> Vec<(PathBuf, u32)> {
         let mounts = self.mounts.values();
@@ -140,6 +148,7 @@ mod tests {
         64 Writable 2 /mnt/x y
         97 Kernels 6 /proc/keys
         ");
+        assert!(mounts.is_root(60) && !mounts.is_root(62) && !mounts.is_root(97));
         assert_eq!(mounts.find(98).map(|mount| mount.kind), None);
         assert_eq!(mounts.find(97).map(|mount| mount.kind), Some(Kind::Kernels));
     }

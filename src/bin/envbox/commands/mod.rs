@@ -1,25 +1,36 @@
 //! One file a verb: arguments → options → `ops` → `render`.
 
 mod audit;
+mod build;
 mod doctor;
+mod document;
+mod export;
 mod fetch;
 mod init;
 mod inside;
+mod key;
 mod lock;
+mod provenance;
 mod run;
+mod sbom;
 mod store;
+mod verify_attestation;
 
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use anstream::ColorChoice;
+use envbox::attest::PrivateKey;
 use envbox::base::{Context, Reporter, Silent};
 use envbox::ops::Project;
+use envbox::ops::provenance::private_key;
+use envbox::ops::run::Locking;
 use serde::Serialize;
 
-use crate::ambient;
 use crate::args::{Args, Color, Command, Global};
 use crate::render::{self, Failure, progress::Progress};
+use crate::{ambient, password};
 
 /// What a command works with.
 pub(crate) struct Session {
@@ -68,6 +79,20 @@ impl Session {
     }
 }
 
+/// Reads the private key in a file, and asks for its password when it is sealed.
+fn signing_key(file: &Path) -> Result<PrivateKey, Failure> {
+    let file = ambient::absolute(file)?;
+    let ask = || password::ask("password of the key");
+    Ok(private_key(&file, ask)?)
+}
+
+fn locking(frozen: bool) -> Locking {
+    match frozen {
+        true => Locking::Frozen,
+        false => Locking::Update,
+    }
+}
+
 /// Runs the command and returns the code to exit with.
 pub(crate) fn dispatch(args: Args) -> ExitCode {
     let Args { global, command } = args;
@@ -92,8 +117,18 @@ pub(crate) fn dispatch(args: Args) -> ExitCode {
         Command::Inside(_) => unreachable!("was returned above"),
         Command::Init => session.and_then(|session| init::init(&session)),
         Command::Lock(args) => session.and_then(|session| lock::lock(&session, &args)),
+        Command::Build(args) => session.and_then(|session| build::build(&session, &args)),
+        Command::Export(args) => session.and_then(|session| export::export(&session, &args)),
         Command::Fetch => session.and_then(|session| fetch::fetch(&session)),
         Command::Doctor => session.and_then(|session| doctor::doctor(&session)),
+        Command::Sbom(args) => session.and_then(|session| sbom::sbom(&session, &args)),
+        Command::Provenance(args) => {
+            session.and_then(|session| provenance::provenance(&session, &args))
+        }
+        Command::VerifyAttestation(args) => {
+            session.and_then(|session| verify_attestation::verify_attestation(&session, &args))
+        }
+        Command::Key(args) => session.and_then(|session| key::key(&session, &args)),
         Command::Store(args) => session.and_then(|session| store::store(&session, &args)),
     };
     done.unwrap_or_else(|failure| render::error::failure(&failure, json))

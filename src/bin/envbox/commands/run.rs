@@ -6,15 +6,14 @@ use std::process::ExitCode;
 
 use envbox::ops::Project;
 use envbox::ops::run::{
-    Access, Locking, RunOptions, RunReport, Variable, failure_document, run as run_step,
-    write_document,
+    Access, RunOptions, RunReport, Variable, failure_document, run as run_step, write_document,
 };
 use envbox_lockfiles::manifest::StepClock;
 use envbox_sandbox::{Exit, Terminal, mirror_signal};
 
 use crate::ambient::{self, AmbientError};
 use crate::args;
-use crate::commands::Session;
+use crate::commands::{Session, locking};
 use crate::exit;
 use crate::render::{self, Failure};
 
@@ -85,10 +84,7 @@ fn options(
         env: variables.map_err(AmbientError::Variable)?,
         host_env: ambient::variables(),
         current_directory: ambient::current_directory()?,
-        locking: match args.frozen {
-            true => Locking::Frozen,
-            false => Locking::Update,
-        },
+        locking: locking(args.frozen),
         access: match args.direct {
             true => Access::Direct,
             false => Access::Overlay,

@@ -120,6 +120,12 @@ pub(crate) fn note(text: &str) {
     let _unheard = writeln!(anstream::stderr().lock(), "{text}");
 }
 
+/// Prints a question, and leaves the cursor where the answer goes.
+pub(crate) fn prompt(text: &str) {
+    let mut stream = anstream::stderr().lock();
+    let _unheard = write!(stream, "{text}").and_then(|()| stream.flush());
+}
+
 /// Prints a warning.
 pub(crate) fn warning(text: &str) {
     note(&format!("\x1b[1;33mwarning:\x1b[0m {text}"));

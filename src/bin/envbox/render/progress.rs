@@ -16,7 +16,7 @@ pub(crate) struct Progress {
 struct Bars {
     screen: MultiProgress,
     stages: BTreeMap<String, ProgressBar>,
-    downloads: BTreeMap<String, ProgressBar>,
+    transfers: BTreeMap<String, ProgressBar>,
 }
 
 impl Progress {
@@ -26,7 +26,7 @@ impl Progress {
             Mutex::new(Bars {
                 screen: MultiProgress::new(),
                 stages: BTreeMap::new(),
-                downloads: BTreeMap::new(),
+                transfers: BTreeMap::new(),
             })
         });
         Self { bars }
@@ -64,20 +64,22 @@ impl Bars {
                 }
             }
             Event::StageFinished { stage } => finish(self.stages.remove(&stage)),
-            Event::DownloadStarted { file, size } => {
+            Event::DownloadStarted { file, size } | Event::UploadStarted { file, size } => {
                 let line = "  {bytes:>11} / {total_bytes:11} {wide_msg}";
                 let bar = self
                     .screen
                     .add(ProgressBar::new(size).with_style(style(line)));
                 bar.set_message(file.clone());
-                self.downloads.insert(file, bar);
+                self.transfers.insert(file, bar);
             }
-            Event::DownloadProgress { file, bytes } => {
-                if let Some(bar) = self.downloads.get(&file) {
+            Event::DownloadProgress { file, bytes } | Event::UploadProgress { file, bytes } => {
+                if let Some(bar) = self.transfers.get(&file) {
                     bar.inc(bytes);
                 }
             }
-            Event::DownloadFinished { file, .. } => finish(self.downloads.remove(&file)),
+            Event::DownloadFinished { file, .. } | Event::UploadFinished { file, .. } => {
+                finish(self.transfers.remove(&file));
+            }
             Event::Warning { message } => {
                 self.screen.suspend(|| render::warning(&message));
             }

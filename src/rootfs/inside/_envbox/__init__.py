@@ -14,6 +14,7 @@ WATCHED = frozenset(
     (
         "cv2",
         "jaxlib",
+        "jaxlib.xla_client",
         "lightgbm",
         "mkl",
         "numba",

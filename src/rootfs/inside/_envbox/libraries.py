@@ -25,6 +25,17 @@ TORCH = {"DEFAULT": 0, "NO AVX": 0, "AVX2": 1, "AVX512": 2}
 ARROW = {"none": 0, "sse4_2": 0, "avx": 1, "avx2": 1, "avx512": 2}
 #: What XLA calls the baselines.
 XLA = ("SSE4_2", "AVX2", "AVX512")
+XLA_LEVELS = {"SSE4_2": 0, "AVX": 1, "AVX2": 1, "AVX512": 2}
+#: What oneDNN takes, and what it says it uses, behind the name of a maker.
+ONEDNN = {"SSE41": 0, "AVX": 1, "AVX2": 1, "AVX512_CORE": 2}
+ONEDNN_SAYS = {"SSE4.1": 0, "AVX": 1, "AVX2": 1}
+ONEDNN_SAYS["AVX-512 with AVX512BW, AVX512VL, and AVX512DQ extensions"] = 2
+#: MKL's branches of code (`mkl_types.h`), and those that are none.
+MKL = {"compatible": 0, "SSE2": 0, "SSSE3": 0, "SSE4_1": 0, "SSE4_2": 0, "AVX": 1, "AVX2": 1}
+MKL.update({"AVX512_MIC": 2, "AVX512": 2})
+MKL_BRANCHES = {3: "compatible", 4: "SSE2", 6: "SSSE3", 7: "SSE4_1", 8: "SSE4_2", 9: "AVX", 10: "AVX2"}
+MKL_BRANCHES.update({11: "AVX512_MIC", 12: "AVX512"})
+MKL_OWN_CHOICE = (1, 2)
 
 
 class Library:
@@ -60,6 +71,13 @@ class Library:
         self.tell(name, wanted, " ".join(beyond), "failed")
         self.failures.append((name, " ".join(beyond)))
 
+    def variable(self, name, levels):
+        """Looks at a variable of a library that cannot be asked: it ignores values it does not know."""
+        value = os.environ.get(name, "")
+        if self.level is None or levels.get(value.upper(), len(BASELINES)) <= self.level:
+            return self.unread(name, value)
+        self.instructions(name, levels, [value or "not set"])
+
     def threads(self, name, found):
         """Compares a number of threads with that of the processors. Fewer were asked for."""
         held = "held" if found <= self.cpus else "not-held"
@@ -90,6 +108,11 @@ def hold(name, module):
     """Sets and reads back what there is of the library `name`."""
     library = Library(name, module)
     LIBRARIES[name](library)
+    check(library)
+
+
+def check(library):
+    """Raises if the library computes otherwise than it should."""
     if library.failures:
         reasons = ", ".join("%s is %s" % failure for failure in library.failures)
         raise NotHeld(
@@ -181,8 +204,72 @@ def torch(library):
         "get_num_interop_threads",
         lambda: library.threads("get_num_interop_threads", torch.get_num_interop_threads()),
     )
-    for name in ("MKL_CBWR", "ONEDNN_MAX_CPU_ISA"):
-        library.unread(name, os.environ.get(name, ""))
+    library.attempt("MKL_CBWR", lambda: _mkl(library))
+    library.attempt("ONEDNN_MAX_CPU_ISA", lambda: _onednn(library))
+
+
+def _mkl(library):
+    """Asks the MKL that is linked into PyTorch."""
+    import ctypes
+
+    path = os.path.join(os.path.dirname(library.module.__file__), "lib", "libtorch_cpu.so")
+    if not os.path.exists(path):
+        return library.variable("MKL_CBWR", MKL)
+    ask = ctypes.CDLL(path, mode=os.RTLD_NOLOAD).mkl_serv_cbwr_get
+    ask.restype = ctypes.c_int
+    #: `MKL_CBWR_BRANCH`; the bits above are flags.
+    found = ask(1) & 0xFFFF
+    wanted = os.environ.get("MKL_CBWR", "")
+    if found in MKL_OWN_CHOICE and MKL.get(wanted.split(",")[0], len(BASELINES)) <= (library.level or 0):
+        # It does not take the variable on processors that are not Intel's.
+        return library.tell("MKL_CBWR", wanted, "its own choice for this processor", "not-held")
+    library.instructions("MKL_CBWR", MKL, [MKL_BRANCHES.get(found, "its own choice (%d)" % found)])
+
+
+def _onednn(library):
+    """Asks the oneDNN that is linked into PyTorch: it says what it uses when it first does something."""
+    if "ONEDNN_VERBOSE" in os.environ or "DNNL_VERBOSE" in os.environ:
+        # The program wants to hear more, which asking would end.
+        return library.variable("ONEDNN_MAX_CPU_ISA", ONEDNN)
+    torch, verbose = library.module, library.module._C._verbose.mkldnn_set_verbose
+
+    def work():
+        verbose(1)
+        try:
+            torch.ones(2, 2).to_mkldnn()
+        finally:
+            verbose(0)
+
+    for line in _printed(work):
+        if line.startswith(b"onednn_verbose,") and b",cpu,isa:" in line:
+            # "Intel AVX2", on processors of others too.
+            found = line.split(b",cpu,isa:")[1].decode().strip().partition(" ")[2]
+            return library.instructions("ONEDNN_MAX_CPU_ISA", ONEDNN_SAYS, [found])
+    library.variable("ONEDNN_MAX_CPU_ISA", ONEDNN)
+
+
+def _printed(work):
+    """Does something whose C code prints, and returns the lines. Those of others are passed on."""
+    import ctypes
+
+    flush = ctypes.CDLL(None).fflush
+    flush(None)
+    file, output = os.memfd_create("printed"), os.dup(1)
+    try:
+        os.dup2(file, 1)
+        try:
+            work()
+        finally:
+            flush(None)
+            os.dup2(output, 1)
+        lines = os.pread(file, 1 << 16, 0).splitlines(keepends=True)
+    finally:
+        os.close(file)
+        os.close(output)
+    for line in lines:
+        if not line.startswith(b"onednn_verbose,"):
+            os.write(1, line)
+    return lines
 
 
 def tensorflow(library):
@@ -199,23 +286,58 @@ def tensorflow(library):
     # It would make programs fail that set no seed, or use an operation without such code. One
     # thread needs none; with more, it is the program's to ask for.
     library.tell("config.experimental.enable_op_determinism", "", "left to the program", "unknown")
-    library.unread("ONEDNN_MAX_CPU_ISA", os.environ.get("ONEDNN_MAX_CPU_ISA", ""))
+    library.variable("ONEDNN_MAX_CPU_ISA", ONEDNN)
 
 
 def jaxlib(library):
     """XLA reads its flags when the first backend starts, which no import does."""
-    numbers = library.version.split(".")[:3]
-    # Older ones do not know the flag, and end the process for it.
-    if library.level is None or [int(number) for number in numbers] < [0, 4, 20]:
+    if not _can_limit_xla(library):
         return library.tell("--xla_cpu_max_isa", "", "unknown to this version", "unknown")
     wanted = XLA[library.level]
+    library.knob("--xla_cpu_max_isa", wanted, lambda: _limit_xla(wanted))
+
+
+def _can_limit_xla(library):
+    numbers = library.version.split(".")[:3]
+    # Older ones do not know the flag, and end the process for it.
+    return library.level is not None and [int(number) for number in numbers] >= [0, 4, 20]
+
+
+def _limit_xla(wanted):
     flags = os.environ.get("XLA_FLAGS", "")
+    if "--xla_cpu_max_isa" not in flags:
+        # First: it does not read on behind a word that is no flag.
+        os.environ["XLA_FLAGS"] = ("--xla_cpu_max_isa=%s %s" % (wanted, flags)).strip()
 
-    def set_flags():
-        if "--xla_cpu_max_isa" not in flags:
-            os.environ["XLA_FLAGS"] = (flags + " --xla_cpu_max_isa=" + wanted).strip()
 
-    library.knob("--xla_cpu_max_isa", wanted, set_flags)
+def xla_client(library):
+    """Reads back what XLA made of its flags, when it has read them: with the first client."""
+    module = library.module
+    make = module.make_cpu_client
+    library = Library("jaxlib", sys.modules["jaxlib"])
+    if not library.knobs or not _can_limit_xla(library):
+        return
+
+    def ask():
+        options = module.CompileOptions()
+        # Looking at it fills it from the flags.
+        options.executable_build_options.debug_options
+        data = options.SerializeAsString()
+        # Field 333 of `DebugOptions` (`xla.proto`), its size and its text.
+        tag = data.find(b"\xea\x14")
+        size = data[tag + 2]
+        found = data[tag + 3 : tag + 3 + size].decode() if tag >= 0 else ""
+        library.instructions("--xla_cpu_max_isa", XLA_LEVELS, [found or "no limit"])
+
+    def make_cpu_client(*arguments, **named):
+        # The program may have set the variable to something else since.
+        _limit_xla(XLA[library.level])
+        client = make(*arguments, **named)
+        library.attempt("--xla_cpu_max_isa", ask)
+        check(library)
+        return client
+
+    module.make_cpu_client = make_cpu_client
 
 
 def numba(library):
@@ -268,7 +390,7 @@ def mkl(library):
         "MKL_NUM_THREADS",
         lambda: library.threads("MKL_NUM_THREADS", library.module.get_max_threads()),
     )
-    library.unread("MKL_CBWR", os.environ.get("MKL_CBWR", ""))
+    library.variable("MKL_CBWR", MKL)
 
 
 def unread(library):
@@ -283,6 +405,7 @@ def rayon(library):
 LIBRARIES = {
     "cv2": cv2,
     "jaxlib": jaxlib,
+    "jaxlib.xla_client": xla_client,
     "lightgbm": unread,
     "mkl": mkl,
     "numba": numba,

@@ -1,0 +1,326 @@
+//! `envbox build`: the environment as an OCI image.
+//!
+//! Comes in: a project and [`BuildOptions`]. Goes out: an image in the store, and where the caller
+//! wants it; a [`BuildReport`] names it.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use envbox_lockfiles::base::{Context, Digest, FsError, Platform};
+use envbox_lockfiles::lock::Lockfile;
+use serde::Serialize;
+
+use crate::attest::Licences;
+use crate::fetch::fetch;
+use crate::image::{
+    ArchiveKind, Codec, DEFAULT_LAYERS, Image, ImageError, ImageSet, ImageSettings, LayerOptions,
+    build as build_image, image_id,
+};
+use crate::ops::publish::{Publication, PublishReport, Published, publish};
+use crate::ops::run::{Locking, image_environment, up_to_date};
+use crate::ops::sbom::licences;
+use crate::ops::{Error, Project};
+use crate::rootfs::prepare;
+use crate::store::Store;
+
+/// How an image is built, and where to.
+#[derive(Debug, Clone)]
+pub struct BuildOptions {
+    /// For which platforms; none means all of the lock's.
+    pub platforms: Vec<Platform>,
+    /// How layers are compressed.
+    pub codec: Codec,
+    /// How many layers there may be.
+    pub layers: usize,
+    /// Whether the lockfile may be written.
+    pub locking: Locking,
+    /// Whether to build a second time, from the downloads on, and compare.
+    pub check: bool,
+    /// Where the image is written.
+    pub destination: Option<Destination>,
+    /// Which registry it is pushed to.
+    pub publication: Option<Publication>,
+}
+
+impl Default for BuildOptions {
+    fn default() -> Self {
+        Self {
+            platforms: Vec::new(),
+            codec: Codec::default(),
+            layers: DEFAULT_LAYERS,
+            locking: Locking::default(),
+            check: false,
+            destination: None,
+            publication: None,
+        }
+    }
+}
+
+/// Where an image is written: a file or directory, and the name that it gets there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Destination {
+    /// An OCI layout.
+    Layout {
+        /// Its directory.
+        directory: PathBuf,
+        /// The tag; that of the environment without one.
+        tag: Option<String>,
+    },
+    /// A tar archive.
+    Archive {
+        /// Its file.
+        file: PathBuf,
+        /// Who is to read it.
+        kind: ArchiveKind,
+        /// The reference; the environment's name without one.
+        reference: Option<String>,
+    },
+}
+
+/// What was built.
+#[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
+pub struct BuildReport {
+    /// The lockfile's digest.
+    pub lock: Digest,
+    /// The digest of the image manifest, or of the index of several.
+    pub digest: Digest,
+    /// The images.
+    pub images: Vec<BuiltImage>,
+    /// Where they were written.
+    pub written: Option<PathBuf>,
+    /// Where it was pushed.
+    pub pushed: Option<PublishReport>,
+    /// Whether a second build gave the same.
+    pub checked: bool,
+}
+
+/// One image.
+#[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
+pub struct BuiltImage {
+    /// What it runs on.
+    pub platform: Platform,
+    /// The digest of its manifest.
+    pub digest: Digest,
+    /// The digest of its config: its identity, however layers are compressed.
+    pub image_id: Digest,
+    /// Its layers, lowest first.
+    pub layers: Vec<BuiltLayer>,
+    /// The size of all layers as they are moved.
+    pub bytes: u64,
+}
+
+/// One layer.
+#[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
+pub struct BuiltLayer {
+    /// The digest of the blob.
+    pub digest: Digest,
+    /// The digest of the tar stream.
+    pub diff_id: Digest,
+    /// The size of the blob.
+    pub size: u64,
+    /// The size of the tar stream.
+    pub unpacked: u64,
+    /// The packages in it, `name=version`.
+    pub packages: Vec<String>,
+}
+
+/// Builds the image of the project's environment and writes it where the options say.
+///
+/// # Errors
+/// Returns [`Error`]; layers that were finished stay in the store.
+pub fn build(
+    context: &Context,
+    project: &Project,
+    options: &BuildOptions,
+) -> Result<BuildReport, Error> {
+    let context = &project.context(context);
+    let lock = up_to_date(context, project, options.locking)?;
+    let store = Store::open(&context.store)?;
+    let images = build_all(context, project, &lock, &store, options)?;
+    store.pin(&project.lockfile())?;
+    if options.check {
+        check(context, project, &lock, &store, options, &images)?;
+    }
+    let set = ImageSet::new(images);
+    let written = match &options.destination {
+        Some(destination) => Some(write(&set, destination, lock.request.name.as_str())?),
+        None => None,
+    };
+    let pushed = match &options.publication {
+        Some(publication) => Some(push(context, project, &lock, &store, &set, publication)?),
+        None => None,
+    };
+    store.settle_in_background();
+    Ok(BuildReport {
+        lock: lock.digest(),
+        digest: set.descriptor().digest,
+        images: set.images().iter().map(described).collect(),
+        written,
+        pushed,
+        checked: options.check,
+    })
+}
+
+fn build_all(
+    context: &Context,
+    project: &Project,
+    lock: &Lockfile,
+    store: &Store,
+    options: &BuildOptions,
+) -> Result<Vec<Image>, Error> {
+    let platforms = match options.platforms.as_slice() {
+        [] => &lock.request.platforms,
+        asked => asked,
+    };
+    platforms
+        .iter()
+        .map(|&platform| {
+            let closure = fetch(context, lock, platform, store)?;
+            let rootfs = prepare(context, &closure)?;
+            let settings = settings(project, lock, rootfs.interpreter())?;
+            let layers = LayerOptions {
+                codec: options.codec,
+                budget: options.layers,
+            };
+            Ok(build_image(context, &closure, &rootfs, layers, &settings)?)
+        })
+        .collect()
+}
+
+/// What the image says of itself: nothing that does not follow from the manifest and the lock.
+pub(in crate::ops) fn settings(
+    project: &Project,
+    lock: &Lockfile,
+    interpreter: Option<&str>,
+) -> Result<ImageSettings, Error> {
+    let policy = &project.manifest().sandbox;
+    let created = policy.epoch.to_string();
+    let command = interpreter.unwrap_or("/bin/sh").to_owned();
+    let labels = BTreeMap::from([
+        ("dev.envbox.epoch", created.clone()),
+        ("dev.envbox.hostname", policy.hostname.clone()),
+        ("dev.envbox.lock", lock.digest().to_string()),
+        ("dev.envbox.seed", policy.seed.to_string()),
+        ("org.opencontainers.image.created", created.clone()),
+        (
+            "org.opencontainers.image.title",
+            lock.request.name.to_string(),
+        ),
+    ]);
+    Ok(ImageSettings {
+        entrypoint: Vec::new(),
+        command: vec![command],
+        environment: image_environment(policy, &lock.digest())?,
+        working_directory: "/project".to_owned(),
+        labels: labels
+            .into_iter()
+            .map(|(key, value)| (key.to_owned(), value))
+            .collect(),
+        created,
+    })
+}
+
+/// Builds again in an empty store that has the downloads alone, with one thread, and compares.
+fn check(
+    context: &Context,
+    project: &Project,
+    lock: &Lockfile,
+    store: &Store,
+    options: &BuildOptions,
+    images: &[Image],
+) -> Result<(), Error> {
+    let scratch = store.scratch()?;
+    let mut second = context.clone();
+    second.store = scratch.path().to_path_buf();
+    second.jobs = 1;
+    let copy = Store::open(&second.store)?;
+    for artifact in lock.artifacts() {
+        copy.adopt(store, artifact.digest)?;
+    }
+    let again = build_all(&second, project, lock, &copy, options)?;
+    for (one, other) in images.iter().zip(&again) {
+        let (first, second) = (one.descriptor().digest, other.descriptor().digest);
+        if first == second {
+            continue;
+        }
+        let layers = one.layers().iter().zip(other.layers());
+        let layer = layers
+            .filter(|(one, other)| one.descriptor != other.descriptor)
+            .map(|(one, _)| one.packages.join(" "))
+            .next();
+        return Err(Error::Image(Box::new(ImageError::Differs {
+            first,
+            second,
+            layer: layer.unwrap_or_else(|| "the config".to_owned()),
+        })));
+    }
+    Ok(())
+}
+
+fn push(
+    context: &Context,
+    project: &Project,
+    lock: &Lockfile,
+    store: &Store,
+    set: &ImageSet,
+    publication: &Publication,
+) -> Result<PublishReport, Error> {
+    let platforms = set.images().iter().map(Image::platform);
+    let licences: Vec<(Platform, Licences)> = platforms
+        .filter(|_| publication.attest)
+        .map(|platform| Ok((platform, licences(context, project, lock, platform)?)))
+        .collect::<Result<_, Error>>()?;
+    let published = Published {
+        set,
+        lock,
+        licences: &licences,
+        created: project.manifest().sandbox.epoch,
+        store,
+    };
+    publish(context, &published, publication)
+}
+
+fn write(set: &ImageSet, destination: &Destination, name: &str) -> Result<PathBuf, Error> {
+    let absolute = |path: &PathBuf| {
+        std::path::absolute(path).map_err(|error| FsError::at("open", path)(error))
+    };
+    match destination {
+        Destination::Layout { directory, tag } => {
+            set.write_directory(directory, tag.as_deref().unwrap_or(name))?;
+            Ok(absolute(directory)?)
+        }
+        Destination::Archive {
+            file,
+            kind,
+            reference,
+        } => {
+            let default = format!("{name}:latest");
+            set.write_archive(file, *kind, reference.as_deref().unwrap_or(&default))?;
+            Ok(absolute(file)?)
+        }
+    }
+}
+
+fn described(image: &Image) -> BuiltImage {
+    let layers: Vec<BuiltLayer> = image
+        .layers()
+        .iter()
+        .map(|layer| BuiltLayer {
+            digest: layer.stored.digest,
+            diff_id: layer.stored.diff_id,
+            size: layer.stored.size,
+            unpacked: layer.stored.unpacked,
+            packages: layer.packages.clone(),
+        })
+        .collect();
+    BuiltImage {
+        platform: image.platform(),
+        digest: image.descriptor().digest,
+        image_id: image_id(image.config()),
+        bytes: layers.iter().map(|layer| layer.size).sum(),
+        layers,
+    }
+}

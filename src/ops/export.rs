@@ -1,0 +1,65 @@
+//! `envbox export`: the environment for other programs.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use envbox_lockfiles::base::{Context, Digest, FsError};
+use envbox_lockfiles::manifest::StepNetwork;
+use serde::Serialize;
+
+use crate::image::{BundleSettings, write_bundle};
+use crate::ops::build::settings;
+use crate::ops::run::{HOME, Locking, environment_of, up_to_date};
+use crate::ops::{Error, Project};
+
+/// What was written.
+#[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
+pub struct BundleReport {
+    /// The lockfile's digest.
+    pub lock: Digest,
+    /// The bundle's directory.
+    pub bundle: PathBuf,
+    /// Whether it is for root; else it is for the user who made it.
+    pub root: bool,
+}
+
+/// Writes an OCI runtime bundle that runs `command`, by default the interpreter, into `directory`.
+///
+/// # Errors
+/// Returns [`Error`]; `directory` must then be removed if it is there.
+pub fn bundle(
+    context: &Context,
+    project: &Project,
+    locking: Locking,
+    directory: &Path,
+    command: &[OsString],
+) -> Result<BundleReport, Error> {
+    let context = &project.context(context);
+    let lock = up_to_date(context, project, locking)?;
+    let rootfs = environment_of(context, project, &lock)?;
+    let policy = &project.manifest().sandbox;
+    let mut image = settings(project, &lock, rootfs.interpreter())?;
+    if !command.is_empty() {
+        let text = |argument: &OsString| argument.to_string_lossy().into_owned();
+        image.command = command.iter().map(text).collect();
+    }
+    let user = (
+        rustix::process::geteuid().as_raw(),
+        rustix::process::getegid().as_raw(),
+    );
+    let bundle = BundleSettings {
+        image,
+        hostname: policy.hostname.clone(),
+        home: HOME.to_owned(),
+        user,
+        host_network: policy.network == StepNetwork::Host,
+    };
+    write_bundle(directory, &rootfs, &bundle)?;
+    let absolute = std::path::absolute(directory).map_err(FsError::at("open", directory))?;
+    Ok(BundleReport {
+        lock: lock.digest(),
+        bundle: absolute,
+        root: user.0 == 0,
+    })
+}
