@@ -53,11 +53,11 @@ pub struct Header {
     pub limits: Span,
     /// The file mode creation mask of the step.
     pub umask: u64,
-    /// The execution domain of the step.
+    /// The execution domain of the step; [`AS_IT_IS`] for the caller's.
     pub personality: u64,
     /// The processors that the step may run on, as a bit mask; none for the caller's.
     pub processors: Span,
-    /// The seccomp filter, one `struct sock_filter` each.
+    /// The seccomp filter, one `struct sock_filter` each; none for no filter.
     pub filter: Span,
     /// Offset of the guest path of the working directory.
     pub directory: u64,
@@ -85,6 +85,13 @@ pub const FLAG_ASK: u64 = 8;
 
 /// `/dev/urandom` is a FIFO: send a descriptor of it.
 pub const FLAG_RANDOM: u64 = 16;
+
+/// Make no namespace and no mount, and keep the capabilities: a container around us has done so.
+/// With [`FLAG_PROBE`], report what is refused of the rest, and wait.
+pub const FLAG_BARE: u64 = 32;
+
+/// The execution domain that is not set.
+pub const AS_IT_IS: u64 = 0xffff_ffff;
 
 /// One operation on the tree of mounts.
 #[derive(Clone, Copy, Debug, Default)]

@@ -25,12 +25,16 @@ mod init;
 mod sandbox;
 mod sys;
 
-pub use answer::{Baseline, Cpuid, CpuidRefusal, Finding, Machine, Note, Origin, Place, Source};
+pub use answer::{
+    Baseline, Cpuid, CpuidRefusal, Finding, Machine, Note, Origin, Place, Source,
+    is_told_without_mounts,
+};
 pub use host::{
-    Cgroups, Check, CheckStatus, HostFacts, Kernel, UserNamespace, UserNamespaceRefusal,
+    Cgroups, Check, CheckStatus, HostFacts, Kernel, Power, PowerRefusal, Supervision,
+    UserNamespace, UserNamespaceRefusal,
 };
 pub use sandbox::{
-    Bind, Clock, Ended, Exit, FileStatus, Limits, Network, Outcome, Policy, Project, Running,
-    Sandbox, SandboxError, Signals, Stage, Step, Terminal, Usage,
+    Bind, Clock, Ended, Exit, FileStatus, Isolation, Limits, Network, Orphans, Outcome, Policy,
+    Project, Running, Sandbox, SandboxError, Signals, Stage, Step, Terminal, Usage,
 };
 pub use sys::mirror_signal;

@@ -10,6 +10,7 @@ use envbox_lockfiles::resolve::ResolveError;
 use crate::attest::AttestError;
 use crate::fetch::FetchError;
 use crate::image::{DocumentError, ImageError};
+use crate::ops::inside::InsideError;
 use crate::ops::run::RunError;
 use crate::registry::{ImageReference, InvalidReference, RegistryError};
 use crate::rootfs::RootfsError;
@@ -90,6 +91,9 @@ pub enum Error {
     /// A file operation failed.
     #[error(transparent)]
     Fs(#[from] FsError),
+    /// The policy of an image is not usable.
+    #[error(transparent)]
+    Inside(#[from] InsideError),
     /// The step did not run.
     #[error(transparent)]
     Run(#[from] Box<RunError>),
@@ -151,6 +155,7 @@ impl Explain for Error {
             Self::Attest(error) => error.kind(),
             Self::Store(error) => error.kind(),
             Self::Fs(error) => error.kind(),
+            Self::Inside(error) => error.kind(),
             Self::Run(error) => error.kind(),
         }
     }
@@ -186,6 +191,7 @@ impl Explain for Error {
             Self::Attest(error) => error.hints(),
             Self::Store(error) => error.hints(),
             Self::Fs(error) => error.hints(),
+            Self::Inside(error) => error.hints(),
             Self::Run(error) => error.hints(),
         }
     }

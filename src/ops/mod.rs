@@ -9,6 +9,7 @@ mod error;
 pub mod export;
 pub mod fetch;
 pub mod init;
+pub mod inside;
 pub mod key;
 pub mod lock;
 mod project;

@@ -16,6 +16,7 @@ fn help_of_every_command() {
         &["export", "bundle"],
         &["run"],
         &["audit"],
+        &["inside"],
         &["shell"],
         &["sbom"],
         &["provenance"],

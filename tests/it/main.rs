@@ -14,6 +14,7 @@ mod hook;
 #[path = "../support/http.rs"]
 mod http;
 mod images;
+mod inside;
 mod killed;
 mod lock;
 mod places;

@@ -12,5 +12,6 @@ mod corpus;
 mod downloads;
 mod examples;
 mod golden;
+mod inside;
 mod programs;
 mod tools;

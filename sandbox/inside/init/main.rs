@@ -16,6 +16,7 @@ mod plan;
 #[path = "../syscall.rs"]
 mod syscall;
 
+mod bare;
 mod channel;
 mod kernel;
 mod mounts;
@@ -50,11 +51,15 @@ extern "C" fn main() -> ! {
     kernel::close(stdin);
     kernel::reset_signal_actions();
 
-    namespaces::enter(channel, &plan);
-    let network = become_pid_one(channel, &plan);
-    namespaces::set_names(channel, &plan);
-    mounts::build(channel, &plan);
-    namespaces::join_network(channel, network);
+    if plan.header().flags & plan::FLAG_BARE != 0 {
+        bare::start(channel, &plan);
+    } else {
+        namespaces::enter(channel, &plan);
+        let network = become_pid_one(channel, &plan);
+        namespaces::set_names(channel, &plan);
+        mounts::build(channel, &plan);
+        namespaces::join_network(channel, network);
+    }
     if plan.header().flags & plan::FLAG_PROBE != 0 {
         let _ = channel.send(
             Report {
@@ -95,7 +100,7 @@ fn send_random(channel: Channel) -> syscall::Result<()> {
 ///
 /// The process that it leaves makes the network namespace, which takes as long as all mounts
 /// together, on another processor meanwhile, and sends it through the returned channel.
-fn become_pid_one(channel: Channel, plan: &Plan) -> Option<Channel> {
+pub(crate) fn become_pid_one(channel: Channel, plan: &Plan) -> Option<Channel> {
     const CLONE_PIDFD: usize = 0x1000;
     const CLONE_PARENT: usize = 0x8000;
     let wanted = plan.header().namespaces & namespaces::NETWORK != 0;

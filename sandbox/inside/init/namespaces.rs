@@ -46,8 +46,13 @@ pub fn enter(channel: Channel, plan: &Plan) {
         let result = kernel::write_file(c"/proc/self/timens_offsets", offsets);
         channel.check(Stage::ClockOffsets, result);
     }
-    // A step has our user id: it must not trace init or read its memory. After the writes above,
-    // because the files in /proc of a process that is not dumpable belong to root.
+    // After the writes above, because the files in /proc of a process that is not dumpable belong
+    // to root.
+    hide(channel);
+}
+
+/// Makes init not dumpable. A step has our user id: it must not trace init or read its memory.
+pub fn hide(channel: Channel) {
     const PR_SET_DUMPABLE: usize = 4;
     channel.check(Stage::Namespaces, kernel::prctl(PR_SET_DUMPABLE, 0, 0));
 }

@@ -3,7 +3,7 @@
 use crate::channel::Channel;
 use crate::kernel::{self, address};
 use crate::namespaces;
-use crate::plan::{Limit, Stage};
+use crate::plan::{AS_IT_IS, FLAG_BARE, Limit, Stage};
 use crate::reader::Plan;
 use crate::syscall::{Errno, Result, call, number};
 
@@ -34,15 +34,27 @@ pub fn drop_all(channel: Channel, plan: &Plan) {
         };
         channel.check(Stage::Processors, result);
     }
-    // SAFETY: no pointers.
-    let result = unsafe { call(number::PERSONALITY, [header.personality as usize]) };
-    channel.check(Stage::Personality, result);
-    channel.check(Stage::Capabilities, drop_capabilities());
+    if header.personality != AS_IT_IS {
+        let result = set_personality(header.personality);
+        channel.check(Stage::Personality, result);
+    }
+    // Those of a container are its runtime's business, and dropping them may itself be refused.
+    if header.flags & FLAG_BARE == 0 {
+        channel.check(Stage::Capabilities, drop_capabilities());
+    }
+    channel.check(Stage::NoNewPrivileges, refuse_new());
+}
+
+/// Sets `no_new_privs`, which the kernel wants before a filter.
+pub fn refuse_new() -> Result<usize> {
     const PR_SET_NO_NEW_PRIVS: usize = 38;
-    channel.check(
-        Stage::NoNewPrivileges,
-        kernel::prctl(PR_SET_NO_NEW_PRIVS, 1, 0),
-    );
+    kernel::prctl(PR_SET_NO_NEW_PRIVS, 1, 0)
+}
+
+/// Fixes the execution domain.
+pub fn set_personality(personality: u64) -> Result<usize> {
+    // SAFETY: no pointers.
+    unsafe { call(number::PERSONALITY, [personality as usize]) }
 }
 
 /// Lowers a limit to the wanted values. Nothing is raised: without CAP_SYS_RESOURCE on the host

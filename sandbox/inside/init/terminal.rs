@@ -1,4 +1,4 @@
-//! The step's terminal, from the sandbox's own devpts.
+//! The step's terminal, from the sandbox's own devpts, or that of the container around us.
 
 use crate::channel::Channel;
 use crate::kernel::{self, AT_FDCWD, O_CLOEXEC, O_NOCTTY, O_RDWR, Text, address};
@@ -12,7 +12,7 @@ pub fn make(channel: Channel, plan: &Plan) -> Result<()> {
     const TIOCSPTLCK: usize = 0x4004_5431;
     const TIOCGPTPEER: usize = 0x5441;
     const TIOCSWINSZ: usize = 0x5414;
-    let path = Text::from(c"/dev/pts/ptmx");
+    let path = Text::from(c"/dev/ptmx");
     let master = kernel::open(AT_FDCWD, path, O_RDWR | O_NOCTTY, 0)?;
     let unlocked = 0_i32;
     // SAFETY: the argument is an int.

@@ -3,11 +3,12 @@
 //! The step is not a child of pid 1 because programs take `getppid() == 1` for "my parent died":
 //! ipykernel ends itself then.
 
+use crate::bare;
 use crate::channel::Channel;
 use crate::kernel::{self, Ended, Poll, address};
 use crate::plan::{
-    FLAG_ASK, FLAG_TERMINAL, Order, REPORT_EXEC_FAILED, REPORT_EXITED, REPORT_LISTENER, Report,
-    STEP, Stage,
+    FLAG_ASK, FLAG_BARE, FLAG_TERMINAL, Order, REPORT_EXEC_FAILED, REPORT_EXITED, REPORT_LISTENER,
+    Report, STEP, Stage,
 };
 use crate::reader::Plan;
 use crate::syscall::{Errno, Result, call, number};
@@ -39,9 +40,16 @@ pub fn run(channel: Channel, plan: &Plan, supervisor: i32) -> ! {
     // blocked anyway, for a `kill(-1, ...)` by the step reaches it.
     channel.check(Stage::Process, kernel::set_signal_mask(ALL_SIGNALS));
     let children = channel.check(Stage::Process, kernel::signal_descriptor(CHILD_SIGNAL));
-    let (shim, _) = channel.check(Stage::Process, kernel::fork(0));
-    if shim == 0 {
-        hold_step(channel, plan);
+    let (child, _) = channel.check(Stage::Process, kernel::fork(0));
+    let bare = plan.header().flags & FLAG_BARE != 0;
+    let tree = match bare {
+        true => Tree::Bare { step: child },
+        false => Tree::Whole,
+    };
+    match (child, bare) {
+        (0, true) => start_step(channel, plan),
+        (0, false) => hold_step(channel, plan),
+        _ => {}
     }
     // A reader of the step's output must see its end when the step closes it. A terminal of our own
     // must not end while the step lives, which may open it again as `/dev/tty`.
@@ -72,69 +80,105 @@ pub fn run(channel: Channel, plan: &Plan, supervisor: i32) -> ! {
         }
         if events[0].happened != 0 {
             kernel::drain(children);
-            reap(channel);
+            tree.reap(channel);
         }
         if events[1].happened != 0 {
             match channel.receive_order() {
-                Some(order) => forward(order),
+                Some(order) => tree.forward(order),
                 // The supervisor closed its end, or died.
-                None => kernel::exit(1),
+                None => tree.end(1),
             }
         }
         // The socket alone would not do: a process that the supervisor forked may hold a copy.
         if events[2].happened != 0 {
-            kernel::exit(1);
+            tree.end(1);
         }
     }
 }
 
-/// Reaps orphans; ends everything when the step is among them. The step always arrives here: the
-/// shim leaves it unreaped, so that its pid cannot be taken by another process before.
-fn reap(channel: Channel) {
-    while let Ok(Some(Ended {
-        process,
-        code,
-        status,
-    })) = kernel::wait(P_ALL, 0, WEXITED | WNOHANG)
-    {
-        if process == STEP {
-            end_the_rest();
-            let report = Report {
-                kind: REPORT_EXITED,
-                stage: 0,
-                value: status,
-                detail: code as u32,
-            };
-            let _ = channel.send(report, -1);
-            kernel::exit(0);
-        }
-        // A `kill -9 -1` in the step may kill the shim, which only costs the step its parent. But
-        // if the shim died before the step existed, there is nothing left to wait for.
-        if process == SHIM && kernel::kill(STEP, 0).is_err() {
-            kernel::exit(1);
-        }
-    }
+/// The step and what is between it and us.
+#[derive(Clone, Copy)]
+enum Tree {
+    /// A pid namespace, in which we are pid 1 and the shim holds the step.
+    Whole,
+    /// No namespace: the step is our child, and its parent is not pid 1.
+    Bare { step: i32 },
 }
 
-/// Kills what the step left behind, and waits until it is gone and nobody has its files or its
-/// terminal open: the supervisor reads the outputs next. The kernel would do the same when we exit,
-/// but first it takes the mounts apart, which takes as long as reading the outputs does.
-fn end_the_rest() {
-    const SIGKILL: u32 = 9;
-    // An error says that there is nobody.
-    let _ = kernel::kill(-1, SIGKILL);
-    while let Ok(_) | Err(EINTR) = kernel::wait(P_ALL, 0, WEXITED) {}
-    let _ = kernel::close_range(0, 2, 0);
-}
-
-fn forward(order: Order) {
-    if order.group != 0 && kernel::kill(-STEP, order.signal).is_ok() {
-        return;
+impl Tree {
+    fn step(self) -> i32 {
+        match self {
+            Tree::Whole => STEP,
+            Tree::Bare { step } => step,
+        }
     }
-    // The step stays unreaped until `reap` sees it, so an error means that the shim has not forked
-    // yet: the signal must not get lost over that.
-    while kernel::kill(STEP, order.signal).is_err() && is_running(SHIM) {
-        kernel::yield_now();
+
+    /// Reaps orphans; ends everything when the step is among them. The step always arrives here:
+    /// the shim leaves it unreaped, so that its pid cannot be taken by another process before.
+    fn reap(self, channel: Channel) {
+        while let Ok(Some(Ended {
+            process,
+            code,
+            status,
+        })) = kernel::wait(P_ALL, 0, WEXITED | WNOHANG)
+        {
+            if process == self.step() {
+                self.end_the_rest();
+                let report = Report {
+                    kind: REPORT_EXITED,
+                    stage: 0,
+                    value: status,
+                    detail: code as u32,
+                };
+                let _ = channel.send(report, -1);
+                kernel::exit(0);
+            }
+            // A `kill -9 -1` in the step may kill the shim, which only costs the step its parent.
+            // But if the shim died before the step existed, there is nothing left to wait for.
+            let is_shim = matches!(self, Tree::Whole) && process == SHIM;
+            if is_shim && kernel::kill(STEP, 0).is_err() {
+                kernel::exit(1);
+            }
+        }
+    }
+
+    fn forward(self, order: Order) {
+        let step = self.step();
+        if order.group != 0 && kernel::kill(-step, order.signal).is_ok() {
+            return;
+        }
+        // The step stays unreaped until `reap` sees it, so an error means that the shim has not
+        // forked yet: the signal must not get lost over that.
+        while kernel::kill(step, order.signal).is_err()
+            && matches!(self, Tree::Whole)
+            && is_running(SHIM)
+        {
+            kernel::yield_now();
+        }
+    }
+
+    /// Kills what the step left behind, and waits until it is gone and nobody has its files or its
+    /// terminal open: the supervisor reads the outputs next. The kernel would do the same when a pid
+    /// 1 exits, but first it takes the mounts apart, which takes as long as reading the outputs does.
+    fn end_the_rest(self) {
+        const SIGKILL: u32 = 9;
+        match self {
+            Tree::Whole => {
+                // An error says that there is nobody.
+                let _ = kernel::kill(-1, SIGKILL);
+                while let Ok(_) | Err(EINTR) = kernel::wait(P_ALL, 0, WEXITED) {}
+            }
+            Tree::Bare { step } => bare::kill_rest(step),
+        }
+        let _ = kernel::close_range(0, 2, 0);
+    }
+
+    /// Ends, and everything with us.
+    fn end(self, status: i32) -> ! {
+        if let Tree::Bare { step } = self {
+            bare::kill_rest(step);
+        }
+        kernel::exit(status)
     }
 }
 
@@ -193,7 +237,8 @@ fn start_step(channel: Channel, plan: &Plan) -> ! {
 
 const CLOSE_RANGE_CLOEXEC: usize = 4;
 
-fn install_filter(channel: Channel, plan: &Plan) -> Result<()> {
+/// Installs the filter, and sends what to listen by.
+pub fn install_filter(channel: Channel, plan: &Plan) -> Result<()> {
     const SECCOMP_SET_MODE_FILTER: usize = 1;
     const NEW_LISTENER: usize = 8;
     /// `struct sock_fprog`.
@@ -203,6 +248,9 @@ fn install_filter(channel: Channel, plan: &Plan) -> Result<()> {
         filter: usize,
     }
     let span = plan.header().filter;
+    if span.count == 0 {
+        return Ok(());
+    }
     let program = Program {
         count: span.count as u16,
         filter: plan.text(span.offset).address(),

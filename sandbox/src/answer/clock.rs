@@ -37,7 +37,8 @@ const UNCOUNTED: u64 = 5_017_000;
 pub struct Clocks {
     /// The page that each of its processes gets.
     pub vdso: Vdso,
-    /// What the wall clock showed at the start, in nanoseconds since 1970.
+    /// What the wall clock showed at the start, in nanoseconds since 1970; of one that ticks, what it
+    /// showed when the monotonic clock was at zero.
     epoch: u64,
     /// What to add to the host's monotonic clock to get the step's, in nanoseconds.
     offset: i128,
@@ -151,9 +152,9 @@ impl Clocks {
     fn shows(&self, clock: Clock, bases: Bases, count: u64) -> u64 {
         let elapsed = self.elapsed(count);
         match (clock, self.vdso.mode()) {
-            (Clock::Wall(_), Mode::Ticking) => self
-                .epoch
-                .saturating_add(self.kernels(libc::CLOCK_MONOTONIC)),
+            (Clock::Wall(_), Mode::Ticking) => {
+                self.epoch.wrapping_add(self.kernels(libc::CLOCK_MONOTONIC))
+            }
             (Clock::Wall(_), _) => bases.wall.saturating_add(elapsed),
             (_, Mode::Logical) => bases.monotonic.saturating_add(elapsed),
             (Clock::Monotonic(id), _) => self.kernels(id),

@@ -3,17 +3,21 @@
 //! The position in a directory is kept where the kernel keeps it, in the open file that forks and
 //! duplicates share; it counts entries here. A listing is read whole at its beginning and kept
 //! until its end is asked for.
+//!
+//! A container may forbid to take the open file of another process (`pidfd_getfd`, as Docker's default
+//! profile does). Then the step is given one of ours in its place, which we have too.
 
+use std::fs;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use rustix::fs::{SeekFrom, fstat, fstatfs, seek};
+use rustix::fs::{Mode, OFlags, SeekFrom, fstat, fstatfs, seek, stat};
 use rustix::process::{Pid, PidfdFlags, PidfdGetfdFlags, pidfd_getfd, pidfd_open};
 
 use super::entropy::group;
 use super::status::Entries;
 use crate::sys::memory;
-use crate::sys::notify::{Answer, Notification};
+use crate::sys::notify::{self, Answer, Notification};
 
 /// How many listings are kept.
 const KEPT: usize = 64;
@@ -21,7 +25,15 @@ const KEPT: usize = 64;
 /// Listings that are being read.
 #[derive(Debug, Default)]
 pub struct Directories {
-    open: Vec<(Place, Vec<Entry>)>,
+    open: Vec<Listing>,
+}
+
+#[derive(Debug)]
+struct Listing {
+    place: Place,
+    entries: Vec<Entry>,
+    /// The open file, if we gave it to the step.
+    given: Option<OwnedFd>,
 }
 
 /// A directory that a process reads.
@@ -46,15 +58,32 @@ const NAME: usize = 19;
 
 impl Directories {
     /// Answers `getdents64`, with numbers of ours if there are some.
-    pub fn read(&mut self, call: &Notification, numbers: Option<&Entries<'_>>) -> Answer {
-        self.sorted(call, numbers).unwrap_or(Answer::Continue)
+    pub fn read(
+        &mut self,
+        listener: BorrowedFd<'_>,
+        call: &Notification,
+        numbers: Option<&Entries<'_>>,
+    ) -> Answer {
+        let answer = self.sorted(listener, call, numbers);
+        answer.unwrap_or(Answer::Continue)
     }
 
-    fn sorted(&mut self, call: &Notification, numbers: Option<&Entries<'_>>) -> io::Result<Answer> {
+    fn sorted(
+        &mut self,
+        listener: BorrowedFd<'_>,
+        call: &Notification,
+        numbers: Option<&Entries<'_>>,
+    ) -> io::Result<Answer> {
         /// `PROC_SUPER_MAGIC`; its order is that of the numbers.
         const PROC: i64 = 0x9fa0;
         let [descriptor, address, size, ..] = call.arguments;
-        let (process, directory) = borrow(call.thread, descriptor)?;
+        let (process, taken) = borrow(call.thread, descriptor);
+        let (directory, given) = match taken {
+            Err(error) if is_refusal(&error) => {
+                (self.give(listener, call, process, descriptor)?, true)
+            }
+            directory => (directory?, false),
+        };
         if fstatfs(&directory)?.f_type as i64 == PROC {
             return Ok(Answer::Continue);
         }
@@ -66,9 +95,9 @@ impl Directories {
             inode: status.st_ino,
         };
         let position = seek(&directory, SeekFrom::Current(0))?;
-        let kept = self.open.iter().position(|(kept, _)| *kept == place);
+        let kept = self.open.iter().position(|kept| kept.place == place);
         let entries = match kept {
-            Some(index) if position > 0 => self.open.remove(index).1,
+            Some(index) if position > 0 => self.open.remove(index).entries,
             _ => {
                 kept.map(|index| self.open.remove(index));
                 list(&directory, numbers)?
@@ -85,14 +114,65 @@ impl Directories {
         }
         if !bytes.is_empty() {
             self.open.truncate(KEPT - 1);
-            self.open.insert(0, (place, entries));
+            let listing = Listing {
+                place,
+                entries,
+                given: given.then_some(directory),
+            };
+            self.open.insert(0, listing);
         }
         Ok(Answer::Value(bytes.len() as i64))
     }
+
+    /// Returns the open file that the step was given, or gives it one.
+    fn give(
+        &mut self,
+        listener: BorrowedFd<'_>,
+        call: &Notification,
+        process: u32,
+        descriptor: u64,
+    ) -> io::Result<OwnedFd> {
+        let information = fs::read_to_string(format!("/proc/{process}/fdinfo/{descriptor}"))?;
+        let field = |name| {
+            let line = information.lines().find_map(|line| line.strip_prefix(name));
+            line.map(str::trim).ok_or(io::ErrorKind::InvalidData)
+        };
+        let number = |_| io::Error::from(io::ErrorKind::InvalidData);
+        let position: u64 = field("pos:")?.parse().map_err(number)?;
+        let flags = u32::from_str_radix(field("flags:")?, 8).map_err(number)?;
+        let theirs = format!("/proc/{process}/fd/{descriptor}");
+        let status = stat(&theirs)?;
+        let is_kept = |kept: &Listing| {
+            let Place { device, inode, .. } = kept.place;
+            (kept.place.process, kept.place.descriptor) == (process, descriptor)
+                && (device, inode) == (status.st_dev, status.st_ino)
+        };
+        let kept = self.open.iter_mut().find(|kept| is_kept(kept));
+        // One that the step opened anew is elsewhere.
+        if let Some(file) = kept.and_then(|kept| kept.given.take())
+            && seek(&file, SeekFrom::Current(0))? == position
+        {
+            return Ok(file);
+        }
+        let access = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let file = rustix::fs::open(&theirs, access, Mode::empty())?;
+        seek(&file, SeekFrom::Start(position))?;
+        let (descriptor, flags) = (descriptor as u32, flags as i32);
+        notify::replace(listener, call.id, file.as_fd(), descriptor, flags)?;
+        Ok(file)
+    }
+}
+
+/// Whether a container forbids to take open files.
+fn is_refusal(error: &io::Error) -> bool {
+    matches!(
+        error.raw_os_error(),
+        Some(libc::EPERM | libc::EACCES | libc::ENOSYS)
+    )
 }
 
 /// Takes the open file behind a descriptor of a thread's process. Returns that process too.
-fn borrow(thread: u32, descriptor: u64) -> io::Result<(u32, OwnedFd)> {
+fn borrow(thread: u32, descriptor: u64) -> (u32, io::Result<OwnedFd>) {
     let open = |process: u32| -> io::Result<OwnedFd> {
         let pid = Pid::from_raw(process as i32).ok_or(io::ErrorKind::NotFound)?;
         Ok(pidfd_open(pid, PidfdFlags::empty())?)
@@ -100,14 +180,15 @@ fn borrow(thread: u32, descriptor: u64) -> io::Result<(u32, OwnedFd)> {
     // The kernel opens processes, and no other threads of theirs. Most have one, and to ask of
     // which process another is takes longer than all else here.
     let (process, opened) = match open(thread) {
-        Ok(opened) => (thread, opened),
+        Ok(opened) => (thread, Ok(opened)),
         Err(_) => {
-            let process = group(thread).ok_or(io::ErrorKind::NotFound)?;
-            (process, open(process)?)
+            let process = group(thread).unwrap_or(thread);
+            (process, open(process))
         }
     };
-    let file = pidfd_getfd(&opened, descriptor as i32, PidfdGetfdFlags::empty())?;
-    Ok((process, file))
+    let number = descriptor as i32;
+    let take = |opened| Ok(pidfd_getfd(opened, number, PidfdGetfdFlags::empty())?);
+    (process, opened.and_then(take))
 }
 
 /// Reads a whole directory, sorted.

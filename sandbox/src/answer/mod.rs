@@ -12,9 +12,11 @@ mod clock;
 mod cpuid;
 mod directory;
 mod entropy;
+mod files;
 mod frame;
 mod machine;
 mod note;
+mod opens;
 mod pauses;
 mod processor;
 mod random;
@@ -31,6 +33,7 @@ use std::os::unix::fs::FileExt;
 
 pub use audit::{Finding, Origin, Place, Places, Source};
 pub use cpuid::{Cpuid, CpuidRefusal};
+pub use files::is_told_without_mounts;
 pub use machine::{Baseline, Machine};
 pub use note::Note;
 pub use vdso::{Mode, VdsoError};
@@ -41,9 +44,11 @@ use self::clock::{Auxiliary, Clocks};
 use self::cpuid::Mask;
 use self::directory::Directories;
 use self::entropy::Entropy;
+use self::files::Files;
 use self::note::{Notes, program};
 use self::random::Devices;
 use self::status::Status;
+use self::status::lookup::Target;
 use self::vdso::{Bases, Reads, Vdso};
 use rustix::event::PollFlags;
 use rustix::process::{Pid, Signal, kill_process};
@@ -62,6 +67,7 @@ pub struct Answers {
     entropy: Option<Entropy>,
     devices: Option<Devices>,
     directories: Directories,
+    files: Option<Files>,
     status: Option<Status>,
     /// What the clocks of a process showed when it executed another program.
     carried: BTreeMap<u32, Bases>,
@@ -108,13 +114,18 @@ impl Answers {
             },
             _ => (None, Cpuid::Host),
         };
-        let epoch = world.epoch.saturating_mul(1_000_000_000);
+        let mut epoch = world.epoch.saturating_mul(1_000_000_000);
+        if world.clock == Mode::Ticking {
+            // To this the monotonic clock is added.
+            epoch = epoch.wrapping_sub(world.began);
+        }
         let clocks = vdso.map(|vdso| Clocks::new(vdso, epoch, world.offset));
         Ok(Answers {
             listener: None,
             clocks,
             entropy: world.seed.map(Entropy::new),
             devices: None,
+            files: world.tells_files().then(|| Files::new(&world)),
             audit: world.audit.clone().map(Audit::new),
             directories: Directories::default(),
             status: world
@@ -161,7 +172,21 @@ impl Answers {
     pub fn supply(&mut self, fifo: OwnedFd) -> io::Result<()> {
         if let Some(entropy) = &self.entropy {
             let all = self.world.files.is_some();
-            self.devices = Some(Devices::new(fifo, all, entropy)?);
+            self.devices = Some(Devices::of_fifo(fifo, all, entropy)?);
+        }
+        Ok(())
+    }
+
+    /// Stands in for the kernel's random devices, if there is nothing of ours in their place.
+    ///
+    /// # Errors
+    /// Fails if no pipe can be had.
+    pub fn stand_in(&mut self) -> io::Result<()> {
+        if let Some(entropy) = &self.entropy
+            && self.world.bare
+        {
+            let all = self.world.files.is_some();
+            self.devices = Some(Devices::of_kernel(all, entropy)?);
         }
         Ok(())
     }
@@ -243,12 +268,14 @@ impl Answers {
         if i64::from(call.call) == libc::SYS_getrandom {
             return self.random(listener, call);
         }
-        if let (Some(devices), Some(entropy)) = (&mut self.devices, &mut self.entropy)
-            && devices.asks(call)
-        {
-            return devices.open(listener, call, entropy);
+        if opens::plain(call, self.world.asks_all()).is_some() {
+            return match self.give(listener, call) {
+                true => Ok(()),
+                // It changes nothing that others have to hear of.
+                false => notify::answer(listener, call.id, Answer::Continue).map(drop),
+            };
         }
-        match self.reply(call) {
+        match self.reply(listener, call) {
             Ok(Reply::Answer(answer)) => notify::answer(listener, call.id, answer).map(drop),
             Ok(Reply::Done) => Ok(()),
             Err(error) => {
@@ -262,6 +289,22 @@ impl Answers {
         }
     }
 
+    /// Gives a file of ours for an open of one that stands for it. Returns whether it was one, and
+    /// was given.
+    fn give(&mut self, listener: BorrowedFd<'_>, call: &Notification) -> bool {
+        let Ok(target) = Target::opened(call) else {
+            return false;
+        };
+        let files = self.files.as_ref();
+        if files.is_some_and(|files| files.give(listener, call, &target)) {
+            return true;
+        }
+        let (Some(devices), Some(entropy)) = (&mut self.devices, &mut self.entropy) else {
+            return false;
+        };
+        devices.give(listener, call, &target, entropy)
+    }
+
     /// Hears of another 100,000 reads of a thread's clock.
     fn spins(&mut self, thread: u32) {
         if self.notes.spins(thread)
@@ -271,7 +314,7 @@ impl Answers {
         }
     }
 
-    fn reply(&mut self, call: &Notification) -> io::Result<Reply> {
+    fn reply(&mut self, listener: BorrowedFd<'_>, call: &Notification) -> io::Result<Reply> {
         if let Some(answer) = self.status.as_mut().and_then(|status| status.reply(call)) {
             return Ok(Reply::Answer(answer));
         }
@@ -296,7 +339,8 @@ impl Answers {
             (libc::SYS_getdents64, ..) if self.world.sorted => {
                 let status = self.status.as_mut();
                 let entries = status.and_then(|it| it.directory(call.thread, call.arguments[0]));
-                Ok(Reply::Answer(self.directories.read(call, entries.as_ref())))
+                let answer = self.directories.read(listener, call, entries.as_ref());
+                Ok(Reply::Answer(answer))
             }
             (libc::SYS_uname, Some(machine), _) => {
                 let (host, domain) = (&self.world.hostname, &self.world.domainname);

@@ -9,6 +9,9 @@
 //! opens a device; they are asked about only if the step pays for its files' status anyway. Who is
 //! not asked about shares the FIFO that lies in `/dev`, in the order of reading; so does who uses
 //! `openat2` or another name than the device's, and everybody before Linux 5.14.
+//!
+//! Without mounts the kernel's devices lie there, and all plain opens are asked about. Who would
+//! share the FIFO is then given a pipe with the same stream, so that both draw the same.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -17,33 +20,33 @@ use std::os::unix::ffi::OsStrExt;
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::RngCore;
 use rustix::event::PollFlags;
-use rustix::fs::{OFlags, fcntl_setfl};
+use rustix::fs::{OFlags, Stat, fcntl_setfl, fstat};
 use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, fcntl_setpipe_size, pipe_with};
 
 use super::entropy::Entropy;
-use super::status::lookup::{Home, Target, device_and_number};
-use crate::init::filter::{Rule, Test, Verdict};
-use crate::sys::notify::{self, Answer, Notification};
-
-/// Opens that are for something else.
-const OTHERWISE: i32 = libc::O_WRONLY
-    | libc::O_RDWR
-    | libc::O_CREAT
-    | libc::O_TRUNC
-    | libc::O_DIRECTORY
-    | libc::O_PATH;
+use super::opens;
+use super::status::lookup::{Home, Target};
+use crate::sys::notify::{self, Notification};
 
 /// The random devices of a sandbox.
 #[derive(Debug)]
 pub struct Devices {
-    /// The FIFO of those who are not asked about.
+    /// The stream of those who get none of their own.
     shared: Source,
-    /// The FIFO's device and inode number.
-    fifo: (u64, u64),
-    /// Whether opens with `O_CLOEXEC` are asked about.
+    place: Place,
+    /// Whether opens with `O_CLOEXEC` get a stream of their own.
     all: bool,
     own: Vec<Source>,
+}
+
+/// What lies where a step looks for the devices.
+#[derive(Debug)]
+enum Place {
+    /// A FIFO of ours, with this device and inode number.
+    Fifo(u64, u64),
+    /// The kernel's devices; this is given in their place.
+    Kernels(OwnedFd),
 }
 
 /// The writing end of a pipe, and what goes into it.
@@ -55,78 +58,87 @@ struct Source {
     rest: Vec<u8>,
 }
 
-/// Returns the rules by which we are asked.
-pub fn rules(all: bool) -> [Rule; 2] {
-    [(libc::SYS_open, 1), (libc::SYS_openat, 2)].map(|(call, flags)| Rule {
-        call,
-        tests: vec![Test::None(flags, otherwise(all) as u32)],
-        verdict: Verdict::Ask,
-    })
-}
-
-fn otherwise(all: bool) -> i32 {
-    OTHERWISE | if all { 0 } else { libc::O_CLOEXEC }
-}
-
 impl Devices {
     /// Takes over the FIFO.
     ///
     /// # Errors
     /// Passes on what the kernel says of it.
-    pub fn new(fifo: OwnedFd, all: bool, entropy: &Entropy) -> io::Result<Devices> {
-        Ok(Devices {
-            fifo: device_and_number(fifo.as_fd())?,
-            shared: Source::new(fifo, entropy.named("device")),
-            all,
-            own: Vec::new(),
-        })
+    pub fn of_fifo(fifo: OwnedFd, all: bool, entropy: &Entropy) -> io::Result<Devices> {
+        let status = fstat(&fifo)?;
+        let place = Place::Fifo(status.st_dev, status.st_ino);
+        Ok(Devices::new(fifo, place, all, entropy))
     }
 
-    /// Whether a call opens something that may be a random device.
-    pub fn asks(&self, call: &Notification) -> bool {
-        flags(call).is_some_and(|flags| flags & otherwise(self.all) == 0)
-    }
-
-    /// Answers a call that opens something.
+    /// Stands in for the kernel's devices.
     ///
     /// # Errors
-    /// Passes on what the kernel says of the listener.
-    pub fn open(
+    /// Fails if no pipe can be had.
+    pub fn of_kernel(all: bool, entropy: &Entropy) -> io::Result<Devices> {
+        let (reader, writer) = pipe_with(PipeFlags::CLOEXEC)?;
+        fcntl_setfl(&writer, OFlags::NONBLOCK)?;
+        Ok(Devices::new(writer, Place::Kernels(reader), all, entropy))
+    }
+
+    fn new(shared: OwnedFd, place: Place, all: bool, entropy: &Entropy) -> Devices {
+        Devices {
+            shared: Source::new(shared, entropy.named("device")),
+            place,
+            all,
+            own: Vec::new(),
+        }
+    }
+
+    /// Gives a stream to a call that opens a random device. Returns whether it did.
+    pub fn give(
         &mut self,
         listener: BorrowedFd<'_>,
         call: &Notification,
+        target: &Target,
         entropy: &mut Entropy,
-    ) -> io::Result<()> {
-        if !self.is_meant(call).unwrap_or(false) {
-            return notify::answer(listener, call.id, Answer::Continue).map(drop);
+    ) -> bool {
+        if !self.is_meant(call, target).unwrap_or(false) {
+            return false;
         }
-        let (process, stream) = entropy.device(call.thread);
-        let flags = flags(call).unwrap_or_default();
-        let given = pipe(stream, flags).and_then(|(end, source)| {
-            let close_on_exec = flags & libc::O_CLOEXEC != 0;
-            let given = notify::give(listener, call.id, end.as_fd(), close_on_exec)?;
-            Ok(given.then_some(source))
-        });
-        match given {
-            Ok(Some(source)) => {
-                entropy.opened(process);
-                self.own.push(source);
-                Ok(())
+        let given = match (opens::plain(call, self.all), &self.place) {
+            (Some(flags), _) => self.give_own(listener, call, flags, entropy),
+            // It has `O_CLOEXEC`, or we would not be asked.
+            (None, Place::Kernels(reader)) => {
+                notify::give(listener, call.id, reader.as_fd(), libc::O_CLOEXEC).map(drop)
             }
-            Ok(None) => Ok(()),
-            // Too many descriptors, on either side, or a kernel that cannot.
-            Err(_) => notify::answer(listener, call.id, Answer::Continue).map(drop),
-        }
+            (None, Place::Fifo(..)) => return false,
+        };
+        // Else too many descriptors, on either side, or a kernel that cannot: it is opened.
+        given.is_ok()
     }
 
-    /// Whether a call opens the FIFO, by its name.
-    fn is_meant(&self, call: &Notification) -> io::Result<bool> {
-        let target = Target::opened(call)?;
+    /// Gives a pipe of its own.
+    fn give_own(
+        &mut self,
+        listener: BorrowedFd<'_>,
+        call: &Notification,
+        flags: i32,
+        entropy: &mut Entropy,
+    ) -> io::Result<()> {
+        let (process, stream) = entropy.device(call.thread);
+        let (end, source) = pipe(stream, flags)?;
+        if notify::give(listener, call.id, end.as_fd(), flags)? {
+            entropy.opened(process);
+            self.own.push(source);
+        }
+        Ok(())
+    }
+
+    /// Whether a call opens a random device, by its name.
+    fn is_meant(&self, call: &Notification, target: &Target) -> io::Result<bool> {
         if !target.path().as_os_str().as_bytes().ends_with(b"random") {
             return Ok(false);
         }
-        let found = Home::of(call.thread)?.find(call.thread, &target)?;
-        Ok(device_and_number(found.descriptor()?.as_fd())? == self.fifo)
+        let found = Home::of(call.thread)?.find(call.thread, target)?;
+        let status = fstat(found.descriptor()?)?;
+        Ok(match self.place {
+            Place::Fifo(device, number) => (status.st_dev, status.st_ino) == (device, number),
+            Place::Kernels(_) => is_kernels(&status),
+        })
     }
 
     /// What to poll, and for what.
@@ -195,11 +207,10 @@ fn pipe(stream: ChaCha20Rng, flags: i32) -> io::Result<(OwnedFd, Source)> {
     Ok((end, source))
 }
 
-/// The flags of a call that opens a file.
-fn flags(call: &Notification) -> Option<i32> {
-    match i64::from(call.call) {
-        libc::SYS_open => Some(call.arguments[1] as i32),
-        libc::SYS_openat => Some(call.arguments[2] as i32),
-        _ => None,
-    }
+/// Whether a file is `random` or `urandom` (`Documentation/admin-guide/devices.txt`).
+fn is_kernels(status: &Stat) -> bool {
+    const NUMBERS: [(u32, u32); 2] = [(1, 8), (1, 9)];
+    let device = status.st_rdev;
+    let number = (rustix::fs::major(device), rustix::fs::minor(device));
+    status.st_mode & libc::S_IFMT == libc::S_IFCHR && NUMBERS.contains(&number)
 }

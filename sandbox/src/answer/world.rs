@@ -1,6 +1,6 @@
 //! What a step shall believe, and by which calls we have to be asked for it.
 
-use super::{Machine, Mode, Places, audit, cpuid, random, status, waits};
+use super::{Machine, Mode, Places, audit, cpuid, opens, status, waits};
 use crate::init::filter::{Rule, Test, Verdict};
 
 /// What a step shall believe.
@@ -24,6 +24,10 @@ pub struct World {
     pub domainname: String,
     /// What to add to the host's monotonic clock to get the step's, in nanoseconds.
     pub offset: i128,
+    /// What the step's monotonic clock shows at the start, in nanoseconds, if it is the kernel's.
+    pub began: u64,
+    /// Whether there are no mounts of ours, so that files have to be answered too.
+    pub bare: bool,
     /// What its paths mean, if what it draws is counted.
     pub audit: Option<Places>,
 }
@@ -83,8 +87,8 @@ impl World {
         if self.sorted {
             ask(libc::SYS_getdents64, &[]);
         }
-        if self.seed.is_some() {
-            rules.extend(random::rules(self.files.is_some()));
+        if self.seed.is_some() || self.tells_files() {
+            rules.extend(opens::rules(self.asks_all()));
         }
         if self.seed.is_some() || masked {
             // Its flags are in memory, where no filter sees them; libraries fall back to `clone`.
@@ -112,6 +116,17 @@ impl World {
     /// Whether processes get a vDSO of ours.
     pub(super) fn has_page(&self) -> bool {
         self.clock != Mode::Real || self.seed.is_some() || self.audit.is_some() || self.masks()
+    }
+
+    /// Whether opens of files are answered.
+    pub(super) fn tells_files(&self) -> bool {
+        self.bare && (self.machine.is_some() || self.seed.is_some())
+    }
+
+    /// Whether opens with `O_CLOEXEC` are asked about too: if the step pays for its files' status
+    /// anyway, or if the kernel's files are where ours would be.
+    pub(super) fn asks_all(&self) -> bool {
+        self.files.is_some() || self.bare
     }
 
     /// Whether CPUID shall tell of the machine.

@@ -9,12 +9,13 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use envbox_sandbox::{
-    Baseline, Bind, Clock, Exit, FileStatus, HostFacts, Machine, Network, Outcome, Policy, Project,
-    Sandbox, SandboxError, Step, Terminal, mirror_signal,
+    Baseline, Bind, Clock, Exit, FileStatus, HostFacts, Isolation, Machine, Network, Orphans,
+    Outcome, Policy, Project, Sandbox, SandboxError, Step, Terminal, mirror_signal,
 };
 
 const USAGE: &str = "\
 usage: envbox-sandbox [OPTION...] ROOTFS COMMAND [ARGUMENT...]
+       envbox-sandbox --bare [OPTION...] COMMAND [ARGUMENT...]
        envbox-sandbox --facts
   --project-overlay LOWER UPPER WORK | --project DIR | --project-read-only DIR
   --bind SOURCE TARGET | --bind-read-only SOURCE TARGET
@@ -22,6 +23,8 @@ usage: envbox-sandbox [OPTION...] ROOTFS COMMAND [ARGUMENT...]
   --env NAME=VALUE   --directory DIR   --name ARGV0   --terminal
   --clock real|ticking|frozen|logical   --epoch SECONDS   --seed NUMBER
   --machine   --cpuid BASELINE   --sorted   --files   --deterministic
+  --bare     no namespaces: what is around this process, as in a container
+  --reap     reap what this process gets as pid 1
   --audit    print what the command drew from sources of nondeterminism to standard error
   --usage    print what the command used to standard error";
 
@@ -65,7 +68,11 @@ fn main() -> ExitCode {
 }
 
 fn run(request: Request) -> Result<Outcome, SandboxError> {
-    Sandbox::new(request.policy, &HostFacts::minimal())?
+    let facts = match request.policy.isolation {
+        Isolation::Namespaces => HostFacts::minimal(),
+        Isolation::None => HostFacts::bare().map_err(|source| SandboxError::Launch { source })?,
+    };
+    Sandbox::new(request.policy, &facts)?
         .spawn(request.step)?
         .watch(&mut |note| eprintln!("warning: {note}"))
 }
@@ -103,7 +110,9 @@ fn parse(arguments: Vec<OsString>) -> Option<Request> {
     while let Some(option) = rest.next_if(|argument| argument.as_bytes().starts_with(b"--")) {
         option_into(&mut request, option.to_str()?, &mut rest)?;
     }
-    request.policy.rootfs = rest.next()?.into();
+    if request.policy.isolation == Isolation::Namespaces {
+        request.policy.rootfs = rest.next()?.into();
+    }
     request.step.argv = rest.collect();
     Some(request)
 }
@@ -156,6 +165,8 @@ fn option_into(
             (policy.clock, policy.seed) = (Clock::Logical, Some(0));
             (policy.machine, policy.sorted_directories) = (Some(Machine::default()), true);
         }
+        "--bare" => policy.isolation = Isolation::None,
+        "--reap" => step.orphans = Orphans::Reap,
         "--audit" => policy.audit = true,
         "--terminal" => step.terminal = Terminal::Pty,
         "--usage" => *usage = true,

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use super::probe;
+use super::supervision::Supervision;
 use super::user_namespace::UserNamespace;
 use crate::sys;
 
@@ -38,6 +39,8 @@ pub struct HostFacts {
     pub cpu_count: Option<usize>,
     /// Whether CPUID can be answered for a step; `None` if nobody tried.
     pub cpuid_faulting: Option<bool>,
+    /// What a supervisor without namespaces is refused; `None` if nobody tried.
+    pub supervision: Option<Supervision>,
 }
 
 /// The kernel's release.
@@ -91,7 +94,19 @@ impl HostFacts {
         facts.security_modules = security_modules();
         facts.cpu_model = cpu_model();
         facts.cpuid_faulting = Some(sys::processor::require_cpuid_faulting().is_ok());
+        facts.supervision = Supervision::detect().ok();
         facts
+    }
+
+    /// As [`HostFacts::minimal`], and what [`Isolation::None`](crate::Isolation::None) needs.
+    ///
+    /// # Errors
+    /// Fails if no process can be started to try it out.
+    pub fn bare() -> std::io::Result<HostFacts> {
+        Ok(HostFacts {
+            supervision: Some(Supervision::detect()?),
+            ..HostFacts::minimal()
+        })
     }
 
     /// Detects only what costs next to nothing and decides whether a start makes sense at all; the
@@ -110,6 +125,7 @@ impl HostFacts {
             cpu_model: None,
             cpu_count: None,
             cpuid_faulting: None,
+            supervision: None,
         }
     }
 

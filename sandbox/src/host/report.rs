@@ -45,6 +45,7 @@ impl HostFacts {
             self.check_security_modules(),
             self.check_cpu(),
             self.check_cpuid(),
+            self.check_supervision(),
         ]
     }
 
@@ -182,6 +183,22 @@ impl HostFacts {
             }
             None => check("cpuid", CheckStatus::Degraded, "not tried", ""),
         }
+    }
+
+    /// What `envbox inside` could hold here.
+    fn check_supervision(&self) -> Check {
+        let name = "without namespaces";
+        let Some(powers) = &self.supervision else {
+            return check(name, CheckStatus::Degraded, "not tried", "");
+        };
+        let Some((power, refusal)) = powers.refused.first() else {
+            return check(name, CheckStatus::Ok, "all that `envbox inside` holds", "");
+        };
+        let refused = powers.refused.iter();
+        let refused = refused.map(|(power, refusal)| format!("{power}: {refusal}"));
+        let refused = refused.collect::<Vec<_>>().join("; ");
+        let found = format!("refused to `envbox inside`: {refused}");
+        check(name, CheckStatus::Degraded, found, power.remedy(*refusal))
     }
 }
 

@@ -16,4 +16,10 @@ mod wire;
 pub use encode::{EncodeError, Plan, encode};
 pub use launch::{Launched, Message, Standard, launch};
 pub use operation::{Attribute, Held, Operation, overlay};
-pub use wire::{FLAG_ASK, FLAG_LOOPBACK, FLAG_PROBE, FLAG_RANDOM, FLAG_TERMINAL, Limit, Stage};
+/// Fixes the layout of address spaces: no randomised addresses.
+pub const ADDR_NO_RANDOMIZE: u64 = 0x0004_0000;
+
+pub use wire::{
+    AS_IT_IS, FLAG_ASK, FLAG_BARE, FLAG_LOOPBACK, FLAG_PROBE, FLAG_RANDOM, FLAG_TERMINAL, Limit,
+    Stage,
+};

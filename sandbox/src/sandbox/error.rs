@@ -5,7 +5,7 @@ use std::io;
 use std::path::PathBuf;
 
 use crate::answer::{Baseline, VdsoError};
-use crate::host::UserNamespaceRefusal;
+use crate::host::{Power, PowerRefusal, UserNamespaceRefusal};
 use crate::init::{EncodeError, Stage};
 
 /// Why a step could not be run. A step that ran and failed is no error but an
@@ -103,6 +103,14 @@ pub enum SandboxError {
     /// The clocks cannot be held on this host.
     #[error("this host cannot hold the clock of a step")]
     Clock(#[from] VdsoError),
+    /// What is around us refuses what a policy without namespaces needs.
+    #[error("this container does not allow {power}: {refusal}")]
+    Refused {
+        /// What is refused.
+        power: Power,
+        /// Why.
+        refusal: PowerRefusal,
+    },
     /// Watching the step failed.
     #[error("failed to supervise the step")]
     Supervise {
@@ -116,6 +124,7 @@ impl SandboxError {
     pub fn hint(&self) -> Option<&'static str> {
         match self {
             SandboxError::UserNamespace { reason } => Some(reason.remedy()),
+            SandboxError::Refused { power, refusal } => Some(power.remedy(*refusal)),
             SandboxError::ProcCovered => Some(
                 "start the outer container with an unmasked `/proc` (docker: `--security-opt systempaths=unconfined`)",
             ),

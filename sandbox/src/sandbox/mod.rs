@@ -8,6 +8,7 @@
 //!
 //! **Invariant:** no sandbox outlives its supervisor (`the_tree_dies_with_the_supervisor`).
 
+mod bare;
 mod error;
 mod identity;
 mod mounts;
@@ -20,7 +21,8 @@ mod terminal;
 pub use crate::init::Stage;
 pub use error::SandboxError;
 pub use policy::{
-    Bind, Clock, FileStatus, Limits, Network, Policy, Project, Signals, Step, Terminal,
+    Bind, Clock, FileStatus, Isolation, Limits, Network, Orphans, Policy, Project, Signals, Step,
+    Terminal,
 };
 pub use running::{Ended, Exit, Outcome, Running, Usage};
 pub use spawn::Sandbox;

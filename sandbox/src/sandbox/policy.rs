@@ -9,6 +9,8 @@ use crate::answer::Machine;
 /// What a step may see.
 #[derive(Clone, Debug)]
 pub struct Policy {
+    /// What is between the step and the host.
+    pub isolation: Isolation,
     /// The host directory that becomes `/`. It must hold the mount points `/proc`, `/dev`, `/tmp`,
     /// `/run`, `/project` (if there is a project) and the home directory.
     pub rootfs: PathBuf,
@@ -59,6 +61,7 @@ impl Default for Policy {
     fn default() -> Self {
         const GIBIBYTE: u64 = 1 << 30;
         Policy {
+            isolation: Isolation::Namespaces,
             rootfs: PathBuf::new(),
             project: None,
             binds: Vec::new(),
@@ -83,6 +86,20 @@ impl Default for Policy {
             writable_root: false,
         }
     }
+}
+
+/// What is between a step and the host.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Isolation {
+    /// Namespaces and mounts of the sandbox's own.
+    #[default]
+    Namespaces,
+    /// What is around this process already, as in a container. The step is told what can be told
+    /// without any privilege: clocks, random bytes, the machine, the order of directories; files,
+    /// network, host name and users are those around. Fields of the policy that speak of them
+    /// (`rootfs`, `project`, `binds`, `uid`, `gid`, `network`, `home`, the sizes, `writable_root`)
+    /// have no meaning then, paths are this process's, and the capabilities stay what they are.
+    None,
 }
 
 /// How the clocks of a step move.
@@ -224,6 +241,8 @@ pub struct Step {
     pub terminal: Terminal,
     /// What becomes of signals to this process while the step runs.
     pub signals: Signals,
+    /// What becomes of children of this process that it did not start.
+    pub orphans: Orphans,
     /// Standard input, if not the caller's.
     pub stdin: Option<OwnedFd>,
     /// Standard output, if not the caller's.
@@ -241,6 +260,7 @@ impl Default for Step {
             cwd: PathBuf::from("/"),
             terminal: Terminal::None,
             signals: Signals::Forward,
+            orphans: Orphans::Leave,
             stdin: None,
             stdout: None,
             stderr: None,
@@ -269,4 +289,15 @@ pub enum Signals {
     Forward,
     /// Signals are the caller's own business.
     Leave,
+}
+
+/// What becomes of children of this process that it did not start, as pid 1 gets them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Orphans {
+    /// They are the caller's own business.
+    #[default]
+    Leave,
+    /// They are reaped when they end. For a process that is pid 1 of its container and does nothing
+    /// but run the step; needs [`Signals::Forward`].
+    Reap,
 }

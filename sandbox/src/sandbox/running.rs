@@ -11,12 +11,13 @@ use rustix::io::Errno;
 use rustix::process::{Signal, getpid, kill_process, pidfd_send_signal};
 
 use super::error::SandboxError;
+use super::policy::{Isolation, Orphans};
 use super::terminal::Relay;
 use crate::answer::{Answers, Cpuid, Finding, Note};
 use crate::host;
 use crate::init::{self, Launched, Message, Operation, Stage, Standard};
 use crate::sys::processor::Alike;
-use crate::sys::{SignalRelay, wait_child};
+use crate::sys::{SignalRelay, process_of, reap_others, wait_child};
 
 /// A live sandbox. It is killed, with everything in it, when this is dropped or when the process
 /// that holds it dies, however it dies.
@@ -49,10 +50,13 @@ pub struct Ended {
     child: Option<OwnedFd>,
 }
 
-/// What a failure can be about: init reports numbers only.
+/// What has to be known of a step while it runs, and what a failure can be about: init reports
+/// numbers only.
 #[derive(Debug)]
 pub(super) struct Subjects {
     pub command: OsString,
+    pub isolation: Isolation,
+    pub orphans: Orphans,
     pub rootfs: PathBuf,
     pub operations: Vec<Operation>,
 }
@@ -310,11 +314,26 @@ impl Running {
         }
     }
 
+    /// Reaps what this process got as pid 1.
+    fn reap_orphans(&mut self) -> io::Result<()> {
+        // It ends early, and would stand before the others.
+        let _ = self.launched.starter.try_wait()?;
+        let ours = self
+            .child
+            .as_ref()
+            .and_then(|child| process_of(child.as_fd()));
+        let ours = [Some(self.launched.starter.id()), ours];
+        reap_others(&ours.map(Option::unwrap_or_default))
+    }
+
     fn forward_signals(&mut self) -> io::Result<()> {
-        let Some(relay) = &self.relay else {
-            return Ok(());
-        };
-        while let Some(caught) = relay.take()? {
+        while let Some(caught) = self.relay.as_ref().map_or(Ok(None), SignalRelay::take)? {
+            if caught.signal == libc::SIGCHLD {
+                if self.subjects.orphans == Orphans::Reap {
+                    self.reap_orphans()?;
+                }
+                continue;
+            }
             if caught.signal == libc::SIGWINCH
                 && let Some(terminal) = &self.terminal
             {
@@ -389,7 +408,10 @@ impl Drop for Running {
             }
         }
         if let Some(child) = self.child.take() {
-            let _ = pidfd_send_signal(&child, Signal::KILL);
+            if self.subjects.isolation == Isolation::Namespaces {
+                let _ = pidfd_send_signal(&child, Signal::KILL);
+            }
+            // Without a pid namespace it has to live to kill the rest, and ends then.
             let _ = wait_child(child.as_fd());
         }
         let _ = self.launched.starter.wait();

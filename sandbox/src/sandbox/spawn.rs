@@ -9,9 +9,13 @@ use rustix::process::{getegid, geteuid};
 use rustix::thread::{CpuSet, sched_getaffinity, sched_getcpu};
 use rustix::time::{ClockId, clock_gettime};
 
+use super::bare::{self, Allowed};
 use super::error::SandboxError;
 use super::mounts::{self, CheckedBind};
-use super::policy::{Clock, FileStatus, Limits, Network, Policy, Project, Signals, Step, Terminal};
+use super::policy::{
+    Clock, FileStatus, Isolation, Limits, Network, Orphans, Policy, Project, Signals, Step,
+    Terminal,
+};
 use super::running::{Running, Subjects};
 use super::{seccomp, terminal};
 use crate::answer::{Answers, Baseline, Machine, Mode, Places, World};
@@ -33,14 +37,12 @@ const NAMESPACES: i32 = libc::CLONE_NEWNS
 /// Missing from libc.
 const CLONE_NEWTIME: i32 = 0x80;
 
-/// Fixes the address space layout: no randomised addresses.
-const ADDR_NO_RANDOMIZE: u64 = 0x0004_0000;
-
 /// A policy that is well-formed and that this kernel can hold. Nothing is started.
 #[derive(Debug)]
 pub struct Sandbox {
     policy: Policy,
     binds: Vec<CheckedBind>,
+    allowed: Allowed,
 }
 
 impl Sandbox {
@@ -50,8 +52,15 @@ impl Sandbox {
     /// [`SandboxError::Unsupported`] and [`SandboxError::UserNamespace`] say what the host lacks,
     /// [`SandboxError::Path`] and [`SandboxError::Source`] what is wrong with the policy.
     pub fn new(policy: Policy, facts: &HostFacts) -> Result<Sandbox, SandboxError> {
-        require_host(facts)?;
         require_processor(&policy)?;
+        if policy.isolation == Isolation::None {
+            return Ok(Sandbox {
+                allowed: bare::require(&policy, facts)?,
+                policy,
+                binds: Vec::new(),
+            });
+        }
+        require_host(facts)?;
         let host_paths = match &policy.project {
             None => vec![],
             Some(Project::Direct { source } | Project::ReadOnly { source }) => vec![source],
@@ -79,7 +88,11 @@ impl Sandbox {
                 directory: metadata(&bind.source)?.is_dir(),
             });
         }
-        Ok(Sandbox { policy, binds })
+        Ok(Sandbox {
+            policy,
+            binds,
+            allowed: Allowed::ALL,
+        })
     }
 
     /// Starts a step.
@@ -88,15 +101,25 @@ impl Sandbox {
     /// Fails if init cannot be started. What goes wrong after that is told by [`Running::wait`].
     pub fn spawn(self, mut step: Step) -> Result<Running, SandboxError> {
         let relay = match step.signals {
-            Signals::Forward => {
-                Some(SignalRelay::open().map_err(|source| SandboxError::Launch { source })?)
-            }
+            Signals::Forward => Some(
+                SignalRelay::open(step.orphans == Orphans::Reap)
+                    .map_err(|source| SandboxError::Launch { source })?,
+            ),
             Signals::Leave => None,
         };
         let offsets = Offsets::now();
-        let answers = Answers::new(self.world(&offsets))?;
-        let operations = mounts::operations(&self.policy, answers.world(), &self.binds);
-        let plan = self.plan(&step, &answers, &offsets)?;
+        let mut answers = Answers::new(self.world(&offsets))?;
+        let stands_in = answers.stand_in();
+        stands_in.map_err(|source| SandboxError::Launch { source })?;
+        let isolation = self.policy.isolation;
+        let operations = match isolation {
+            Isolation::Namespaces => mounts::operations(&self.policy, answers.world(), &self.binds),
+            Isolation::None => Vec::new(),
+        };
+        let mut plan = self.plan(&step, &answers, &offsets)?;
+        if isolation == Isolation::None {
+            plan = bare::without_namespaces(plan);
+        }
         let plan = init::encode(&Plan {
             operations: operations.clone(),
             ..plan
@@ -125,6 +148,8 @@ impl Sandbox {
             answers,
             Subjects {
                 command,
+                isolation,
+                orphans: step.orphans,
                 rootfs,
                 operations,
             },
@@ -145,10 +170,21 @@ impl Sandbox {
             seed: policy.seed,
             machine: policy.machine.clone(),
             sorted: policy.sorted_directories,
-            files: (policy.file_status == FileStatus::Fixed).then_some((policy.uid, policy.gid)),
+            files: (policy.file_status == FileStatus::Fixed).then(|| match policy.isolation {
+                Isolation::Namespaces => (policy.uid, policy.gid),
+                Isolation::None => (geteuid().as_raw(), getegid().as_raw()),
+            }),
             hostname: policy.hostname.clone(),
             domainname: policy.domainname.clone(),
-            offset: offsets.monotonic - offsets.own_monotonic,
+            offset: match policy.isolation {
+                Isolation::Namespaces => offsets.monotonic - offsets.own_monotonic,
+                Isolation::None => 0,
+            },
+            began: match policy.isolation {
+                Isolation::Namespaces => 0,
+                Isolation::None => bare::now(),
+            },
+            bare: policy.isolation == Isolation::None,
             audit: policy.audit.then(|| Places {
                 home: policy.home.clone(),
                 binds: policy
@@ -205,9 +241,12 @@ impl Sandbox {
             operations: Vec::new(),
             limits: limits(&policy.limits),
             umask: policy.umask,
-            personality: ADDR_NO_RANDOMIZE,
+            personality: self.allowed.personality,
             processors: policy.machine.as_ref().map_or(Vec::new(), processors),
-            filter: seccomp::filter(&asked),
+            filter: match self.allowed.filter {
+                true => seccomp::filter(&asked),
+                false => Vec::new(),
+            },
             directory: step.cwd.clone(),
             candidates: candidates(command, &step.env),
             arguments,
@@ -217,11 +256,8 @@ impl Sandbox {
     }
 }
 
-/// Checks what every sandbox needs of the host.
-fn require_host(facts: &HostFacts) -> Result<(), SandboxError> {
-    if let UserNamespace::Refused { reason } = facts.user_namespace {
-        return Err(SandboxError::UserNamespace { reason });
-    }
+/// Checks what every step needs of the kernel.
+pub(super) fn require_kernel(facts: &HostFacts) -> Result<(), SandboxError> {
     if (facts.kernel.major, facts.kernel.minor) < OLDEST_KERNEL {
         let found = format!("Linux {}", facts.kernel.release);
         return Err(SandboxError::Unsupported {
@@ -229,6 +265,15 @@ fn require_host(facts: &HostFacts) -> Result<(), SandboxError> {
             found,
         });
     }
+    Ok(())
+}
+
+/// Checks what every sandbox needs of the host.
+fn require_host(facts: &HostFacts) -> Result<(), SandboxError> {
+    if let UserNamespace::Refused { reason } = facts.user_namespace {
+        return Err(SandboxError::UserNamespace { reason });
+    }
+    require_kernel(facts)?;
     if let Some(missing) = facts.missing_namespaces().first() {
         let found = format!("no `{missing}` namespaces");
         return Err(SandboxError::Unsupported {

@@ -12,7 +12,7 @@ pub mod trace;
 mod wait;
 
 pub use signals::{SignalRelay, mirror_signal};
-pub use wait::wait_child;
+pub use wait::{process_of, reap_others, wait_child};
 
 use std::io;
 

@@ -109,15 +109,16 @@ pub fn answer(listener: BorrowedFd<'_>, id: u64, answer: Answer) -> io::Result<b
     }
 }
 
-/// Answers a call with a descriptor of its own for `file`. Returns whether the answer arrived.
+/// Answers a call with a descriptor of its own for a file of ours, which is closed on exec if `flags`
+/// has `O_CLOEXEC`. Returns whether the answer arrived.
 ///
 /// # Errors
-/// Passes on what the kernel says: before Linux 5.14 it cannot.
+/// Passes on what the kernel says: before Linux 5.14 it cannot. The call still waits then.
 pub fn give(
     listener: BorrowedFd<'_>,
     id: u64,
     file: BorrowedFd<'_>,
-    close_on_exec: bool,
+    flags: i32,
 ) -> io::Result<bool> {
     /// `SECCOMP_ADDFD_FLAG_SEND`.
     const SEND_IT: u32 = 2;
@@ -126,15 +127,45 @@ pub fn give(
         flags: SEND_IT,
         file: file.as_raw_fd(),
         number: 0,
-        number_flags: if close_on_exec { libc::O_CLOEXEC } else { 0 },
+        number_flags: flags & libc::O_CLOEXEC,
     };
+    match add(listener, &added) {
+        Ok(()) => Ok(true),
+        Err(error) if is_gone(&error) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Puts a file of ours in the place of a descriptor of a thread that waits for an answer; `flags` as
+/// for [`give`].
+///
+/// # Errors
+/// Passes on what the kernel says.
+pub fn replace(
+    listener: BorrowedFd<'_>,
+    id: u64,
+    file: BorrowedFd<'_>,
+    descriptor: u32,
+    flags: i32,
+) -> io::Result<()> {
+    /// `SECCOMP_ADDFD_FLAG_SETFD`.
+    const AT: u32 = 1;
+    let added = Added {
+        id,
+        flags: AT,
+        file: file.as_raw_fd(),
+        number: descriptor,
+        number_flags: flags & libc::O_CLOEXEC,
+    };
+    add(listener, &added)
+}
+
+fn add(listener: BorrowedFd<'_>, added: &Added) -> io::Result<()> {
     // SAFETY: the kernel reads one struct seccomp_notif_addfd, whose size is part of the request
     // number.
-    let result = unsafe { libc::ioctl(listener.as_raw_fd(), ADD, &raw const added) };
-    match (result, io::Error::last_os_error()) {
-        (0.., _) => Ok(true),
-        (_, error) if is_gone(&error) => Ok(false),
-        (_, error) => Err(error),
+    match unsafe { libc::ioctl(listener.as_raw_fd(), ADD, &raw const *added) } {
+        -1 => Err(io::Error::last_os_error()),
+        _ => Ok(()),
     }
 }
 

@@ -77,11 +77,11 @@ pub struct SignalRelay {
 
 impl SignalRelay {
     /// Opens a relay and, if it is the first, installs the handlers. A signal that this process
-    /// ignores (as under `nohup`) stays ignored.
+    /// ignores (as under `nohup`) stays ignored. With `children`, SIGCHLD is queued as well.
     ///
     /// # Errors
     /// Fails if no descriptor can be had, or if 64 relays are open.
-    pub fn open() -> io::Result<SignalRelay> {
+    pub fn open(children: bool) -> io::Result<SignalRelay> {
         let mut installed = INSTALLED.lock().unwrap_or_else(PoisonError::into_inner);
         let free = |slot: &Slot| !slot.open.load(Ordering::SeqCst);
         let slot = RELAYS
@@ -102,6 +102,9 @@ impl SignalRelay {
             installed.previous = install_handlers();
         }
         installed.relays += 1;
+        if children {
+            installed.previous.extend(install(libc::SIGCHLD));
+        }
         Ok(SignalRelay { slot, reader })
     }
 
@@ -142,7 +145,8 @@ impl Drop for SignalRelay {
         let mut installed = INSTALLED.lock().unwrap_or_else(PoisonError::into_inner);
         installed.relays -= 1;
         if installed.relays == 0 {
-            for (signal, action) in installed.previous.drain(..) {
+            // Backwards: SIGCHLD may be in there twice.
+            for (signal, action) in installed.previous.drain(..).rev() {
                 // SAFETY: `action` is what the kernel said was installed; no old action is asked.
                 unsafe { libc::sigaction(signal, &raw const action, std::ptr::null_mut()) };
             }
@@ -155,21 +159,26 @@ fn install_handlers() -> Vec<(libc::c_int, libc::sigaction)> {
     let mut previous = Vec::with_capacity(FORWARDED.len() + 1);
     previous.extend(notice_children());
     for signal in FORWARDED {
-        let old = current_action(signal);
-        if old.sa_sigaction == libc::SIG_IGN && signal != libc::SIGWINCH {
-            continue;
-        }
-        // SAFETY: all zero is a valid sigaction: default action, no flags, empty mask.
-        let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
-        let handler: extern "C" fn(libc::c_int, *mut libc::siginfo_t, *mut libc::c_void) = handle;
-        action.sa_sigaction = handler as usize;
-        action.sa_flags = libc::SA_SIGINFO | libc::SA_RESTART;
-        // SAFETY: `handle` has the signature that SA_SIGINFO demands and does only what is allowed
-        // in a handler; no old action is asked.
-        unsafe { libc::sigaction(signal, &raw const action, std::ptr::null_mut()) };
-        previous.push((signal, old));
+        previous.extend(install(signal));
     }
     previous
+}
+
+/// Installs the handler for a signal, and returns what was there.
+fn install(signal: libc::c_int) -> Option<(libc::c_int, libc::sigaction)> {
+    let old = current_action(signal);
+    if old.sa_sigaction == libc::SIG_IGN && signal != libc::SIGWINCH {
+        return None;
+    }
+    // SAFETY: all zero is a valid sigaction: default action, no flags, empty mask.
+    let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
+    let handler: extern "C" fn(libc::c_int, *mut libc::siginfo_t, *mut libc::c_void) = handle;
+    action.sa_sigaction = handler as usize;
+    action.sa_flags = libc::SA_SIGINFO | libc::SA_RESTART;
+    // SAFETY: `handle` has the signature that SA_SIGINFO demands and does only what is allowed
+    // in a handler; no old action is asked.
+    unsafe { libc::sigaction(signal, &raw const action, std::ptr::null_mut()) };
+    Some((signal, old))
 }
 
 /// Makes the kernel keep ended children for us. A caller that ignores SIGCHLD hands that down to

@@ -93,7 +93,7 @@ pub fn uncounted() {
 pub fn ends(count: &str) {
     let all = 0..count.parse().unwrap();
     let ended = all.filter(|_| {
-        let mut command = std::process::Command::new("/bin/guest");
+        let mut command = std::process::Command::new("/proc/self/exe");
         command.arg("end-in-waits").status().unwrap().success()
     });
     println!("{}", ended.count());
@@ -203,7 +203,11 @@ pub fn waits() {
 
 fn queue() -> usize {
     let attributes = [0_i64, 1, 64, 0];
-    unsafe { syscall(240, c"guest".as_ptr(), 0o102, 0o600, &raw const attributes) as usize }
+    let name = c"guest".as_ptr();
+    let queue = unsafe { syscall(240, name, 0o102, 0o600, &raw const attributes) };
+    // Without an ipc namespace it would stay for the next user.
+    unsafe { syscall(241, name) };
+    queue as usize
 }
 
 fn relative(name: &str, call: [usize; 7]) {

@@ -117,6 +117,8 @@ fn main() {
             unsafe { syscall(318, bytes.as_mut_ptr(), 8, 0) };
             println!("{}", hex(&bytes));
         }
+        ["addresses"] => println!("{:p}", &words),
+        ["filtered", calls, program, rest @ ..] => filtered(calls, program, rest),
         ["devices", kind] => devices(kind),
         ["device", kind] => device(kind),
         ["terminal"] => terminal(),
@@ -146,7 +148,7 @@ fn random() {
     println!("AT_RANDOM {}", hex(unsafe { &*at }));
     // Started together, so that they ask in any order.
     let children: Vec<_> = (0..4)
-        .map(|_| Command::new("/bin/guest").arg("draw").stdout(Stdio::piped()).spawn().unwrap())
+        .map(|_| Command::new("/proc/self/exe").arg("draw").stdout(Stdio::piped()).spawn().unwrap())
         .collect();
     for child in children {
         print!("child {}", String::from_utf8(child.wait_with_output().unwrap().stdout).unwrap());
@@ -156,7 +158,7 @@ fn random() {
 /// Prints what processes read from the random devices that they open at the same time.
 fn devices(kind: &str) {
     let children: Vec<_> = (0..8)
-        .map(|_| Command::new("/bin/guest").args(["device", kind]).stdout(Stdio::piped()).spawn().unwrap())
+        .map(|_| Command::new("/proc/self/exe").args(["device", kind]).stdout(Stdio::piped()).spawn().unwrap())
         .collect();
     for child in children {
         print!("{}", String::from_utf8(child.wait_with_output().unwrap().stdout).unwrap());
@@ -382,6 +384,27 @@ fn signals() {
         unsafe { signal(number, tell as *const () as usize) };
     }
     hang()
+}
+
+/// Executes a program as a container with a strict profile would: some calls are not permitted.
+fn filtered(calls: &str, program: &str, rest: &[&str]) {
+    #[repr(C)]
+    struct Program(u16, *const u64);
+    let word = |code: u64, then: u64, otherwise: u64, value: u64| {
+        code | then << 16 | otherwise << 24 | value << 32
+    };
+    let mut filter = vec![word(0x20, 0, 0, 0)];
+    for call in calls.split(',') {
+        filter.push(word(0x15, 0, 1, call.parse().unwrap()));
+        filter.push(word(0x06, 0, 0, 0x0005_0001));
+    }
+    filter.push(word(0x06, 0, 0, 0x7fff_0000));
+    let filter = Program(filter.len() as u16, filter.as_ptr());
+    unsafe {
+        assert_eq!(syscall(157, 38, 1, 0, 0, 0), 0);
+        assert_eq!(syscall(157, 22, 2, &raw const filter), 0);
+    }
+    panic!("{}", Command::new(program).args(rest).exec());
 }
 
 /// Makes calls that the filter denies.

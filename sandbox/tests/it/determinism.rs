@@ -3,11 +3,11 @@
 use std::io::{BufRead, BufReader};
 use std::process::Stdio;
 
-use crate::harness::{as_everyone, as_myself};
+use crate::harness::{as_everyone, as_myself, everywhere};
 
 #[test]
 fn a_logical_clock_is_equal_to_the_bit() {
-    as_everyone(|world| {
+    everywhere(|world| {
         let text = world.look(&["--clock", "logical"], &["clocks", "9"]);
         insta::allow_duplicates! { insta::assert_snapshot!(text, @r#"
     REALTIME 1577836800.000001000 1577836800.000002000
@@ -29,7 +29,7 @@ fn a_logical_clock_is_equal_to_the_bit() {
 
 #[test]
 fn a_frozen_clock_stands_and_the_others_move() {
-    as_everyone(|world| {
+    everywhere(|world| {
         let text = world.look(&["--clock", "frozen", "--epoch", "86400"], &["clocks", "9"]);
         let wall = ["REALTIME", "TAI", "gettimeofday", "time", "resolution"];
         let lines = text
@@ -75,7 +75,7 @@ fn a_ticking_clock_starts_at_the_epoch() {
 
 #[test]
 fn every_timed_wait_ends_when_it_should() {
-    as_everyone(|world| {
+    everywhere(|world| {
         let text = world.look(&["--clock", "logical"], &["waits"]);
         insta::allow_duplicates! { insta::assert_snapshot!(text, @r#"
     nanosleep: 0 0 waited 50 50
@@ -156,7 +156,7 @@ fn every_timed_wait_ends_when_it_should() {
 
 #[test]
 fn who_waits_for_the_clock_to_move_gets_there() {
-    as_everyone(|world| {
+    everywhere(|world| {
         for clock in ["logical", "frozen", "ticking"] {
             let text = world.look(&["--clock", clock], &["spin"]);
             assert_eq!(text, "moved after many reads: true\n", "{clock}");
@@ -166,7 +166,7 @@ fn who_waits_for_the_clock_to_move_gets_there() {
 
 #[test]
 fn a_process_ends_whose_threads_are_stopped_for_a_moment() {
-    as_everyone(|world| {
+    everywhere(|world| {
         let text = world.look(&["--clock", "logical"], &["ends", "300"]);
         assert_eq!(text, "300\n");
     });
@@ -174,7 +174,7 @@ fn a_process_ends_whose_threads_are_stopped_for_a_moment() {
 
 #[test]
 fn waits_of_a_scheduler_inside_are_not_counted() {
-    as_everyone(|world| {
+    everywhere(|world| {
         let text = world.look(&["--clock", "logical"], &["uncounted"]);
         insta::allow_duplicates! { insta::assert_snapshot!(text, @r"
     -1 110 1000
@@ -185,7 +185,7 @@ fn waits_of_a_scheduler_inside_are_not_counted() {
 
 #[test]
 fn what_a_step_used_is_what_its_clock_shows() {
-    as_everyone(|world| {
+    everywhere(|world| {
         let text = world.look(&["--clock", "logical"], &["usage"]);
         insta::allow_duplicates! { insta::assert_snapshot!(text, @r#"
     times 0 [0, 0, 0, 0]
@@ -202,7 +202,7 @@ fn what_a_step_used_is_what_its_clock_shows() {
 
 #[test]
 fn a_wait_that_is_cut_short_gets_to_its_deadline() {
-    as_everyone(|world| {
+    everywhere(|world| {
         let text = world.look(&["--clock", "logical"], &["cut-short"]);
         insta::allow_duplicates! { insta::assert_snapshot!(text, @r"
     poll: 100 waits, the first left 99999000 ns
@@ -253,7 +253,7 @@ fn who_calibrates_on_a_clock_that_work_does_not_move_is_told_of() {
 
 #[test]
 fn a_thread_sees_its_own_reads_alone() {
-    as_everyone(|world| {
+    everywhere(|world| {
         let first = world.look(&["--clock", "logical"], &["threads"]);
         for line in first.lines() {
             assert!(line.ends_with(" 10000000"), "{line}");
@@ -266,7 +266,7 @@ fn a_thread_sees_its_own_reads_alone() {
 
 #[test]
 fn time_goes_on_in_the_next_program() {
-    as_everyone(|world| {
+    everywhere(|world| {
         let text = world.look(&["--clock", "logical"], &["exec", "exec", "clocks", "6"]);
         insta::allow_duplicates! { insta::assert_snapshot!(text.lines().next().unwrap(), @"REALTIME 1577836800.000011 1577836800.000012"); }
     });
@@ -274,7 +274,7 @@ fn time_goes_on_in_the_next_program() {
 
 #[test]
 fn what_is_invalid_is_the_kernels_to_refuse() {
-    as_everyone(|world| {
+    everywhere(|world| {
         let real = world.look(&[], &["invalid"]);
         for clock in ["logical", "frozen", "ticking"] {
             let options = ["--clock", clock, "--seed", "1"];
@@ -285,7 +285,7 @@ fn what_is_invalid_is_the_kernels_to_refuse() {
 
 #[test]
 fn each_process_has_random_devices_of_its_own() {
-    as_everyone(|world| {
+    everywhere(|world| {
         for (kind, options) in [
             ("plain", &["--seed", "1"][..]),
             ("close-on-exec", &["--seed", "1", "--files"]),

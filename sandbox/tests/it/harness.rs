@@ -27,6 +27,8 @@ pub enum Caller {
 /// A rootfs, a project, and room for its overlay.
 pub struct World {
     pub caller: Caller,
+    /// Whether steps run without namespaces.
+    pub bare: bool,
     directory: TempDir,
 }
 
@@ -36,6 +38,22 @@ pub fn as_everyone(test: impl Fn(&World)) {
     if rustix::process::geteuid().is_root() {
         test(&World::new(Caller::Ordinary));
     }
+}
+
+/// As [`as_everyone`], with namespaces and without.
+pub fn everywhere(test: impl Fn(&World)) {
+    as_everyone(&test);
+    bare(test);
+}
+
+/// As [`as_everyone`], without namespaces: guest paths below `/bin` are translated.
+pub fn bare(test: impl Fn(&World)) {
+    as_everyone(|world| {
+        test(&World {
+            bare: true,
+            ..World::new(world.caller)
+        })
+    });
 }
 
 /// Runs a test as the current user only: in the test process.
@@ -50,7 +68,11 @@ impl World {
             .tempdir()
             .unwrap();
         fs::set_permissions(directory.path(), Permissions::from_mode(0o755)).unwrap();
-        let world = World { caller, directory };
+        let world = World {
+            caller,
+            bare: false,
+            directory,
+        };
         for name in [
             "bin",
             "proc",
@@ -108,7 +130,15 @@ impl World {
     /// Returns the command that runs the guest with the given options and arguments.
     pub fn command<O: AsRef<OsStr>, A: AsRef<OsStr>>(&self, options: &[O], guest: &[A]) -> Command {
         let mut command = self.tool(options);
-        command.arg(self.path("rootfs")).args(guest);
+        if self.bare {
+            let place = |path: &A| match Path::new(path).strip_prefix("/bin") {
+                Ok(name) => self.path("rootfs/bin").join(name).into_os_string(),
+                Err(_) => path.as_ref().to_owned(),
+            };
+            command.args(guest.iter().map(place));
+        } else {
+            command.arg(self.path("rootfs")).args(guest);
+        }
         command
     }
 
@@ -117,6 +147,7 @@ impl World {
         // Under `nohup` the tests would else hand an ignored signal on, which stays ignored.
         let mut command = Command::new("/usr/bin/env");
         command.arg("--default-signal").arg(self.path("supervisor"));
+        command.args(self.bare.then_some("--bare"));
         command.args(options).stdin(Stdio::null()).env_clear();
         self.lower(&mut command);
         command

@@ -3,6 +3,7 @@
 
 mod architecture;
 mod audit;
+mod bare;
 mod cpuid;
 mod determinism;
 mod files;

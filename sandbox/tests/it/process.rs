@@ -5,7 +5,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, ChildStdout, Stdio};
 
-use crate::harness::{World, as_everyone};
+use crate::harness::{World, as_everyone, everywhere};
 use rustix::process::{Pid, Signal, kill_process};
 use rustix::pty::OpenptFlags;
 use rustix::termios::tcgetattr;
@@ -27,7 +27,7 @@ fn send(child: &Child, signal: Signal) {
 
 #[test]
 fn the_status_is_the_steps_own() {
-    as_everyone(|world| {
+    everywhere(|world| {
         for code in ["0", "1", "125", "127", "255"] {
             let output = world.output::<&str, _>(&[], &["/bin/guest", "exit", code]);
             assert_eq!(
@@ -83,7 +83,7 @@ fn a_command_is_found_on_the_steps_path() {
 
 #[test]
 fn a_caller_that_ignores_its_children_is_served_too() {
-    as_everyone(|world| {
+    everywhere(|world| {
         let run = world.command(&["--usage"], &["/bin/guest", "exit", "3"]);
         let mut shell = std::process::Command::new("sh");
         shell.args(["-c", "trap '' CHLD; exec \"$0\" \"$@\""]);
@@ -98,7 +98,7 @@ fn a_caller_that_ignores_its_children_is_served_too() {
 
 #[test]
 fn output_and_error_are_not_mixed() {
-    as_everyone(|world| {
+    everywhere(|world| {
         let output = world.output::<&str, _>(&[], &["/bin/guest", "to-both"]);
         assert_eq!(
             (&output.stdout[..], &output.stderr[..]),
@@ -109,7 +109,7 @@ fn output_and_error_are_not_mixed() {
 
 #[test]
 fn standard_input_is_passed_through() {
-    as_everyone(|world| {
+    everywhere(|world| {
         let mut command = world.command::<&str, _>(&[], &["/bin/guest", "copy"]);
         let mut child = command
             .stdin(Stdio::piped())
@@ -123,7 +123,7 @@ fn standard_input_is_passed_through() {
 
 #[test]
 fn signals_are_forwarded_once() {
-    as_everyone(|world| {
+    everywhere(|world| {
         let (mut child, mut output) = start(world, &[], "signals");
         let mut told = String::new();
         for signal in [
@@ -147,7 +147,7 @@ fn signals_are_forwarded_once() {
 
 #[test]
 fn a_stop_stops_both_and_a_continue_continues_both() {
-    as_everyone(|world| {
+    everywhere(|world| {
         let (mut child, mut output) = start(world, &[], "signals");
         send(&child, Signal::TSTP);
         let mut told = String::new();
@@ -168,7 +168,7 @@ fn a_stop_stops_both_and_a_continue_continues_both() {
 
 #[test]
 fn the_tree_dies_with_the_supervisor() {
-    as_everyone(|world| {
+    everywhere(|world| {
         let (mut child, mut output) = start(world, &[], "hang");
         send(&child, Signal::KILL);
         child.wait().unwrap();
@@ -179,7 +179,7 @@ fn the_tree_dies_with_the_supervisor() {
 
 #[test]
 fn what_a_step_leaves_behind_is_killed() {
-    as_everyone(|world| {
+    everywhere(|world| {
         // `output` waits for the end of the pipe, which the orphan holds.
         let output = world.output::<&str, _>(&[], &["/bin/guest", "leave-orphan"]);
         assert_eq!(output.status.code(), Some(0));
@@ -232,7 +232,7 @@ fn host_terminal() -> (OwnedFd, OwnedFd) {
 
 #[test]
 fn a_terminal_is_raw_while_the_step_has_it_and_then_restored() {
-    as_everyone(|world| {
+    everywhere(|world| {
         let (master, terminal) = host_terminal();
         let modes = || format!("{:?}", tcgetattr(&terminal).unwrap());
         let before = modes();
@@ -256,7 +256,7 @@ fn a_terminal_is_raw_while_the_step_has_it_and_then_restored() {
 
 #[test]
 fn a_key_on_the_callers_terminal_reaches_the_step_once() {
-    as_everyone(|world| {
+    everywhere(|world| {
         let (master, terminal) = host_terminal();
         // `setsid --ctty` makes the terminal on its standard input the controlling one.
         let mut command = std::process::Command::new("setsid");

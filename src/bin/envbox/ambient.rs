@@ -146,6 +146,11 @@ pub(crate) fn current_directory() -> Result<PathBuf, AmbientError> {
     env::current_dir().map_err(AmbientError::NoCurrentDirectory)
 }
 
+/// Returns the time.
+pub(crate) fn now() -> Timestamp {
+    Timestamp::now()
+}
+
 /// Returns the caller's whole environment.
 pub(crate) fn variables() -> BTreeMap<OsString, OsString> {
     env::vars_os().collect()

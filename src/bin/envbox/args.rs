@@ -97,6 +97,14 @@ pub(crate) enum Command {
     /// drawn from, by which program and, for Python, on which line first, and whether the sandbox
     /// held it. The report goes to standard error; with --json it is a document on standard output.
     Audit(Run),
+    /// Run a command in the container that this is, with what can be held there.
+    ///
+    /// The entrypoint of images that envbox builds. Makes no namespace and no mount, and needs no
+    /// privilege: clocks, random bytes, the order of directories, the machine and the environment
+    /// are those of the policy; files, network and users are the container's. The report says of
+    /// each what is held. The command's status is passed through; 125, 126 and 127 say that envbox
+    /// failed, that the command cannot be executed, and that there is no such command.
+    Inside(Inside),
     /// Open an interactive shell in the sandbox.
     Shell(Shell),
     /// List what the environment is made of: an SBOM.
@@ -217,6 +225,56 @@ pub(crate) struct Run {
     /// The name the command sees as its own.
     #[arg(long, value_name = "NAME")]
     pub(crate) argv0: Option<OsString>,
+    /// The command and its arguments.
+    #[arg(
+        required = true,
+        trailing_var_arg = true,
+        allow_hyphen_values = true,
+        value_name = "COMMAND"
+    )]
+    pub(crate) command: Vec<OsString>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Inside {
+    /// The policy's file [default: /etc/envbox/policy.json, or a manifest's defaults if there is
+    /// none].
+    #[arg(long, value_name = "FILE")]
+    pub(crate) policy: Option<PathBuf>,
+    /// Set a variable, or pass on the container's when there is no value. May be given several
+    /// times.
+    #[arg(long, value_name = "NAME[=VALUE]", action = ArgAction::Append)]
+    pub(crate) env: Vec<OsString>,
+    /// Pass on every variable of the container's that the policy does not set. By default the
+    /// command gets those that `pass-env` and --env name.
+    #[arg(long)]
+    pub(crate) keep_env: bool,
+    /// Another seed than the policy's.
+    #[arg(long, value_name = "NUMBER")]
+    pub(crate) seed: Option<u32>,
+    /// How the clocks move: instead of what the policy says.
+    #[arg(long, value_name = "CLOCK", value_parser = ["frozen", "logical", "ticking", "real"])]
+    pub(crate) clock: Option<String>,
+    /// How many processors the command sees and uses: instead of what the policy says.
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) cpus: Option<u32>,
+    /// Run the command also where the container refuses what the policy needs; the report says what
+    /// is not held then.
+    #[arg(long)]
+    pub(crate) best_effort: bool,
+    /// Say which sources of nondeterminism the command drew from, as `envbox audit` does.
+    #[arg(long)]
+    pub(crate) audit: bool,
+    /// Give the command a terminal of its own; by default it has one when standard input and output
+    /// are terminals.
+    #[arg(long, overrides_with = "no_pty")]
+    pub(crate) pty: bool,
+    /// Connect the command to standard input, output and error as they are.
+    #[arg(long)]
+    pub(crate) no_pty: bool,
+    /// Write what happened to this file as JSON, on success and on failure.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) result_file: Option<PathBuf>,
     /// The command and its arguments.
     #[arg(
         required = true,

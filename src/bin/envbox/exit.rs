@@ -15,9 +15,10 @@
 //! | 13 | a registry could not be reached |
 //! | 14 | bytes are not those that were promised |
 //! | 70 | envbox is wrong |
-//! | 125 | `run`, `shell`: envbox failed before or around the step |
-//! | 126 | `run`, `shell`: the command cannot be executed |
-//! | 127 | `run`, `shell`: there is no such command in the sandbox |
+//! | 125 | `run`, `shell`, `inside`: envbox failed before or around the step |
+//! | 126 | `run`, `shell`, `inside`: the command cannot be executed |
+//! | 127 | `run`, `shell`, `inside`: there is no such command in the sandbox |
+//! | 128 + n | `inside` as pid 1: the step died of signal n, of which pid 1 cannot die |
 
 use envbox::base::Kind;
 

@@ -1,7 +1,7 @@
 //! Whether the sandbox held what a step drew, how, and what to do where it did not.
 
 use envbox_lockfiles::manifest::{StepClock, StepFileStatus, StepNetwork};
-use envbox_sandbox::{Machine, Source};
+use envbox_sandbox::{Machine, Source, is_told_without_mounts};
 use serde::Serialize;
 
 use crate::ops::run::Isolation;
@@ -52,6 +52,9 @@ pub(super) fn judge(source: Source, what: &str, isolation: &Isolation) -> Verdic
     let Isolation { clock, epoch, .. } = isolation;
     let counted = matches!(clock, StepClock::Logical);
     let of_the_host = || not_held("this clock is the host's", CLOCK);
+    if let Some(verdict) = in_container(source, what, isolation) {
+        return verdict;
+    }
     match source {
         Source::WallClock => match clock {
             StepClock::Logical => held(format!("moves by what the step does, from {epoch}")),
@@ -90,6 +93,20 @@ pub(super) fn judge(source: Source, what: &str, isolation: &Isolation) -> Verdic
         Source::ThirtyTwoBit => held("killed, as in every run"),
         _ => open(source),
     }
+}
+
+/// Judges what only namespaces and mounts hold, for a step that has none of its own.
+fn in_container(source: Source, what: &str, isolation: &Isolation) -> Option<Verdict> {
+    const WHERE: &str = "run the step with `envbox run`, or do not let it reach the results";
+    let containers = match source {
+        Source::Randomness | Source::Machine => {
+            what.starts_with('/') && !is_told_without_mounts(what)
+        }
+        Source::ProcessIds | Source::ProcessFacts | Source::Outside => true,
+        _ => false,
+    };
+    let whole = !isolation.namespaces.is_empty();
+    (containers && !whole).then(|| not_held("this is the container's", WHERE))
 }
 
 const NETWORK: &str = "put what is fetched into the project, and set `network = \"none\"`";
@@ -178,7 +195,7 @@ mod tests {
 
     fn isolation(clock: StepClock, network: StepNetwork) -> Isolation {
         Isolation {
-            namespaces: Vec::new(),
+            namespaces: vec!["pid"],
             network,
             project: Access::Overlay,
             hostname: "envbox".to_owned(),
@@ -233,6 +250,18 @@ mod tests {
             }
         }
         open
+    }
+
+    #[test]
+    fn what_namespaces_hold_is_not_held_without() {
+        let bare = Isolation {
+            namespaces: Vec::new(),
+            ..isolation(StepClock::Logical, StepNetwork::Host)
+        };
+        let judged = SOURCES.map(|(source, what)| (what, judge(source, what, &bare).by));
+        let containers = judged.iter().filter(|(_, by)| by.contains("container"));
+        let names: Vec<&str> = containers.map(|(what, _)| *what).collect();
+        insta::assert_snapshot!(names.join(" "), @"/proc/vmstat getpid /proc/self/maps /proc/self/stat /data/train.csv /etc/resolv.conf");
     }
 
     #[test]

@@ -10,7 +10,8 @@ mod held;
 mod report;
 
 pub use held::Held;
-pub use report::{AuditReport, Draw, Line, SourceReport};
+pub(in crate::ops) use report::sources_in_container;
+pub use report::{AuditReport, Draw, Line, SourceReport, UNSEEN};
 
 use envbox_lockfiles::base::Context;
 

@@ -1,17 +1,18 @@
 //! What a step drew, source by source.
 
-use envbox_sandbox::{Finding, Place};
+use envbox_lockfiles::manifest::{SandboxPolicy, StepNetwork};
+use envbox_sandbox::{Cpuid, Finding, Place};
 use serde::Serialize;
 
 use crate::ops::audit::Held;
 use crate::ops::audit::held::judge;
-use crate::ops::run::{FailedBy, Isolation, RunReport};
+use crate::ops::run::{Access, FailedBy, Isolation, RunReport};
 
 /// The schema of the document. A field never changes its meaning under the same number.
 const SCHEMA: &str = "envbox.audit/1";
 
 /// What no audit sees, whatever the step is.
-const UNSEEN: [&str; 4] = [
+pub const UNSEEN: [&str; 4] = [
     "what the processor says of itself (CPUID) and its counters and random numbers (RDTSC, RDRAND)",
     "the order in which threads and processes run, and what they see of each other's memory",
     "draws of a generator that lives in the step: only its seed comes from outside",
@@ -113,6 +114,29 @@ struct Document<'a> {
     unseen: &'a [&'static str],
     #[serde(flatten)]
     run: &'a RunReport,
+}
+
+/// Judges what a step drew in a container that is not ours.
+pub(in crate::ops) fn sources_in_container(
+    findings: Vec<Finding>,
+    policy: &SandboxPolicy,
+    cpuid: Cpuid,
+) -> Vec<SourceReport> {
+    let isolation = Isolation {
+        namespaces: Vec::new(),
+        network: StepNetwork::Host,
+        project: Access::Direct,
+        hostname: policy.hostname.clone(),
+        seed: policy.seed,
+        epoch: policy.epoch,
+        clock: policy.clock,
+        cpus: policy.cpus,
+        cpu_baseline: policy.cpu_baseline,
+        cpuid,
+        file_status: policy.file_status,
+        kernel: String::new(),
+    };
+    sources(findings, &isolation)
 }
 
 /// Gathers findings, which come in the order of their sources.

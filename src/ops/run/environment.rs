@@ -32,18 +32,42 @@ const OURS: [&str; 6] = [
 /// What programs take to be a terminal when the caller's kind is not known.
 const TERMINAL: &str = "xterm-256color";
 
+/// What of the caller's a step may get.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::ops) struct Callers<'a> {
+    /// The caller's whole environment.
+    pub(in crate::ops) variables: &'a BTreeMap<OsString, OsString>,
+    /// `--env`.
+    pub(in crate::ops) asked: &'a [Variable],
+    /// Whether the step gets a terminal of its own.
+    pub(in crate::ops) terminal: Terminal,
+    /// What becomes of variables that nobody named.
+    pub(in crate::ops) rest: Rest,
+}
+
+/// What becomes of variables of the caller's that nobody named.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Rest {
+    /// The step does not get them.
+    #[default]
+    Cleared,
+    /// The step gets those that envbox does not set.
+    Kept,
+}
+
 /// Returns the step's whole environment, sorted, so that the block of memory it is in is the same
 /// everywhere. What is set in several places is taken from the last of: the defaults, `env` of the
 /// manifest, `pass-env` of the manifest, the options.
 ///
 /// # Errors
 /// Returns [`RunError::Reserved`] when somebody sets a variable that is envbox's.
-pub(super) fn environment(
+pub(in crate::ops) fn environment(
     policy: &SandboxPolicy,
-    options: &RunOptions,
-    lock: &Digest,
+    callers: Callers<'_>,
+    lock: Option<&Digest>,
 ) -> Result<Vec<(OsString, OsString)>, RunError> {
-    let mut all = defaults(policy, options);
+    let mut all = defaults(policy, callers);
     let mut set = |name: &OsStr, value: OsString| {
         if OURS.iter().any(|ours| name == *ours) {
             let name = name.to_owned();
@@ -56,15 +80,15 @@ pub(super) fn environment(
         set(OsStr::new(name), value.into())?;
     }
     for name in &policy.pass_env {
-        if let Some(value) = options.host_env.get(OsStr::new(name)) {
+        if let Some(value) = callers.variables.get(OsStr::new(name)) {
             set(OsStr::new(name), value.clone())?;
         }
     }
-    for variable in &options.env {
+    for variable in callers.asked {
         match variable {
             Variable::Set(name, value) => set(name, value.clone())?,
             Variable::Pass(name) => {
-                if let Some(value) = options.host_env.get(name) {
+                if let Some(value) = callers.variables.get(name) {
                     set(name, value.clone())?;
                 }
             }
@@ -79,8 +103,15 @@ pub(super) fn environment(
         let names: Vec<_> = libraries.iter().map(|one| one.module()).collect();
         all.insert(knobs.into(), names.join(",").into());
     }
-    all.insert(digest.into(), lock.to_string().into());
+    all.extend(lock.map(|lock| (digest.into(), lock.to_string().into())));
     all.insert(seed.into(), policy.seed.to_string().into());
+    if callers.rest == Rest::Kept {
+        for (name, value) in callers.variables {
+            if !OURS.iter().any(|ours| name == ours) {
+                all.entry(name.clone()).or_insert_with(|| value.clone());
+            }
+        }
+    }
     Ok(all.into_iter().collect())
 }
 
@@ -92,7 +123,8 @@ pub(in crate::ops) fn image_environment(
     policy: &SandboxPolicy,
     lock: &Digest,
 ) -> Result<Vec<(String, String)>, RunError> {
-    let all = environment(policy, &RunOptions::default(), lock)?;
+    let nothing = RunOptions::default();
+    let all = environment(policy, nothing.callers(), Some(lock))?;
     let text = |text: OsString| {
         let text = text.into_string();
         text.expect("manifests and our own values are UTF-8")
@@ -103,7 +135,7 @@ pub(in crate::ops) fn image_environment(
         .collect())
 }
 
-fn defaults(policy: &SandboxPolicy, options: &RunOptions) -> BTreeMap<OsString, OsString> {
+fn defaults(policy: &SandboxPolicy, callers: Callers<'_>) -> BTreeMap<OsString, OsString> {
     let epoch = policy.epoch.as_second().to_string();
     // Python takes 32 bits.
     let hash_seed = (policy.seed & u64::from(u32::MAX)).to_string();
@@ -128,8 +160,8 @@ fn defaults(policy: &SandboxPolicy, options: &RunOptions) -> BTreeMap<OsString, 
         pins.into_iter()
             .map(|(name, value)| (name.into(), value.into())),
     );
-    if options.terminal == Terminal::Pty {
-        let own = options.host_env.get(OsStr::new("TERM")).cloned();
+    if callers.terminal == Terminal::Pty {
+        let own = callers.variables.get(OsStr::new("TERM")).cloned();
         all.insert("TERM".into(), own.unwrap_or_else(|| TERMINAL.into()));
     } else {
         // Else the width of the caller's terminal would be the width of tables.
@@ -145,7 +177,7 @@ mod tests {
     use crate::ops::run::tests::policy;
 
     fn show(policy: &SandboxPolicy, options: &RunOptions) -> String {
-        environment(policy, options, &Digest::of(b""))
+        environment(policy, options.callers(), Some(&Digest::of(b"")))
             .unwrap()
             .into_iter()
             .map(|(name, value)| format!("{}={}\n", name.display(), value.display()))
@@ -271,13 +303,32 @@ mod tests {
     }
 
     #[test]
+    fn what_is_kept_replaces_nothing() {
+        let mut options = RunOptions::default();
+        for name in ["LANG", "ENVBOX_SEED", "ENVBOX_LOCK_DIGEST", "TOKEN"] {
+            options.host_env.insert(name.into(), "the caller's".into());
+        }
+        let callers = Callers {
+            rest: Rest::Kept,
+            ..options.callers()
+        };
+        let all = environment(&policy(), callers, None).unwrap();
+        let value = |name| all.iter().find(|(found, _)| found == name).map(|it| &it.1);
+        assert_eq!(value("TOKEN").unwrap(), "the caller's");
+        assert_eq!(value("LANG").unwrap(), "C.UTF-8");
+        assert_eq!(value("ENVBOX_SEED").unwrap(), "0");
+        assert_eq!(value("ENVBOX_LOCK_DIGEST"), None);
+    }
+
+    #[test]
     fn envboxs_own_variables_cannot_be_set() {
         for name in OURS {
             let options = RunOptions {
                 env: vec![Variable::Set(name.into(), "x".into())],
                 ..RunOptions::default()
             };
-            let error = environment(&policy(), &options, &Digest::of(b"")).unwrap_err();
+            let lock = Digest::of(b"");
+            let error = environment(&policy(), options.callers(), Some(&lock)).unwrap_err();
             assert!(matches!(error, RunError::Reserved { .. }), "{name}");
         }
     }

@@ -7,7 +7,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-use envbox_lockfiles::base::{Context, Digest, Event, FsError};
+use envbox_lockfiles::base::{Context, Digest, Event, FsError, Reporter};
 use envbox_lockfiles::manifest::{
     CpuBaseline, Manifest, OutputTimes, SandboxPolicy, StepClock, StepCpuid, StepFileStatus,
     StepNetwork,
@@ -83,7 +83,7 @@ pub fn execute(
         exit: ended.exit,
         lock: prepared.lock,
         isolation: isolation(&policy, options.access, &facts, cpuid),
-        libraries: libraries(context, directory.path()),
+        libraries: libraries(&*context.reporter, directory.path()),
         usage: Usage::default(),
         findings: ended.findings.clone(),
         changes: None,
@@ -122,24 +122,25 @@ fn step(
     Ok(Step {
         argv: options.argv.clone(),
         argv0: options.argv0.clone(),
-        env: environment(policy, options, &prepared.lock)?,
+        env: environment(policy, options.callers(), Some(&prepared.lock))?,
         cwd: guest.working_directory(&options.current_directory, asked)?,
         terminal: options.terminal,
         signals: options.signals,
         stdin: duplicate(options.stdin.as_ref())?,
         stdout: duplicate(options.stdout.as_ref())?,
         stderr: duplicate(options.stderr.as_ref())?,
+        ..Step::default()
     })
 }
 
 /// Reads what the import hook told. The step has run: what cannot be read is told, and no error.
-fn libraries(context: &Context, directory: &Path) -> Vec<Held> {
+pub(in crate::ops) fn libraries(reporter: &dyn Reporter, directory: &Path) -> Vec<Held> {
     told(directory).unwrap_or_else(|error| {
         let message = format!(
             "what was held in libraries is not known: {}",
             with_causes(&error)
         );
-        context.report(Event::Warning { message });
+        reporter.report(Event::Warning { message });
         Vec::new()
     })
 }
@@ -266,13 +267,20 @@ fn sandbox_policy(
             },
         }),
         binds: name_servers(policy, prepared.rootfs).into_iter().collect(),
-        hostname: policy.hostname.clone(),
         network: match policy.network {
             StepNetwork::None => Network::None,
             StepNetwork::Loopback => Network::Loopback,
             StepNetwork::Host => Network::Host,
         },
         home: PathBuf::from(HOME),
+        ..answered(policy)
+    }
+}
+
+/// Returns what a step is told, whatever is around it.
+pub(in crate::ops) fn answered(policy: &SandboxPolicy) -> Policy {
+    Policy {
+        hostname: policy.hostname.clone(),
         clock: match policy.clock {
             StepClock::Frozen => Clock::Frozen,
             StepClock::Logical => Clock::Logical,

@@ -14,10 +14,10 @@ use envbox_sandbox::Bind;
 use serde::{Deserialize, Serialize};
 
 /// Where the hook expects the file (`channel.py`).
-const GUEST: &str = "/run/envbox/held";
+pub(in crate::ops) const GUEST: &str = "/run/envbox/held";
 
 /// What only a rootfs with Python has.
-const PYTHON: &str = "opt/env/pyvenv.cfg";
+pub(in crate::ops) const PYTHON: &str = "opt/env/pyvenv.cfg";
 
 /// How much is read of it. An honest step tells a few kilobytes.
 const LIMIT: u64 = 1 << 20;

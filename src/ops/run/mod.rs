@@ -20,12 +20,18 @@ mod report;
 mod tests;
 mod verb;
 
-pub(in crate::ops) use environment::{HOME, image_environment};
+pub use environment::Rest;
 pub use error::RunError;
 pub use execute::{Prepared, execute};
 pub use held::{Held, HeldState};
 pub use image::run_image;
 pub use options::{Access, InvalidVariable, Locking, RunOptions, Variable};
 pub use report::{FailedBy, Isolation, Refused, RunReport, failure_document, write_document};
-pub(in crate::ops) use verb::{environment_of, up_to_date};
 pub use verb::{run, write_failure};
+
+pub(in crate::ops) use environment::{Callers, HOME, environment, image_environment};
+pub(in crate::ops) use execute::{answered, libraries};
+pub(in crate::ops) use held::{GUEST as HELD_FILE, PYTHON as PYTHON_MARK};
+pub(in crate::ops) use options::overridden;
+pub(in crate::ops) use report::{exit, lossy, usage};
+pub(in crate::ops) use verb::{environment_of, up_to_date};

@@ -9,6 +9,8 @@ use std::path::PathBuf;
 use envbox_lockfiles::manifest::{SandboxPolicy, StepClock};
 use envbox_sandbox::{Signals, Terminal};
 
+use crate::ops::run::environment::{Callers, Rest};
+
 /// What to run, and how.
 #[derive(Debug, Default)]
 pub struct RunOptions {
@@ -54,12 +56,33 @@ pub struct RunOptions {
 impl RunOptions {
     /// Returns the policy of a manifest with what the caller asks for instead.
     pub(super) fn policy(&self, manifest: &SandboxPolicy) -> SandboxPolicy {
-        SandboxPolicy {
-            seed: self.seed.unwrap_or(manifest.seed),
-            clock: self.clock.unwrap_or(manifest.clock),
-            cpus: self.cpus.unwrap_or(manifest.cpus),
-            ..manifest.clone()
+        let (seed, clock, cpus) = (self.seed, self.clock, self.cpus);
+        overridden(manifest, seed, clock, cpus)
+    }
+
+    /// Returns what of the caller's the step may get.
+    pub(super) fn callers(&self) -> Callers<'_> {
+        Callers {
+            variables: &self.host_env,
+            asked: &self.env,
+            terminal: self.terminal,
+            rest: Rest::Cleared,
         }
+    }
+}
+
+/// Returns a policy with what a caller asks for instead.
+pub(in crate::ops) fn overridden(
+    policy: &SandboxPolicy,
+    seed: Option<u64>,
+    clock: Option<StepClock>,
+    cpus: Option<u32>,
+) -> SandboxPolicy {
+    SandboxPolicy {
+        seed: seed.unwrap_or(policy.seed),
+        clock: clock.unwrap_or(policy.clock),
+        cpus: cpus.unwrap_or(policy.cpus),
+        ..policy.clone()
     }
 }
 

@@ -271,12 +271,15 @@ struct Failure {
     hints: Vec<String>,
 }
 
-fn lossy<S: Serializer>(argv: &[OsString], serializer: S) -> Result<S::Ok, S::Error> {
+pub(in crate::ops) fn lossy<S: Serializer>(
+    argv: &[OsString],
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
     serializer.collect_seq(argv.iter().map(|argument| argument.to_string_lossy()))
 }
 
 // The signatures are serde's.
-fn exit<S: Serializer>(exit: &Exit, serializer: S) -> Result<S::Ok, S::Error> {
+pub(in crate::ops) fn exit<S: Serializer>(exit: &Exit, serializer: S) -> Result<S::Ok, S::Error> {
     #[derive(Serialize)]
     #[serde(rename_all = "kebab-case")]
     enum Wire {
@@ -290,7 +293,10 @@ fn exit<S: Serializer>(exit: &Exit, serializer: S) -> Result<S::Ok, S::Error> {
     .serialize(serializer)
 }
 
-fn usage<S: Serializer>(usage: &Usage, serializer: S) -> Result<S::Ok, S::Error> {
+pub(in crate::ops) fn usage<S: Serializer>(
+    usage: &Usage,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
     #[derive(Serialize)]
     struct Wire {
         wall_us: u128,

@@ -365,15 +365,6 @@ fn status(file: BorrowedFd<'_>) -> Result<Statx, Errno> {
     statx(file, c"", AtFlags::EMPTY_PATH, wanted())
 }
 
-/// The number of a file, and of the device that it is on.
-///
-/// # Errors
-/// Passes on what the kernel says.
-pub fn device_and_number(file: BorrowedFd<'_>) -> io::Result<(u64, u64)> {
-    let status = rustix::fs::fstat(file)?;
-    Ok((status.st_dev, status.st_ino))
-}
-
 fn wanted() -> StatxFlags {
     StatxFlags::BASIC_STATS | StatxFlags::BTIME | StatxFlags::MNT_ID
 }

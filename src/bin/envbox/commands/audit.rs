@@ -24,7 +24,7 @@ fn audit_and_tell(
     if session.global.json {
         render::json(&report.document())?;
     } else {
-        render::note(render::audit::text(&report).trim_end());
+        render::note(render::audit::text(&report.sources).trim_end());
         run::tell(session, &report.run);
     }
     Ok(report.run)

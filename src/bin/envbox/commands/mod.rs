@@ -7,6 +7,7 @@ mod document;
 mod export;
 mod fetch;
 mod init;
+mod inside;
 mod key;
 mod lock;
 mod provenance;
@@ -103,12 +104,18 @@ pub(crate) fn dispatch(args: Args) -> ExitCode {
     }
     .write_global();
     let json = global.json;
+    let command = match command {
+        // A container has no store and no project.
+        Command::Inside(args) => return inside::inside(&global, args),
+        command => command,
+    };
     let session = Session::new(global);
     let done = match command {
         // A step's status is passed through, so these have codes of their own.
         Command::Run(args) => return run::run(session, args, json),
         Command::Audit(args) => return audit::audit(session, args, json),
         Command::Shell(args) => return run::shell(session, args, json),
+        Command::Inside(_) => unreachable!("was returned above"),
         Command::Init => session.and_then(|session| init::init(&session)),
         Command::Lock(args) => session.and_then(|session| lock::lock(&session, &args)),
         Command::Build(args) => session.and_then(|session| build::build(&session, &args)),

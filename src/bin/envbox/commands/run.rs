@@ -139,7 +139,7 @@ fn options(
 }
 
 /// The parser lets no other word through.
-fn clock(word: &str) -> StepClock {
+pub(super) fn clock(word: &str) -> StepClock {
     match word {
         "frozen" => StepClock::Frozen,
         "ticking" => StepClock::Ticking,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use envbox::ops::audit::{AuditReport, Draw, Held, Line, SourceReport};
+use envbox::ops::audit::{Draw, Held, Line, SourceReport, UNSEEN};
 
 /// How wide what was drawn may be.
 const WIDTH: usize = 34;
@@ -14,10 +14,10 @@ const SECTIONS: [(&[&str], &str, usize); 2] = [
 ];
 
 /// Returns the report: who drew what, what is not held first.
-pub(crate) fn text(report: &AuditReport) -> String {
+pub(crate) fn text(sources: &[SourceReport]) -> String {
     let mut text = String::new();
     for (origins, heading, shown) in SECTIONS {
-        let mut sources: Vec<SourceReport> = report.sources.clone();
+        let mut sources: Vec<SourceReport> = sources.to_vec();
         for source in &mut sources {
             source.draws.retain(|draw| origins.contains(&draw.origin));
         }
@@ -29,18 +29,18 @@ pub(crate) fn text(report: &AuditReport) -> String {
             text += &format!("{heading}:\n{lines}\n");
         }
     }
-    text += &start(report);
+    text += &start(sources);
     text += "never seen here:\n";
-    for unseen in report.unseen() {
+    for unseen in UNSEEN {
         text += &format!("  {unseen}\n");
     }
     text
 }
 
 /// What interpreters and the linker draw on their own, in one line.
-fn start(report: &AuditReport) -> String {
+fn start(sources: &[SourceReport]) -> String {
     let mut counts = BTreeMap::new();
-    for source in &report.sources {
+    for source in sources {
         let draws = source.draws.iter().filter(|draw| draw.origin == "start");
         let count: u64 = draws.map(|draw| draw.count).sum();
         if count > 0 {
