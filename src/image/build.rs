@@ -9,6 +9,7 @@ use serde_json::json;
 use crate::fetch::Closure;
 use crate::image::layer::layer;
 use crate::image::plan::{LayerPlan, STEP, plan};
+use crate::image::supervisor::{self, Supervisor};
 use crate::image::{
     Codec, Descriptor, ImageConfig, ImageError, ImageManifest, MediaType, RootFs, RuntimeConfig,
 };
@@ -20,6 +21,9 @@ const STAGE: &str = "layers";
 
 /// The label that names the lock.
 pub const LOCK_LABEL: &str = "dev.envbox.lock";
+
+/// The label that holds the policy.
+pub const POLICY_LABEL: &str = "dev.envbox.policy";
 
 /// The annotation of a layer: what is in it.
 const PACKAGES: &str = "dev.envbox.packages";
@@ -37,6 +41,8 @@ pub struct ImageSettings {
     pub working_directory: String,
     /// Labels of the config and annotations of the manifest (image-spec, `annotations.md`).
     pub labels: BTreeMap<String, String>,
+    /// What holds the policy where envbox did not start the container.
+    pub supervisor: Option<(PathBuf, Vec<u8>)>,
     /// `created` as RFC 3339: the epoch, and never now.
     pub created: String,
 }
@@ -125,11 +131,20 @@ pub fn build(
         layer(store, &root, plan, options.codec, context.jobs)
     };
     let stored = all_layers(context, &plans, make)?;
-    let layers: Vec<Layer> = plans
+    let mut layers: Vec<Layer> = plans
         .into_iter()
         .zip(stored)
         .map(|(plan, stored)| described(plan.packages, stored, options.codec))
         .collect();
+    if let Some((program, policy)) = &settings.supervisor {
+        let supervisor = Supervisor { program, policy };
+        layers.push(supervisor_layer(
+            context,
+            closure.store(),
+            supervisor,
+            options,
+        )?);
+    }
     let config = config(closure.platform(), settings, &layers);
     let descriptors = layers
         .iter()
@@ -145,6 +160,18 @@ pub fn build(
         manifest,
         layers,
     })
+}
+
+fn supervisor_layer(
+    context: &Context,
+    store: &Store,
+    supervisor: Supervisor<'_>,
+    options: LayerOptions,
+) -> Result<Layer, ImageError> {
+    let scratch = store.scratch()?;
+    let plan = supervisor::plan(supervisor, scratch.path())?;
+    let stored = layer(store, scratch.path(), &plan, options.codec, context.jobs)?;
+    Ok(described(plan.packages, stored, options.codec))
 }
 
 fn described(packages: Vec<String>, stored: StoredLayer, codec: Codec) -> Layer {

@@ -49,6 +49,14 @@ pub enum ImageError {
         /// The place.
         path: PathBuf,
     },
+    /// The program that is to be in the image does not run there.
+    #[error("`{}` does not run in the image: {reason}", program.display())]
+    Supervisor {
+        /// The program.
+        program: PathBuf,
+        /// What was seen.
+        reason: String,
+    },
     /// A bundle is written to an empty directory.
     #[error("`{}` is not empty", path.display())]
     Occupied {
@@ -102,6 +110,7 @@ impl Explain for ImageError {
             | Self::NotALayout { .. }
             | Self::Occupied { .. }
             | Self::Layout { .. } => Kind::User,
+            Self::Supervisor { .. } => Kind::Host,
             Self::NotRecorded { .. } => Kind::Stale,
             Self::Differs { .. } => Kind::Internal,
         }
@@ -123,6 +132,11 @@ impl Explain for ImageError {
                 "name another place, or remove what is there".to_owned()
             }
             Self::Layout { .. } => "remove the layout, or write to another place".to_owned(),
+            Self::Supervisor { .. } => {
+                "build envbox on a system as old as the image, or without shared libraries: `cargo \
+                 rustc --release --bin envbox -- -C target-feature=+crt-static`"
+                    .to_owned()
+            }
             Self::NotRecorded { .. } => {
                 "if `[sandbox]` of the manifest was changed, or envbox was updated, run `envbox build \
                  --record`"

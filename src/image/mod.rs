@@ -13,9 +13,12 @@ mod layer;
 mod layout;
 mod plan;
 mod spec;
+mod supervisor;
 mod tar;
 
-pub use build::{Image, ImageSettings, LOCK_LABEL, Layer, LayerOptions, build, image_id};
+pub use build::{
+    Image, ImageSettings, LOCK_LABEL, Layer, LayerOptions, POLICY_LABEL, build, image_id,
+};
 pub use bundle::{BundleSettings, write_bundle};
 pub use codec::Codec;
 pub use documents::{DocumentError, Documents, LayoutDocuments, documents, lock_image, locked};
@@ -26,6 +29,7 @@ pub use spec::{
     Descriptor, ImageConfig, ImageIndex, ImageManifest, InvalidDocument, MediaType, OciPlatform,
     RootFs, RuntimeConfig,
 };
+pub use supervisor::{ENTRYPOINT, Supervisor};
 
 /// The largest manifest, index or config that is read: registries refuse more than 4 MiB.
 pub const DOCUMENT_LIMIT: u64 = 4 << 20;

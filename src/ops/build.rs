@@ -4,23 +4,26 @@
 //! wants it; a [`BuildReport`] names it.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
 
 use envbox_lockfiles::base::{Context, Digest, FsError, Platform};
 use envbox_lockfiles::lock::{BuiltImage, Lockfile};
+use envbox_sandbox::{Bind, Exit, HostFacts, Policy, Sandbox, SandboxError, Signals, Step};
 use serde::Serialize;
 
 use crate::attest::Licences;
 use crate::fetch::fetch;
 use crate::image::{
-    ArchiveKind, Codec, DEFAULT_LAYERS, Image, ImageError, ImageSet, ImageSettings, LOCK_LABEL,
-    LayerOptions, build as build_image, image_id,
+    ArchiveKind, Codec, DEFAULT_LAYERS, ENTRYPOINT, Image, ImageError, ImageSet, ImageSettings,
+    LOCK_LABEL, LayerOptions, POLICY_LABEL, build as build_image, image_id,
 };
+use crate::ops::inside::InsidePolicy;
 use crate::ops::publish::{Publication, PublishReport, Published, publish};
 use crate::ops::run::{Locking, image_environment, up_to_date};
 use crate::ops::sbom::licences;
 use crate::ops::{Error, Project};
-use crate::rootfs::prepare;
+use crate::rootfs::{Rootfs, prepare};
 use crate::store::Store;
 
 /// How an image is built, and where to.
@@ -38,6 +41,9 @@ pub struct BuildOptions {
     pub check: bool,
     /// Whether the image's identity is written to the lockfile.
     pub record: bool,
+    /// envbox's own program, if it is to be in the image and to hold there what needs no
+    /// namespaces.
+    pub supervisor: Option<PathBuf>,
     /// Where the image is written.
     pub destination: Option<Destination>,
     /// Which registry it is pushed to.
@@ -53,6 +59,7 @@ impl Default for BuildOptions {
             locking: Locking::default(),
             check: false,
             record: false,
+            supervisor: None,
             destination: None,
             publication: None,
         }
@@ -145,7 +152,7 @@ pub fn build(
     let images = build_all(context, project, &lock, &store, options)?;
     if options.record {
         record(project, &lock, &images)?;
-    } else if options.locking == Locking::Frozen {
+    } else if options.locking == Locking::Frozen && options.supervisor.is_none() {
         as_recorded(&lock, &images)?;
     }
     store.pin(&project.lockfile())?;
@@ -188,7 +195,13 @@ fn build_all(
         .map(|&platform| {
             let closure = fetch(context, lock, platform, store)?;
             let rootfs = prepare(context, &closure)?;
-            let settings = settings(project, lock, rootfs.interpreter())?;
+            let mut settings = settings(project, lock, rootfs.interpreter())?;
+            if let Some(program) = &options.supervisor {
+                runs_inside(program, &rootfs, platform)?;
+                let policy = policy_of(project, lock).to_bytes();
+                settings.supervisor = Some((program.clone(), policy));
+                settings.entrypoint = ENTRYPOINT.map(str::to_owned).to_vec();
+            }
             let layers = LayerOptions {
                 codec: options.codec,
                 budget: options.layers,
@@ -243,11 +256,10 @@ pub(in crate::ops) fn settings(
     let policy = &project.manifest().sandbox;
     let created = policy.epoch.to_string();
     let command = interpreter.unwrap_or("/bin/sh").to_owned();
+    let text = String::from_utf8(policy_of(project, lock).to_bytes()).expect("JSON is UTF-8");
     let labels = BTreeMap::from([
-        ("dev.envbox.epoch", created.clone()),
-        ("dev.envbox.hostname", policy.hostname.clone()),
         (LOCK_LABEL, lock.digest().to_string()),
-        ("dev.envbox.seed", policy.seed.to_string()),
+        (POLICY_LABEL, text),
         ("org.opencontainers.image.created", created.clone()),
         (
             "org.opencontainers.image.title",
@@ -263,8 +275,61 @@ pub(in crate::ops) fn settings(
             .into_iter()
             .map(|(key, value)| (key.to_owned(), value))
             .collect(),
+        supervisor: None,
         created,
     })
+}
+
+fn policy_of(project: &Project, lock: &Lockfile) -> InsidePolicy {
+    InsidePolicy {
+        sandbox: project.manifest().sandbox.clone(),
+        lock: Some(lock.digest()),
+    }
+}
+
+/// Tries the program in the image's file system: it may want a newer C library than that has.
+fn runs_inside(program: &Path, rootfs: &Rootfs, platform: Platform) -> Result<(), Error> {
+    let failed = |reason: String| {
+        Error::from(ImageError::Supervisor {
+            program: program.to_path_buf(),
+            reason,
+        })
+    };
+    if platform != Platform::host() {
+        return Err(failed(format!("it is not for {platform}")));
+    }
+    match said_inside(program, rootfs) {
+        Ok((Exit::Code(0), _)) => Ok(()),
+        Ok((_, said)) => Err(failed(said.trim().to_owned())),
+        Err(error) => Err(failed(error.to_string())),
+    }
+}
+
+fn said_inside(program: &Path, rootfs: &Rootfs) -> Result<(Exit, String), SandboxError> {
+    const PLACE: &str = "/tmp/envbox";
+    let policy = Policy {
+        rootfs: rootfs.path(),
+        binds: vec![Bind {
+            source: program.to_path_buf(),
+            target: PLACE.into(),
+            writable: false,
+        }],
+        ..Policy::default()
+    };
+    let launch = |source| SandboxError::Launch { source };
+    let (mut reader, writer) = io::pipe().map_err(launch)?;
+    let step = Step {
+        argv: vec![PLACE.into(), "--version".into()],
+        signals: Signals::Leave,
+        stdout: Some(writer.try_clone().map_err(launch)?.into()),
+        stderr: Some(writer.into()),
+        ..Step::default()
+    };
+    let sandbox = Sandbox::new(policy, &HostFacts::minimal())?;
+    let outcome = sandbox.spawn(step)?.wait()?;
+    let mut said = String::new();
+    reader.read_to_string(&mut said).map_err(launch)?;
+    Ok((outcome.exit, said))
 }
 
 /// Builds again in an empty store that has the downloads alone, with one thread, and compares.

@@ -114,6 +114,12 @@ fn through_a_registry(world: &World, digest: &str) {
 }
 
 fn podman_runs_it(world: &World) {
+    let printed = podman(world, "zstd", &["python", "-c", PROGRAM]);
+    assert_eq!(printed, PRINTED);
+}
+
+/// Runs a command in an image of the layout.
+fn podman(world: &World, tag: &str, command: &[&str]) -> String {
     let place = world.project().join("podman");
     let at = |name: &str| format!("{}/{name}", place.display());
     let (root, run, tmp) = (at("root"), at("run"), at("tmp"));
@@ -134,7 +140,7 @@ fn podman_runs_it(world: &World) {
         "runc",
     ];
     let podman = |words: &[&str]| tool(world, "podman", &[&global, words].concat());
-    let id = podman(&["pull", "--quiet", "oci:layout:zstd"]);
+    let id = podman(&["pull", "--quiet", &format!("oci:layout:{tag}")]);
     // A host without the right to raise limits refuses podman's own.
     let limits = [
         "--ulimit",
@@ -142,17 +148,27 @@ fn podman_runs_it(world: &World) {
         "--ulimit",
         "nproc=1024:1024",
     ];
-    let step = [
-        "--rm",
-        "--network",
-        "none",
-        id.trim(),
-        "python",
-        "-c",
-        PROGRAM,
-    ];
-    let printed = podman(&[&["run"][..], &limits, &step].concat());
-    assert_eq!(printed, PRINTED);
+    let step = ["--rm", "--network", "none", id.trim()];
+    podman(&[&["run"][..], &limits, &step, command].concat())
+}
+
+/// envbox in the image holds what it can, and it is the same as envbox outside holds.
+#[test]
+fn images_a_supervised_container_draws_what_a_step_draws() {
+    let world = world_of("sklearn", User::Current);
+    let output = "oci:layout:supervised";
+    let words = ["build", "--frozen", "--supervised", "--output", output];
+    let run = world.run(&words);
+    assert_eq!(run.code(), Some(0), "{}", run.stderr());
+    let draws = "import os, random, time, uuid\n\
+                 print(time.time(), uuid.uuid4(), random.random(), os.listdir('/usr/share'))";
+    let command = ["python", "-c", draws];
+    let run = world.run(&[&["run", "--frozen", "--"], &command[..]].concat());
+    assert_eq!(run.code(), Some(0), "{}", run.stderr());
+    assert!(run.stdout().starts_with("1577836800.0"), "{}", run.stdout());
+    for _ in 0..2 {
+        assert_eq!(podman(&world, "supervised", &command), run.stdout());
+    }
 }
 
 /// Runs [`PROGRAM`] in a bundle.

@@ -34,6 +34,9 @@ pub(crate) enum AmbientError {
     /// The current directory is gone.
     #[error("failed to find the current directory")]
     NoCurrentDirectory(#[source] io::Error),
+    /// The program's file cannot be found.
+    #[error("failed to find the file of this program")]
+    NoProgram(#[source] io::Error),
     /// `--registry` is malformed.
     #[error("`--registry {found}` is not NAME=URL")]
     Registry {
@@ -69,7 +72,7 @@ pub(crate) enum AmbientError {
 impl Explain for AmbientError {
     fn kind(&self) -> Kind {
         match self {
-            Self::NoCurrentDirectory(_) | Self::Fs(_) => Kind::Host,
+            Self::NoCurrentDirectory(_) | Self::NoProgram(_) | Self::Fs(_) => Kind::Host,
             _ => Kind::User,
         }
     }
@@ -77,6 +80,7 @@ impl Explain for AmbientError {
     fn hints(&self) -> Vec<String> {
         let hint = match self {
             Self::NoStore => "set `ENVBOX_STORE` to a directory",
+            Self::NoProgram(_) => "mount /proc",
             Self::NoCurrentDirectory(_) => "change to a directory that exists",
             Self::Registry { .. } => "write `--registry pypi=https://mirror.example/simple`",
             Self::Variable(_) => return Vec::new(),
@@ -149,6 +153,11 @@ pub(crate) fn current_directory() -> Result<PathBuf, AmbientError> {
 /// Returns the time.
 pub(crate) fn now() -> Timestamp {
     Timestamp::now()
+}
+
+/// Returns the file of this program.
+pub(crate) fn program() -> Result<PathBuf, AmbientError> {
+    env::current_exe().map_err(AmbientError::NoProgram)
 }
 
 /// Returns the caller's whole environment.

@@ -173,6 +173,11 @@ pub(crate) struct Build {
     /// How many layers there may be: 1, or 3 to 100. One for each package, if that is enough.
     #[arg(long, value_name = "NUMBER", default_value_t = envbox::image::DEFAULT_LAYERS)]
     pub(crate) layers: usize,
+    /// Put envbox itself into the image, as its entrypoint: wherever a container of it starts, the
+    /// clock, randomness and the order of directories are held without namespaces of envbox's own
+    /// (`envbox inside`). The image then depends on this program's bytes, too.
+    #[arg(long, conflicts_with = "record")]
+    pub(crate) supervised: bool,
     /// Write the image's identity to the lockfile: `--frozen` builds must give it again, and runs
     /// take it from a registry of the user's where there is one.
     #[arg(long, conflicts_with = "frozen")]

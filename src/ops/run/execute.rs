@@ -9,8 +9,7 @@ use std::path::{Path, PathBuf};
 
 use envbox_lockfiles::base::{Context, Digest, Event, FsError, Reporter};
 use envbox_lockfiles::manifest::{
-    CpuBaseline, Manifest, OutputTimes, SandboxPolicy, StepClock, StepCpuid, StepFileStatus,
-    StepNetwork,
+    CpuBaseline, OutputTimes, SandboxPolicy, StepClock, StepCpuid, StepFileStatus, StepNetwork,
 };
 use envbox_sandbox::{
     Baseline, Bind, Clock, Cpuid, FileStatus, HostFacts, Machine, Network, Note, Policy, Project,
@@ -32,8 +31,8 @@ const NAMESPACES: [&str; 8] = ["cgroup", "ipc", "mnt", "net", "pid", "time", "us
 /// A manifest whose environment is there.
 #[derive(Debug, Clone, Copy)]
 pub struct Prepared<'a> {
-    /// The manifest.
-    pub manifest: &'a Manifest,
+    /// What the step may see.
+    pub sandbox: &'a SandboxPolicy,
     /// The digest of its lock.
     pub lock: Digest,
     /// The host path of the root file system, which the caller keeps in use.
@@ -52,7 +51,7 @@ pub fn execute(
 ) -> Result<RunReport, RunError> {
     let project = fs::canonicalize(project).map_err(FsError::at("open", project))?;
     refuse_store_in_project(&context.store, &project)?;
-    let policy = options.policy(&prepared.manifest.sandbox);
+    let policy = options.policy(prepared.sandbox);
     let step = step(prepared, &policy, &project, options)?;
     warn_of_owner(context, &project, options.access);
     let runs = context.store.join("runs");

@@ -3,10 +3,11 @@
 use std::path::Path;
 
 use envbox_lockfiles::base::{Context, Digest, ImageReference as Named, Platform, Repository};
-use envbox_lockfiles::manifest::{MANIFEST, Manifest};
+use envbox_lockfiles::manifest::{Manifest, SandboxPolicy};
 
 use crate::attest::PublicKey;
-use crate::image::{ImageConfig, LOCK_LABEL, locked};
+use crate::image::{ImageConfig, LOCK_LABEL, POLICY_LABEL, locked};
+use crate::ops::inside::InsidePolicy;
 use crate::ops::run::verb::documented;
 use crate::ops::run::{Prepared, RunOptions, RunReport, execute};
 use crate::ops::{Error, pull};
@@ -49,7 +50,7 @@ pub fn run_image(
         let image_of = locked(&named, platform, manifest, &pulled.manifest, &config)?;
         let rootfs = image(context, &store, reference.repository(), &image_of)?;
         let prepared = Prepared {
-            manifest: &policy(project)?,
+            sandbox: &policy(project, &config)?,
             lock: lock_of(&config).unwrap_or(manifest),
             rootfs: &rootfs.path(),
         };
@@ -57,13 +58,18 @@ pub fn run_image(
     })
 }
 
-fn policy(project: &Path) -> Result<Manifest, Error> {
+/// What the project says counts, and else what the image says.
+fn policy(project: &Path, config: &ImageConfig) -> Result<SandboxPolicy, Error> {
     match Manifest::from_project(project) {
-        Ok((manifest, _)) => Ok(manifest),
+        Ok((manifest, _)) => Ok(manifest.sandbox),
         Err(error) if error.is_missing() => {
-            let text = "[environment]\nname = \"image\"\n";
-            let manifest = Manifest::parse(text, Path::new(MANIFEST));
-            Ok(manifest.expect("this is a manifest"))
+            let labels = config.config.labels.as_ref();
+            match labels.and_then(|labels| labels.get(POLICY_LABEL)) {
+                Some(text) => {
+                    Ok(InsidePolicy::parse(text.as_bytes(), Path::new(POLICY_LABEL))?.sandbox)
+                }
+                None => Ok(InsidePolicy::without_manifest().sandbox),
+            }
         }
         Err(error) => Err(error.into()),
     }

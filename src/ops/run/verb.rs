@@ -77,7 +77,7 @@ fn run_step(
         None => checked(context, project, &request, options.locking)?,
     };
     let prepared = Prepared {
-        manifest: project.manifest(),
+        sandbox: &project.manifest().sandbox,
         lock,
         rootfs: &tree.path(),
     };

@@ -7,7 +7,7 @@ use envbox::image::{ArchiveKind, Codec};
 use envbox::ops::build::{BuildOptions, BuildReport, Destination, build as build_image};
 use envbox::ops::publish::Publication;
 
-use crate::ambient::AmbientError;
+use crate::ambient::{self, AmbientError};
 use crate::args::{self, Compression};
 use crate::commands::{Session, locking, signing_key};
 use crate::render::{self, Failure};
@@ -30,6 +30,10 @@ fn options(args: &args::Build) -> Result<BuildOptions, Failure> {
         locking: locking(args.frozen),
         check: args.check,
         record: args.record,
+        supervisor: match args.supervised {
+            true => Some(ambient::program()?),
+            false => None,
+        },
         destination: args.output.as_deref().map(destination).transpose()?,
         publication: publication(args)?,
     })

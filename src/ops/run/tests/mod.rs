@@ -91,7 +91,7 @@ impl World {
     fn execute(&self, options: &RunOptions) -> Result<RunReport, RunError> {
         let rootfs = self.path("rootfs");
         let prepared = Prepared {
-            manifest: &self.manifest,
+            sandbox: &self.manifest.sandbox,
             lock: Digest::of(b"lock"),
             rootfs: &rootfs,
         };
