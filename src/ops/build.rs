@@ -13,11 +13,11 @@ use envbox_sandbox::{Bind, Exit, HostFacts, Policy, Sandbox, SandboxError, Signa
 use serde::Serialize;
 
 use crate::attest::Licences;
-use crate::fetch::fetch;
 use crate::image::{
     ArchiveKind, Codec, DEFAULT_LAYERS, ENTRYPOINT, Image, ImageError, ImageSet, ImageSettings,
     LOCK_LABEL, LayerOptions, POLICY_LABEL, build as build_image, image_id,
 };
+use crate::ops::bring::bring;
 use crate::ops::inside::InsidePolicy;
 use crate::ops::publish::{Publication, PublishReport, Published, publish};
 use crate::ops::run::{Locking, image_environment, up_to_date};
@@ -193,7 +193,7 @@ fn build_all(
     platforms
         .iter()
         .map(|&platform| {
-            let closure = fetch(context, lock, platform, store)?;
+            let closure = bring(context, lock, platform, store)?;
             let rootfs = prepare(context, &closure)?;
             let mut settings = settings(project, lock, rootfs.interpreter())?;
             if let Some(program) = &options.supervisor {

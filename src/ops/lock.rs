@@ -9,8 +9,7 @@ use envbox_lockfiles::lock::{
 use envbox_lockfiles::resolve::{ResolveOptions, Upgrade, resolve};
 use serde::Serialize;
 
-use crate::fetch::fetch;
-use crate::image::{documents, lock_image};
+use crate::ops::bring::{base as locked_base, bring};
 use crate::ops::{Error, Project};
 use crate::rootfs::image_library;
 use crate::store::Store;
@@ -143,9 +142,8 @@ fn base(
     if let Some(base) = known {
         return Ok(Some(base.clone()));
     }
-    let documents = documents(context, &reference.registry)?;
-    let base = lock_image(documents.as_ref(), reference, &request.platforms)?;
     let store = Store::open(&context.store)?;
+    let base = locked_base(context, reference, &request.platforms, &store)?;
     let mut alone = Lockfile {
         request: request.clone(),
         base: Some(base),
@@ -155,7 +153,7 @@ fn base(
         debian: LockedDebian::default(),
     };
     for platform in &request.platforms {
-        fetch(context, &alone, *platform, &store)?;
+        bring(context, &alone, *platform, &store)?;
     }
     let images = alone.base.iter_mut().flat_map(|base| &mut base.images);
     for image in images {

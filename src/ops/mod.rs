@@ -3,6 +3,7 @@
 //! A report is what `--json` prints. Nothing here prints, reads the environment, or exits.
 
 pub mod audit;
+mod bring;
 pub mod build;
 pub mod doctor;
 mod error;

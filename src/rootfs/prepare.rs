@@ -114,7 +114,7 @@ pub fn image_library(
     c_library::version(package, image.platform)
 }
 
-/// Returns the rootfs of `lock`, made of the layers of the image that [`crate::image`] makes of it.
+/// Returns the rootfs of `lock`, made of the layers of the image that is made of it.
 /// The caller has compared the image's identity with the lock's.
 ///
 /// # Errors

@@ -83,6 +83,38 @@ fn images_a_machine_with_nothing_runs_a_step() {
     by_lock(&registry, &repository, &origin);
     by_digest(&registry, &repository, &origin, &digest);
     skopeo_sees_it(&registry, &repository, &digest);
+    another_stands_on_it(&registry, &repository, &digest);
+}
+
+/// `[base] image`: another environment has the image for its base.
+fn another_stands_on_it(registry: &Registry, repository: &str, digest: &str) {
+    let world = World::new(User::Unprivileged);
+    registry.let_in(&world);
+    let manifest =
+        format!("[environment]\nname = \"above\"\n[base]\nimage = \"{repository}@{digest}\"\n");
+    world.write("envbox.toml", &manifest);
+    succeeds(&world, &["lock"]);
+    let lock = fs::read_to_string(world.project().join("envbox.lock")).unwrap();
+    assert!(
+        lock.contains(digest) && !lock.contains(&registry.host),
+        "{lock}"
+    );
+    let step = [
+        "python3.11",
+        "-c",
+        "import sqlite3; print(sqlite3.sqlite_version_info > (3,))",
+    ];
+    let printed = succeeds(&world, &[&["run", "--frozen", "--"], &step[..]].concat());
+    assert_eq!(printed, "True\n");
+    // A second machine has the lock alone.
+    let second = World::new(User::Unprivileged);
+    registry.let_in(&second);
+    second.write("envbox.toml", &manifest);
+    second.write("envbox.lock", &lock);
+    succeeds(&second, &["fetch"]);
+    let offline = ["--offline", "run", "--frozen", "--"];
+    let printed = succeeds(&second, &[&offline, &step[..]].concat());
+    assert_eq!(printed, "True\n");
 }
 
 /// With the lock, and without any package.

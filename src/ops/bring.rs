@@ -1,0 +1,90 @@
+//! Everything that a lock names into the store, whatever kind of registry it is in.
+
+use envbox_lockfiles::base::{Context, ImageReference as Named, Platform};
+use envbox_lockfiles::lock::{LockedBase, Lockfile};
+use envbox_lockfiles::net::registry_url;
+
+use crate::fetch::{Closure, FetchError, fetch};
+use crate::image::{ImageConfig, documents, lock_image, locked};
+use crate::ops::Error;
+use crate::registry::{ImageReference, RegistryError, pull};
+use crate::store::Store;
+
+/// Does what [`fetch`] does, and takes an image that the environment stands on from a registry of
+/// images, if that is where it is.
+///
+/// # Errors
+/// As [`fetch`], and [`Error::Registry`].
+pub(super) fn bring(
+    context: &Context,
+    lock: &Lockfile,
+    platform: Platform,
+    store: &Store,
+) -> Result<Closure, Error> {
+    let base = lock.base.as_ref();
+    if let Some(base) = base
+        && let Some(image) = base.image(platform)
+        && let Some(reference) = in_registry(context, &base.reference)?
+        && !image
+            .layers
+            .iter()
+            .all(|layer| store.blob(&layer.artifact.digest).is_some())
+    {
+        pull(
+            context,
+            &reference.with_digest(image.manifest),
+            platform,
+            store,
+        )?;
+    }
+    Ok(fetch(context, lock, platform, store)?)
+}
+
+/// Returns what a lock holds of the image that `reference` names, for each platform; the version of
+/// the C library is not known yet.
+///
+/// # Errors
+/// Returns [`Error::Registry`] or [`Error::Document`].
+pub(super) fn base(
+    context: &Context,
+    reference: &Named,
+    platforms: &[Platform],
+    store: &Store,
+) -> Result<LockedBase, Error> {
+    let Some(place) = in_registry(context, reference)? else {
+        let documents = documents(context, &reference.registry)?;
+        return Ok(lock_image(documents.as_ref(), reference, platforms)?);
+    };
+    let images = platforms.iter().map(|&platform| {
+        let pulled = pull(context, &place, platform, store)?;
+        let config = ImageConfig::parse(&pulled.config_bytes).map_err(|source| {
+            let what = format!("the config of `{place}`");
+            RegistryError::Document { what, source }
+        })?;
+        let digest = pulled.descriptor.digest;
+        Ok(locked(
+            reference,
+            platform,
+            digest,
+            &pulled.manifest,
+            &config,
+        )?)
+    });
+    Ok(LockedBase {
+        reference: reference.clone(),
+        images: images.collect::<Result<_, Error>>()?,
+    })
+}
+
+/// Returns where the image lies, unless that is a directory.
+fn in_registry(context: &Context, named: &Named) -> Result<Option<ImageReference>, Error> {
+    let url = registry_url(context, &named.registry).map_err(FetchError::Net)?;
+    let Some(host) = url.host_str().filter(|_| url.scheme() != "file") else {
+        return Ok(None);
+    };
+    let port = url.port().map(|port| format!(":{port}"));
+    let port = port.unwrap_or_default();
+    let path = format!("{}/{}", url.path().trim_end_matches('/'), named.repository);
+    let text = format!("{host}{port}{path}@{}", named.digest);
+    Ok(Some(text.parse()?))
+}
