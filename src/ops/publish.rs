@@ -22,6 +22,9 @@ use crate::store::Store;
 pub struct Publication {
     /// The repository, and the tag that the image gets there.
     pub reference: ImageReference,
+    /// Other repositories of the registry that may have some of its layers: those are mounted
+    /// instead of sent.
+    pub mount_from: Vec<String>,
     /// Whether a parts list and the provenance go with it.
     pub attest: bool,
     /// What signs the image and its provenance.
@@ -79,7 +82,11 @@ pub(super) fn publish(
     };
     for image in published.set.images() {
         let place = reference.with_digest(image.descriptor().digest);
-        count(&push(context, &place, &of_image(image))?);
+        let whole = PushImage {
+            mount_from: publication.mount_from.clone(),
+            ..of_image(image)
+        };
+        count(&push(context, &place, &whole)?);
         attach(context, published, publication, image)?;
     }
     if let Some(index) = published.set.index() {

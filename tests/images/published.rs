@@ -80,6 +80,13 @@ fn images_a_machine_with_nothing_runs_a_step() {
         (&0.into(), &digest.as_str().into())
     );
 
+    // Another repository takes the layers of this one without their being sent.
+    let elsewhere = format!("{}/team/elsewhere:v1", registry.host);
+    let mount = ["--mount-from", "team/environments", "--push", &elsewhere];
+    let printed = succeeds(&origin, &[&["build", "--json"][..], &mount].concat());
+    let document: Value = serde_json::from_str(&printed).unwrap();
+    assert_eq!(document["pushed"]["uploaded"], 0, "{printed}");
+
     by_lock(&registry, &repository, &origin);
     by_digest(&registry, &repository, &origin, &digest);
     skopeo_sees_it(&registry, &repository, &digest);

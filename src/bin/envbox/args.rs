@@ -156,6 +156,10 @@ pub(crate) struct Build {
     /// What the registry has is not sent again.
     #[arg(long, value_name = "IMAGE")]
     pub(crate) push: Option<ImageReference>,
+    /// With --push: another repository of the registry that has some of the layers, which need not
+    /// be sent then: `team/base`. May be given several times.
+    #[arg(long, value_name = "REPOSITORY", requires = "push")]
+    pub(crate) mount_from: Vec<String>,
     /// With --push: put a parts list (SPDX) and the provenance (SLSA) beside the image.
     #[arg(long, requires = "push")]
     pub(crate) attest: bool,

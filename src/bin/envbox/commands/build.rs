@@ -46,6 +46,7 @@ fn publication(args: &args::Build) -> Result<Option<Publication>, Failure> {
     let key = args.key.as_deref().map(signing_key).transpose()?;
     Ok(Some(Publication {
         reference: reference.clone(),
+        mount_from: args.mount_from.clone(),
         attest: args.attest,
         key,
     }))
