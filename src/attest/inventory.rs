@@ -11,6 +11,8 @@ use crate::attest::AttestError;
 /// What a component is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Kind {
+    /// Of the image that the environment stands on.
+    Layer,
     Debian,
     Interpreter,
     Wheel,
@@ -32,7 +34,7 @@ impl Component<'_> {
     /// Says whether the environment itself asks for it: the manifest, the base, or the interpreter.
     pub(super) fn is_direct(&self) -> bool {
         let roots: &[&str] = match self.kind {
-            Kind::Interpreter => return true,
+            Kind::Layer | Kind::Interpreter => return true,
             Kind::Debian => &["base", "interpreter", "manifest"],
             Kind::Wheel => &["manifest"],
         };
@@ -47,7 +49,7 @@ impl Component<'_> {
     }
 }
 
-/// All packages of a platform, in the lock's order: Debian packages, interpreter, wheels.
+/// All packages of a platform, in the lock's order: layers of an image, Debian packages, interpreter, wheels.
 #[derive(Debug, Clone)]
 pub(super) struct Inventory<'a> {
     pub(super) lock: &'a Lockfile,
@@ -65,6 +67,11 @@ impl<'a> Inventory<'a> {
             });
         }
         let mut components: Vec<Component<'a>> = Vec::new();
+        let base = lock.base.as_ref();
+        let image = base.and_then(|base| base.image(platform));
+        for layer in image.iter().flat_map(|image| &image.layers) {
+            components.push(of_layer(&layer.artifact));
+        }
         for package in &lock.debian.packages {
             if package.platforms.contains(&platform) {
                 components.push(debian(lock, package));
@@ -112,6 +119,21 @@ impl<'a> Inventory<'a> {
     ) -> impl Iterator<Item = &'i Component<'a>> {
         let all = self.components.iter();
         all.filter(|other| other.is_required_by(component))
+    }
+}
+
+/// What is in an image is not known: each layer is one component. Its file is `repository@digest`.
+fn of_layer(artifact: &Artifact) -> Component<'_> {
+    let file = artifact.file.as_str();
+    let (repository, digest) = file.split_once('@').unwrap_or((file, ""));
+    let name = repository.rsplit('/').next().unwrap_or(repository);
+    Component {
+        kind: Kind::Layer,
+        name: repository,
+        version: digest,
+        purl: purl(&["oci", name], digest, &[]),
+        artifact,
+        required_by: &[],
     }
 }
 

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use envbox_lockfiles::base::{Digest, Platform};
 use envbox_lockfiles::lock::Lockfile;
 
-use crate::attest::inventory::{Inventory, Kind};
+use crate::attest::inventory::{Component, Inventory, Kind};
 use crate::attest::licence::tree::read_inside;
 use crate::attest::{AttestError, LicenceError};
 
@@ -55,7 +55,8 @@ impl Licences {
         let inventory = Inventory::of(lock, platform)?;
         let mut by_name: BTreeMap<&str, &Path> = BTreeMap::new();
         let mut placed = Vec::new();
-        for component in &inventory.components {
+        let known = |component: &&Component<'_>| component.kind != Kind::Layer;
+        for component in inventory.components.iter().filter(known) {
             let tree = trees.get(&component.artifact.digest);
             let tree = tree.ok_or_else(|| LicenceError {
                 package: component.name.to_owned(),
@@ -71,6 +72,7 @@ impl Licences {
                 Kind::Debian => debian(component.name, &by_name)?,
                 Kind::Wheel => wheel(tree)?,
                 Kind::Interpreter => interpreter(tree, component.version)?,
+                Kind::Layer => Licence::default(),
             };
             licences.insert(component.artifact.digest, licence);
         }

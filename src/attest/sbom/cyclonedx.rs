@@ -161,6 +161,7 @@ fn component(component: &Component<'_>, licences: &Licences) -> ComponentWire {
     }
     ComponentWire {
         r#type: match component.kind {
+            Kind::Layer => "container",
             Kind::Interpreter => "application",
             Kind::Debian | Kind::Wheel => "library",
         },

@@ -201,6 +201,7 @@ fn package(
             reference_locator: component.purl.clone(),
         }],
         primary_package_purpose: match component.kind {
+            Kind::Layer => "CONTAINER",
             Kind::Interpreter => "APPLICATION",
             Kind::Debian | Kind::Wheel => "LIBRARY",
         },
@@ -211,6 +212,7 @@ fn package(
 /// rest.
 fn id(component: &Component<'_>) -> String {
     let kind = match component.kind {
+        Kind::Layer => "layer",
         Kind::Debian => "deb",
         Kind::Interpreter => "interpreter",
         Kind::Wheel => "python",

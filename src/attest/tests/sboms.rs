@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use cyclonedx_bom::models::bom::Bom;
 use cyclonedx_bom::validation::Validate as _;
-use envbox_lockfiles::base::Platform;
-use envbox_lockfiles::lock::Lockfile;
+use envbox_lockfiles::base::{Compression, Digest, ImageReference, Platform};
+use envbox_lockfiles::lock::{LockedBase, LockedImage, LockedLayer, Lockfile};
 use serde_json::Value;
 
 use crate::attest::tests::licences::trees;
@@ -168,4 +168,28 @@ fn a_list_becomes_a_statement() {
     assert_eq!(statement.subjects, [subject().digest]);
     let document: Value = serde_json::from_slice(&list.to_bytes()).unwrap();
     assert_eq!(statement.predicate, document);
+}
+
+#[test]
+fn the_layers_of_a_base_are_listed() {
+    let digest = Digest::of(b"index");
+    let reference: ImageReference = format!("images/library/debian@{digest}").parse().unwrap();
+    let blob = Digest::of(b"layer");
+    let layer = LockedLayer::new(&reference, blob, 7, Compression::Gzip, Digest::of(b"tar"));
+    let mut lock = lock();
+    lock.base = Some(LockedBase {
+        images: vec![LockedImage {
+            platform: AMD64,
+            manifest: digest,
+            glibc: None,
+            layers: vec![layer],
+        }],
+        reference,
+    });
+    for format in [SbomFormat::Spdx, SbomFormat::CycloneDx] {
+        let list = sbom(&lock, &Licences::default(), &options(format, AMD64)).unwrap();
+        let text = String::from_utf8(list.to_bytes()).unwrap();
+        assert!(text.contains(&format!("pkg:oci/debian@{blob}")), "{text}");
+        assert!(text.contains(&blob.hex()) && text.contains("library/debian"));
+    }
 }
