@@ -11,11 +11,11 @@ use envbox_lockfiles::lock::{BuiltImage, Lockfile};
 use serde::Serialize;
 
 use crate::attest::Licences;
-use crate::fetch::fetch;
 use crate::image::{
     ArchiveKind, Codec, DEFAULT_LAYERS, Image, ImageError, ImageSet, ImageSettings, LayerOptions,
     build as build_image, image_id,
 };
+use crate::ops::closure::closure;
 use crate::ops::publish::{Publication, PublishReport, Published, publish};
 use crate::ops::run::{Locking, image_environment, up_to_date};
 use crate::ops::sbom::licences;
@@ -186,7 +186,7 @@ fn build_all(
     platforms
         .iter()
         .map(|&platform| {
-            let closure = fetch(context, lock, platform, store)?;
+            let closure = closure(context, lock, platform, store)?;
             let rootfs = prepare(context, &closure)?;
             let settings = settings(project, lock, rootfs.interpreter())?;
             let layers = LayerOptions {

@@ -9,8 +9,8 @@ use envbox_lockfiles::lock::{
 use envbox_lockfiles::resolve::{ResolveOptions, Upgrade, resolve};
 use serde::Serialize;
 
-use crate::fetch::fetch;
 use crate::image::{documents, lock_image};
+use crate::ops::closure::closure;
 use crate::ops::{Error, Project};
 use crate::rootfs::image_library;
 use crate::store::Store;
@@ -155,7 +155,7 @@ fn base(
         debian: LockedDebian::default(),
     };
     for platform in &request.platforms {
-        fetch(context, &alone, *platform, &store)?;
+        closure(context, &alone, *platform, &store)?;
     }
     let images = alone.base.iter_mut().flat_map(|base| &mut base.images);
     for image in images {

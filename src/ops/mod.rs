@@ -4,6 +4,7 @@
 
 pub mod audit;
 pub mod build;
+mod closure;
 pub mod doctor;
 mod error;
 pub mod export;
@@ -11,6 +12,7 @@ pub mod fetch;
 pub mod init;
 pub mod key;
 pub mod lock;
+pub mod mirror;
 mod project;
 pub mod provenance;
 pub mod publish;

@@ -16,6 +16,7 @@ mod http;
 mod images;
 mod killed;
 mod lock;
+mod mirror;
 mod places;
 mod readme;
 mod registry;

@@ -12,5 +12,6 @@ mod corpus;
 mod downloads;
 mod examples;
 mod golden;
+mod mirror;
 mod programs;
 mod tools;

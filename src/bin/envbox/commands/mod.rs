@@ -9,6 +9,7 @@ mod fetch;
 mod init;
 mod key;
 mod lock;
+mod mirror;
 mod provenance;
 mod run;
 mod sbom;
@@ -113,6 +114,7 @@ pub(crate) fn dispatch(args: Args) -> ExitCode {
         Command::Build(args) => session.and_then(|session| build::build(&session, &args)),
         Command::Export(args) => session.and_then(|session| export::export(&session, &args)),
         Command::Fetch => session.and_then(|session| fetch::fetch(&session)),
+        Command::Mirror(args) => session.and_then(|session| mirror::mirror(&session, &args)),
         Command::Doctor => session.and_then(|session| doctor::doctor(&session)),
         Command::Sbom(args) => session.and_then(|session| sbom::sbom(&session, &args)),
         Command::Provenance(args) => {
