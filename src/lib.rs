@@ -19,6 +19,7 @@
 //! | the merged tree a step sees | [`rootfs`] |
 //! | OCI images and their documents; what `[base] image` names | [`image`] |
 //! | push to and pull from registries of images | [`registry`] |
+//! | mirrors of what locks name: a directory, a repository of images | [`mirror`], `lockfiles/src/base/mirror.rs` |
 //! | namespaces, init, signals, host facts | the crate `envbox_sandbox`, `sandbox/README.md` |
 //! | what is fixed for a step, what it costs, its test | `sandbox/README.md` |
 //! | what is held inside Python | `src/rootfs/inside/` |
@@ -40,6 +41,7 @@ pub mod attest;
 pub mod fetch;
 pub mod image;
 pub mod layers;
+pub mod mirror;
 pub mod ops;
 pub mod record;
 pub mod registry;

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use envbox_lockfiles::base::{Context, Event, Network, Platform};
+use envbox_lockfiles::base::{Context, Event, Mirror, Network, Platform};
 use envbox_lockfiles::lock::{Artifact, Lockfile};
 use envbox_lockfiles::net::{Client, block_on};
 use envbox_lockfiles::resolve::python::WheelLocator;
@@ -84,10 +84,17 @@ pub(super) async fn fetch_with(
             stage: STAGE.to_owned(),
             total: Some(missing.len() as u64),
         });
+        // Each of its files would be as absent as one that it never had.
+        let mirror = context.mirror.as_ref().and_then(Mirror::path);
+        if let Some(mirror) = mirror.filter(|mirror| !mirror.is_dir()) {
+            let message = format!("the mirror `{}` is not there", mirror.display());
+            context.report(Event::Warning { message });
+        }
         let downloader = Downloader {
             context: context.clone(),
             client: client.clone(),
             locator: Arc::new(WheelLocator::new(context)),
+            mirror_fails: Arc::default(),
             store: store.clone(),
         };
         download_all(downloader, missing).await?;

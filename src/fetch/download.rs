@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use envbox_lockfiles::base::{Context, Event};
 use envbox_lockfiles::net::{Client, NetError, block_on, shown};
@@ -20,6 +21,8 @@ pub(super) struct Downloader {
     pub(super) client: Client,
     pub(super) locator: Arc<WheelLocator>,
     pub(super) store: Store,
+    /// Whether the mirror is known not to answer: then it is not asked again, artifact by artifact.
+    pub(super) mirror_fails: Arc<AtomicBool>,
 }
 
 /// Why one place did not give the artifact.
@@ -62,6 +65,12 @@ impl Downloader {
             let source = sources
                 .next()
                 .expect("there is at least one, and we stop at the last");
+            if matches!(source, Source::Mirrored(_))
+                && sources.peek().is_some()
+                && self.mirror_fails.load(Ordering::Relaxed)
+            {
+                continue;
+            }
             let url = self.url_of(&wanted, &source).await?;
             let refusal;
             (writer, refusal) = match self.fill(&wanted, &url, writer).await {
@@ -75,15 +84,27 @@ impl Downloader {
                 (writer, Err(refusal)) => (writer, refusal),
             };
             if sources.peek().is_none() || !refusal.leads_on(&source) {
-                return Err(refusal.explain(&wanted, &url, tried));
+                return Err(refusal.explain(&wanted, &source, &url, tried));
+            }
+            if let (Source::Mirrored(_), Refusal::Net(error)) = (&source, &refusal) {
+                self.note_mirror(error);
             }
             tried.push(shown(&url));
         }
     }
 
+    /// Remembers a mirror that does not answer, and says so once.
+    fn note_mirror(&self, error: &NetError) {
+        let silent = !matches!(error, NetError::NotFound { .. } | NetError::Offline { .. });
+        if silent && !self.mirror_fails.swap(true, Ordering::Relaxed) {
+            let message = format!("the mirror is not asked any more: {error}");
+            self.context.report(Event::Warning { message });
+        }
+    }
+
     async fn url_of(&self, wanted: &Wanted, source: &Source) -> Result<Url, FetchError> {
         let url = match source.clone() {
-            Source::At(url) => return Ok(url),
+            Source::At(url) | Source::Mirrored(url) => return Ok(url),
             Source::Noted(registry, project) => {
                 self.locate(wanted, async move |locator, file| {
                     locator.locate(&registry, &project, &file).await
@@ -197,6 +218,8 @@ impl Refusal {
     fn leads_on(&self, source: &Source) -> bool {
         match self {
             Self::Net(NetError::NotFound { .. }) => true,
+            // The registry is there still.
+            Self::Net(_) if matches!(source, Source::Mirrored(_)) => true,
             Self::Net(NetError::Offline { .. }) => false,
             Self::Net(_)
             | Self::Store(StoreError::WrongDigest { .. } | StoreError::WrongSize { .. }) => {
@@ -206,9 +229,23 @@ impl Refusal {
         }
     }
 
-    fn explain(self, wanted: &Wanted, url: &Url, tried: Vec<String>) -> FetchError {
+    fn explain(
+        self,
+        wanted: &Wanted,
+        source: &Source,
+        url: &Url,
+        tried: Vec<String>,
+    ) -> FetchError {
         let artifact = Box::new(MissingArtifact::of(&wanted.artifact));
+        let mirrored = matches!(source, Source::Mirrored(_));
         match self {
+            Self::Store(
+                source @ (StoreError::WrongDigest { .. } | StoreError::WrongSize { .. }),
+            ) if mirrored => FetchError::Mirrored {
+                artifact,
+                url: shown(url),
+                source,
+            },
             Self::Net(source) => FetchError::Download {
                 artifact,
                 tried,

@@ -59,6 +59,17 @@ pub enum FetchError {
         #[source]
         source: StoreError,
     },
+    /// The mirror has other bytes under the artifact's digest.
+    #[error("`{url}`, the mirror's copy of {artifact}, is damaged")]
+    Mirrored {
+        /// What was wanted.
+        artifact: Box<MissingArtifact>,
+        /// The mirror's file.
+        url: String,
+        /// What was expected, and what came.
+        #[source]
+        source: StoreError,
+    },
     /// The origin in the lock is no URL.
     #[error("`{url}`, where the lock says that `{file}` lies, is not a URL")]
     Url {
@@ -135,7 +146,7 @@ impl Explain for FetchError {
             Self::Offline { .. } => Kind::Network,
             Self::Locate { source, .. } => source.kind(),
             Self::Download { source, .. } | Self::Net(source) => source.kind(),
-            Self::Integrity { source, .. } => source.kind(),
+            Self::Integrity { source, .. } | Self::Mirrored { source, .. } => source.kind(),
             Self::Store(source) => source.kind(),
         }
     }
@@ -149,6 +160,11 @@ impl Explain for FetchError {
             Self::Integrity { .. } => "use another mirror; if the file was replaced on purpose, \
                                        run `envbox lock --upgrade`"
                 .to_owned(),
+            Self::Mirrored { .. } => {
+                "run `envbox mirror` with this lockfile again, which repairs the \
+                                      mirror, or do without it"
+                    .to_owned()
+            }
             Self::Image { registry, .. } => format!(
                 "copy the image into a directory (`skopeo copy --all docker://IMAGE \
                  oci:DIRECTORY`) and name that with `--registry {registry}=file:///DIRECTORY`"

@@ -2,13 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use envbox_lockfiles::base::{Context, Digest, Platform, PythonName, RegistryName};
+use envbox_lockfiles::base::{Context, Digest, Mirror, Platform, PythonName, RegistryName};
 use envbox_lockfiles::lock::{Artifact, Lockfile, Origin};
 use envbox_lockfiles::net::{NetError, join, registry_url, snapshot_url};
 use jiff::Timestamp;
 use url::Url;
 
 use crate::fetch::FetchError;
+
+/// Where an OCI layout and a mirror keep what is named by its SHA-256.
+const BLOBS: &str = "blobs/sha256";
 
 /// One artifact to have.
 #[derive(Debug, Clone)]
@@ -30,6 +33,8 @@ enum What {
 /// A place to look for an artifact in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Source {
+    /// The mirror's URL of it.
+    Mirrored(Url),
     /// A URL.
     At(Url),
     /// Where the registry listed the wheel of this project when it was last seen.
@@ -77,6 +82,15 @@ pub(super) fn wanted(lock: &Lockfile, platform: Platform) -> Result<Vec<Wanted>,
     Ok(all)
 }
 
+/// Returns the artifacts of `platform`, each once, largest first.
+///
+/// # Errors
+/// Returns [`FetchError::Platform`] when the lock is for others.
+pub fn artifacts(lock: &Lockfile, platform: Platform) -> Result<Vec<Artifact>, FetchError> {
+    let all = wanted(lock, platform)?;
+    Ok(all.into_iter().map(|wanted| wanted.artifact).collect())
+}
+
 fn dates(lock: &Lockfile, origin: &Origin) -> Vec<Timestamp> {
     let Origin::Registry(registry) = origin else {
         return Vec::new();
@@ -93,8 +107,23 @@ fn dates(lock: &Lockfile, origin: &Origin) -> Vec<Timestamp> {
 }
 
 impl Wanted {
-    /// Returns where to look, the likeliest first.
+    /// Returns where to look: in the mirror, then where it comes from, the likeliest first.
     pub(super) fn sources(&self, context: &Context) -> Result<Vec<Source>, FetchError> {
+        let Some(Mirror::Directory(root)) = &context.mirror else {
+            return self.origins(context);
+        };
+        let blob = format!("{BLOBS}/{}", self.artifact.digest.hex());
+        let mut sources = vec![Source::Mirrored(join(root, &blob))];
+        match self.origins(context) {
+            Ok(origins) => sources.extend(origins),
+            // What the mirror has needs no other place.
+            Err(FetchError::Image { .. } | FetchError::Net(NetError::UnknownRegistry { .. })) => {}
+            Err(error) => return Err(error),
+        }
+        Ok(sources)
+    }
+
+    fn origins(&self, context: &Context) -> Result<Vec<Source>, FetchError> {
         let registry = match &self.artifact.origin {
             Origin::Registry(registry) => registry,
             Origin::Url(text) => {
@@ -124,7 +153,7 @@ impl Wanted {
                         registry: registry.clone(),
                     });
                 }
-                let blob = format!("blobs/sha256/{}", self.artifact.digest.hex());
+                let blob = format!("{BLOBS}/{}", self.artifact.digest.hex());
                 vec![Source::At(join(&root, &blob))]
             }
             What::Package(dates) => {

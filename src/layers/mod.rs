@@ -33,7 +33,7 @@ pub use limits::{Exceeded, Limits};
 pub use oci::{ImageLayer, Notes, unpack_layers};
 pub use path::{EntryPath, PathFault, merged_directories, parent, stays_inside};
 pub use standalone::unpack_standalone;
-pub use wheel::{PythonTarget, unpack_wheel};
+pub use wheel::{PythonTarget, unpack_wheel, wheel_metadata};
 
 /// The version of the rules by which packages become trees. Raise it whenever a package's tree
 /// changes: it is part of the keys by which the store finds trees.

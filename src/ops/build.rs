@@ -17,7 +17,7 @@ use crate::image::{
     ArchiveKind, Codec, DEFAULT_LAYERS, ENTRYPOINT, Image, ImageError, ImageSet, ImageSettings,
     LOCK_LABEL, LayerOptions, POLICY_LABEL, build as build_image, image_id,
 };
-use crate::ops::bring::bring;
+use crate::ops::closure::closure;
 use crate::ops::inside::InsidePolicy;
 use crate::ops::publish::{Publication, PublishReport, Published, publish};
 use crate::ops::run::{Locking, image_environment, up_to_date};
@@ -193,7 +193,7 @@ fn build_all(
     platforms
         .iter()
         .map(|&platform| {
-            let closure = bring(context, lock, platform, store)?;
+            let closure = closure(context, lock, platform, store)?;
             let rootfs = prepare(context, &closure)?;
             let mut settings = settings(project, lock, rootfs.interpreter())?;
             if let Some(program) = &options.supervisor {

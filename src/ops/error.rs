@@ -10,6 +10,7 @@ use envbox_lockfiles::resolve::ResolveError;
 use crate::attest::AttestError;
 use crate::fetch::FetchError;
 use crate::image::{DocumentError, ImageError};
+use crate::mirror::MirrorError;
 use crate::ops::inside::InsideError;
 use crate::ops::run::RunError;
 use crate::registry::{ImageReference, InvalidReference, RegistryError};
@@ -53,6 +54,15 @@ pub enum Error {
     /// A registry of images failed.
     #[error(transparent)]
     Registry(#[from] Box<RegistryError>),
+    /// The mirror failed.
+    #[error(transparent)]
+    Mirror(#[from] Box<MirrorError>),
+    /// What is behind a server is not written to.
+    #[error("`{mirror}` is behind a server, and is written to where its files are")]
+    MirrorPlace {
+        /// The URL.
+        mirror: String,
+    },
     /// The name of an image is malformed.
     #[error(transparent)]
     Reference(#[from] InvalidReference),
@@ -116,6 +126,7 @@ boxed!(
     Rootfs(RootfsError),
     Image(ImageError),
     Registry(RegistryError),
+    Mirror(MirrorError),
     Attest(AttestError),
     Run(RunError)
 );
@@ -142,7 +153,10 @@ impl Explain for Error {
     fn kind(&self) -> Kind {
         match self {
             Self::Manifest(error) => error.kind(),
-            Self::ManifestExists { .. } | Self::Reference(_) | Self::NoDigest { .. } => Kind::User,
+            Self::ManifestExists { .. }
+            | Self::Reference(_)
+            | Self::NoDigest { .. }
+            | Self::MirrorPlace { .. } => Kind::User,
             Self::WrongImage { .. } | Self::NotSigned { .. } => Kind::Integrity,
             Self::Lock(error) => error.kind(),
             Self::Stale(error) => error.kind(),
@@ -152,6 +166,7 @@ impl Explain for Error {
             Self::Rootfs(error) => error.kind(),
             Self::Image(error) => error.kind(),
             Self::Registry(error) => error.kind(),
+            Self::Mirror(error) => error.kind(),
             Self::Attest(error) => error.kind(),
             Self::Store(error) => error.kind(),
             Self::Fs(error) => error.kind(),
@@ -188,6 +203,11 @@ impl Explain for Error {
             Self::Rootfs(error) => error.hints(),
             Self::Image(error) => error.hints(),
             Self::Registry(error) => error.hints(),
+            Self::Mirror(error) => error.hints(),
+            Self::MirrorPlace { .. } => vec![
+                "run `envbox mirror --to dir:PATH` on the server, or copy the directory there"
+                    .to_owned(),
+            ],
             Self::Attest(error) => error.hints(),
             Self::Store(error) => error.hints(),
             Self::Fs(error) => error.hints(),

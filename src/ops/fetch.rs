@@ -3,7 +3,7 @@
 use envbox_lockfiles::base::{Context, Digest, Platform};
 use serde::Serialize;
 
-use crate::ops::bring::bring;
+use crate::ops::closure::closure;
 use crate::ops::{Error, Project};
 use crate::store::Store;
 
@@ -31,7 +31,7 @@ pub fn fetch(context: &Context, project: &Project) -> Result<FetchReport, Error>
     let lock = project.lock()?;
     let store = Store::open(&context.store)?;
     for platform in &lock.request.platforms {
-        bring(context, &lock, *platform, &store)?;
+        closure(context, &lock, *platform, &store)?;
     }
     store.pin(&project.lockfile())?;
     let sizes: Vec<u64> = lock.artifacts().map(|artifact| artifact.size).collect();

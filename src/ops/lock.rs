@@ -9,7 +9,8 @@ use envbox_lockfiles::lock::{
 use envbox_lockfiles::resolve::{ResolveOptions, Upgrade, resolve};
 use serde::Serialize;
 
-use crate::ops::bring::{base as locked_base, bring};
+use crate::ops::base_image::base as locked_base;
+use crate::ops::closure::closure;
 use crate::ops::{Error, Project};
 use crate::rootfs::image_library;
 use crate::store::Store;
@@ -153,7 +154,7 @@ fn base(
         debian: LockedDebian::default(),
     };
     for platform in &request.platforms {
-        bring(context, &alone, *platform, &store)?;
+        closure(context, &alone, *platform, &store)?;
     }
     let images = alone.base.iter_mut().flat_map(|base| &mut base.images);
     for image in images {

@@ -3,8 +3,9 @@
 //! A report is what `--json` prints. Nothing here prints, reads the environment, or exits.
 
 pub mod audit;
-mod bring;
+mod base_image;
 pub mod build;
+mod closure;
 pub mod doctor;
 mod error;
 pub mod export;
@@ -13,6 +14,7 @@ pub mod init;
 pub mod inside;
 pub mod key;
 pub mod lock;
+pub mod mirror;
 mod project;
 pub mod provenance;
 pub mod publish;

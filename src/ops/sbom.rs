@@ -4,7 +4,7 @@ use envbox_lockfiles::base::{Context, Platform};
 use envbox_lockfiles::lock::Lockfile;
 
 use crate::attest::{Licences, Sbom, SbomFormat, SbomOptions, sbom as list};
-use crate::ops::bring::bring;
+use crate::ops::closure::closure;
 use crate::ops::{Error, Project};
 use crate::rootfs::package_trees;
 use crate::store::Store;
@@ -66,7 +66,7 @@ pub fn licences(
 ) -> Result<Licences, Error> {
     let context = &project.context(context);
     let store = Store::open(&context.store)?;
-    let closure = bring(context, lock, platform, &store)?;
+    let closure = closure(context, lock, platform, &store)?;
     store.pin(&project.lockfile())?;
     let packages = package_trees(context, &closure)?;
     let trees = packages

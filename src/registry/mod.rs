@@ -35,7 +35,7 @@ mod upload;
 pub use credentials::CredentialsError;
 pub use error::{Access, RegistryError};
 pub use manifest::manifest;
-pub use pull::{Pulled, pull};
+pub use pull::{Pulled, pull, pull_blobs};
 pub use push::{Artifact, PushImage, Pushed, push, put_referrer};
 pub use reference::{ImageReference, InvalidReference, ReferenceFault, Tag};
 pub use referrers::referrers;

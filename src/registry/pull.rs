@@ -119,6 +119,46 @@ pub(super) async fn pull_with(
     })
 }
 
+/// Brings those of `blobs` into `store` that the repository of `reference` has, whatever manifests
+/// there are. Returns how many it does not have.
+///
+/// # Errors
+/// As [`pull`].
+pub fn pull_blobs(
+    context: &Context,
+    reference: &ImageReference,
+    blobs: Vec<Descriptor>,
+    store: &Store,
+) -> Result<usize, RegistryError> {
+    let client = Client::new(context).map_err(RegistryError::Net)?;
+    block_on(pull_blobs_with(&client, context, reference, blobs, store))
+}
+
+/// Does what [`pull_blobs`] does with a client of the caller's.
+pub(super) async fn pull_blobs_with(
+    client: &Client,
+    context: &Context,
+    reference: &ImageReference,
+    blobs: Vec<Descriptor>,
+    store: &Store,
+) -> Result<usize, RegistryError> {
+    let puller = Puller {
+        context: context.clone(),
+        session: Session::open(context, client, reference, Access::Pull, &[])?,
+        store: store.clone(),
+    };
+    puller.bring(blobs, Absent::Passed).await
+}
+
+/// What becomes of a blob that the registry does not have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Absent {
+    /// It is an error.
+    Refused,
+    /// It is passed by.
+    Passed,
+}
+
 /// Brings things of one repository into a store.
 #[derive(Clone)]
 struct Puller {
@@ -158,14 +198,22 @@ impl Puller {
     /// Brings the config and the layers into the store.
     async fn blobs(&self, manifest: &ImageManifest) -> Result<(), RegistryError> {
         let blobs = manifest.layers.iter().chain([&manifest.config]);
-        let missing: BTreeMap<Digest, Descriptor> =
-            blobs.map(|blob| (blob.digest, blob.clone())).collect();
+        self.bring(blobs.cloned().collect(), Absent::Refused)
+            .await
+            .map(drop)
+    }
+
+    /// Brings blobs into the store. Returns how many the registry does not have.
+    async fn bring(&self, blobs: Vec<Descriptor>, absent: Absent) -> Result<usize, RegistryError> {
+        let missing = blobs.into_iter().map(|blob| (blob.digest, blob));
+        let missing: BTreeMap<Digest, Descriptor> = missing.collect();
         self.store.hold(missing.keys().copied().map(Object::Blob))?;
         let mut missing: Vec<Descriptor> = missing.into_values().collect();
         missing.retain(|blob| self.store.blob(&blob.digest).is_none());
         if missing.is_empty() {
-            return Ok(());
+            return Ok(0);
         }
+        let mut passed = 0;
         missing.sort_by_key(|blob| std::cmp::Reverse(blob.size));
         self.context.report(Event::StageStarted {
             stage: STAGE.to_owned(),
@@ -182,6 +230,9 @@ impl Puller {
             }
             match running.join_next().await {
                 None => break,
+                Some(Ok(Err(error))) if absent == Absent::Passed && error.is_absent() => {
+                    passed += 1
+                }
                 Some(Ok(result)) => result?,
                 Some(Err(error)) => std::panic::resume_unwind(error.into_panic()),
             }
@@ -189,7 +240,7 @@ impl Puller {
         self.context.report(Event::StageFinished {
             stage: STAGE.to_owned(),
         });
-        Ok(())
+        Ok(passed)
     }
 
     /// Brings one blob into the store.

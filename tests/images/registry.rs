@@ -22,6 +22,9 @@ use envbox::store::Store;
 use jiff::Timestamp;
 use tempfile::TempDir;
 
+use crate::support::User;
+use crate::{downloads, golden};
+
 /// `name:secret`, as `htpasswd -B` writes it.
 const PASSWORDS: &str = "name:$2y$05$abcdefghijklmnopqrstuuOQiyCxlgf/oeuTqixKmWdcYUh4Hjl0a\n";
 
@@ -462,4 +465,50 @@ fn pass(client: TcpStream, server: &TcpStream, shared: &Mutex<Shared>) -> std::i
     }
     drop(answers.join());
     Ok(())
+}
+
+#[test]
+fn a_lock_is_kept_in_a_repository_and_comes_from_there() {
+    let registry = Registry::start();
+    for user in User::ALL {
+        let world = golden::world_of("sklearn", user);
+        let auth = fs::read_to_string(registry.path("auth.json")).unwrap();
+        world.write_home(".docker/config.json", &auth);
+        let to = format!("{}/team/mirror", registry.host);
+        let mirror = || -> serde_json::Value {
+            let run = world.run(&["mirror", "--to", &to, "--json"]);
+            assert_eq!(run.code(), Some(0), "{}", run.stderr());
+            serde_json::from_str(&run.stdout()).unwrap()
+        };
+        let report = mirror();
+        downloads::keep(&world);
+        assert_eq!(mirror()["pushed"]["uploaded"], 0);
+        // Anyone can find it by the lock, and take all of it with another program.
+        let lock = report["lock"].as_str().unwrap().replace(':', "-");
+        let tag = lock.replace("sha256", "envbox-lock");
+        let raw = registry.skopeo(&[
+            "inspect",
+            "--tls-verify=false",
+            "--raw",
+            &format!("docker://{to}:{tag}"),
+        ]);
+        let manifest = ImageManifest::parse(&raw).unwrap();
+        assert_eq!(report["artifacts"], manifest.layers.len());
+
+        let store = world.path().join("home/.cache/envbox");
+        fs::remove_dir_all(&store).unwrap();
+        world.write_home(
+            ".config/envbox/config.toml",
+            &format!("mirror = \"{to}\"\n"),
+        );
+        // Nobody listens there.
+        let gone = ["pypi", "debian", "debian-security", "debian-snapshot"];
+        let gone = gone.map(|name| format!("{name}=http://127.0.0.1:1/"));
+        let mut fetch = vec!["fetch"];
+        for gone in &gone {
+            fetch.extend(["--registry", gone]);
+        }
+        let run = world.run(&fetch);
+        assert_eq!(run.code(), Some(0), "{}", run.stderr());
+    }
 }

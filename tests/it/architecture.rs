@@ -13,7 +13,8 @@ const CRATES: [(&str, &[&str]); 3] = [
     (
         "src",
         &[
-            "store", "fetch", "layers", "rootfs", "image", "registry", "attest", "record", "ops",
+            "store", "fetch", "layers", "rootfs", "image", "registry", "mirror", "attest",
+            "record", "ops",
         ],
     ),
 ];

@@ -11,6 +11,7 @@ fn help_of_every_command() {
         &["init"],
         &["lock"],
         &["fetch"],
+        &["mirror"],
         &["build"],
         &["export"],
         &["export", "bundle"],

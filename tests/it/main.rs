@@ -17,6 +17,7 @@ mod images;
 mod inside;
 mod killed;
 mod lock;
+mod mirror;
 mod places;
 mod readme;
 mod registry;

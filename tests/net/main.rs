@@ -13,5 +13,6 @@ mod downloads;
 mod examples;
 mod golden;
 mod inside;
+mod mirror;
 mod programs;
 mod tools;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use crate::base::{Event, RegistryName, Reporter, Silent};
+use crate::base::{Event, Mirror, RegistryName, Reporter, Silent};
 
 /// Whether the network may be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -52,6 +52,8 @@ pub struct Context {
     /// The repository that has images of environments, as `registry.example/team/environments`:
     /// where there is one, what it has is not built from packages.
     pub images: Option<String>,
+    /// Who is asked for an artifact, by its digest, before its registry is.
+    pub mirror: Option<Mirror>,
     /// PEM files of certificate authorities to trust instead of the system's.
     pub certificates: Option<PathBuf>,
     /// The time of this call. Used to judge signatures and cut-off dates, never written to a file
@@ -74,6 +76,7 @@ impl Context {
             image_registries: BTreeMap::new(),
             credentials: Vec::new(),
             images: None,
+            mirror: None,
             certificates: None,
             now,
             jobs: 4,

@@ -11,6 +11,7 @@ mod event;
 pub mod fs;
 mod hint;
 mod image;
+mod mirror;
 mod name;
 mod platform;
 
@@ -20,5 +21,6 @@ pub use event::{Event, Reporter, Silent};
 pub use fs::FsError;
 pub use hint::{Explain, Kind};
 pub use image::{Compression, ImageReference, InvalidReference, InvalidRepository, Repository};
+pub use mirror::{InvalidMirror, Mirror};
 pub use name::{DebianName, EnvironmentName, InvalidName, PythonName, RegistryName};
 pub use platform::{Platform, UnknownPlatform};

@@ -25,5 +25,5 @@ pub use body::Body;
 pub use client::{Backoff, Client, ClientOptions, Conditional};
 pub use error::{NetError, shown};
 pub use exchange::{FilePart, Method, Payload, Reply, Request, Sent};
-pub use registries::{join, registry_url, snapshot_url};
+pub use registries::{join, registry_url, snapshot_path, snapshot_url};
 pub use runtime::{block_on, block_on_large_stack};

@@ -40,9 +40,14 @@ pub fn snapshot_url(
     let name = "debian-snapshot"
         .parse()
         .expect("a literal that follows the rule");
-    let stamp = date.to_zoned(TimeZone::UTC).strftime("%Y%m%dT%H%M%SZ");
     let root = registry_url(context, &name)?;
-    Ok(join(&root, &format!("{archive}/{stamp}")))
+    Ok(join(&root, &snapshot_path(archive, date)))
+}
+
+/// Returns the path of `archive` at `date` in the archive that keeps every state of it.
+pub fn snapshot_path(archive: &RegistryName, date: Timestamp) -> String {
+    let stamp = date.to_zoned(TimeZone::UTC).strftime("%Y%m%dT%H%M%SZ");
+    format!("{archive}/{stamp}")
 }
 
 /// Returns the URL of `path`, a relative path as plain text, below `base`, whether or not `base`

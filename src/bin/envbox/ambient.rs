@@ -15,7 +15,10 @@ use std::os::unix::ffi::OsStringExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use envbox::base::{Context, Explain, FsError, InvalidName, Kind, Network, RegistryName, Reporter};
+use envbox::base::{
+    Context, Explain, FsError, InvalidMirror, InvalidName, Kind, Mirror, Network, RegistryName,
+    Reporter,
+};
 use envbox::manifest::{MANIFEST, PYPROJECT};
 use envbox::ops::run::InvalidVariable;
 use jiff::Timestamp;
@@ -55,6 +58,9 @@ pub(crate) enum AmbientError {
         /// What was typed.
         found: String,
     },
+    /// `--mirror` or `--to` is malformed.
+    #[error(transparent)]
+    Mirror(#[from] InvalidMirror),
     /// The configuration file is malformed.
     #[error("failed to parse `{}`", file.display())]
     Config {
@@ -87,6 +93,9 @@ impl Explain for AmbientError {
             Self::Destination { .. } => {
                 "write `oci:DIR`, `oci-archive:FILE` or `docker-archive:FILE`"
             }
+            Self::Mirror(_) => {
+                "write `dir:PATH`, `https://mirror.example/envbox` or `registry.example/team/mirror`"
+            }
             Self::Config { .. } => {
                 "write `NAME = \"URL\"` or `NAME = { url = …, keyring = … }` below `[registries]`, \
                  and `\"HOST:PORT\" = { transport = \"http\" }` below `[image-registries]`"
@@ -115,6 +124,9 @@ pub(crate) fn context(
     configure(&mut context)?;
     if global.images.is_some() {
         context.images.clone_from(&global.images);
+    }
+    if let Some(mirror) = &global.mirror {
+        context.mirror = Some(Mirror::parse(mirror, &current_directory()?)?);
     }
     for text in &global.registry {
         let (name, url) = registry(text)?;
@@ -232,6 +244,10 @@ fn configure(context: &mut Context) -> Result<(), AmbientError> {
         source: Box::new(source),
     })?;
     context.images = config.images;
+    let mirror = config.mirror.as_deref();
+    context.mirror = mirror
+        .map(|mirror| Mirror::parse(mirror, &directory))
+        .transpose()?;
     for (host, ImageRegistry { transport }) in config.image_registries {
         context.image_registries.insert(host, transport);
     }

@@ -37,6 +37,10 @@ pub(crate) struct Global {
     /// names: `registry.example/team/environments`.
     #[arg(long, global = true, value_name = "REPOSITORY")]
     pub(crate) images: Option<String>,
+    /// Take what is downloaded from this mirror, where it has it, instead of from its registry:
+    /// a directory or URL that `envbox mirror` wrote, or a repository of images.
+    #[arg(long, global = true, value_name = "DIR|URL|REPOSITORY")]
+    pub(crate) mirror: Option<String>,
     /// Do not use the network.
     #[arg(long, global = true)]
     pub(crate) offline: bool,
@@ -72,6 +76,14 @@ pub(crate) enum Command {
     Lock(Lock),
     /// Download what the lockfile names into the store.
     Fetch,
+    /// Keep everything that the lockfile names in a mirror.
+    ///
+    /// An old lockfile then still builds when a registry no longer serves a file: name the mirror
+    /// with --mirror, or as `mirror` in the user's `config.toml`. Several lockfiles share a mirror;
+    /// what is there is checked, replaced where it is damaged, and never removed. In a directory the
+    /// registries are below `registries`, for pip, uv and `envbox lock` too: `--registry
+    /// pypi=DIR/registries/pypi`.
+    Mirror(Mirror),
     /// Build the environment as an OCI image.
     ///
     /// Locks, downloads and builds first what is missing. The same lockfile and manifest give the
@@ -144,6 +156,14 @@ pub(crate) struct Lock {
     /// Let this package move to its newest version. May be given several times.
     #[arg(long, value_name = "PACKAGE")]
     pub(crate) upgrade_package: Vec<String>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Mirror {
+    /// The mirror: `dir:PATH` or a path that begins with `/` or `.`, a directory; or else a
+    /// repository of images, as `registry.example/team/mirror`.
+    #[arg(long, value_name = "DIR|REPOSITORY")]
+    pub(crate) to: String,
 }
 
 #[derive(Debug, clap::Args)]

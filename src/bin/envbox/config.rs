@@ -2,12 +2,14 @@
 //! spoken to.
 //!
 //! ```toml
+//! # Where images of environments are.
+//! images = "registry.example:5000/team/environments"
+//! # Who is asked for downloads before their registries are.
+//! mirror = "https://mirror.example/envbox"
+//!
 //! [registries]
 //! pypi = "https://mirror.example/simple"
 //! debian = { url = "https://mirror.example/debian", keyring = "mirror.asc" }
-//!
-//! # Where images of environments are.
-//! images = "registry.example:5000/team/environments"
 //!
 //! [image-registries]
 //! "registry.example:5000" = { transport = "http" }
@@ -31,6 +33,8 @@ pub(crate) struct Config {
     pub(crate) registries: BTreeMap<RegistryName, Registry>,
     /// `images`.
     pub(crate) images: Option<String>,
+    /// `mirror`; a relative path begins at the configuration file.
+    pub(crate) mirror: Option<String>,
     /// `[image-registries]`, by `host` or `host:port`.
     #[serde(default, rename = "image-registries")]
     pub(crate) image_registries: BTreeMap<String, ImageRegistry>,

@@ -104,6 +104,20 @@ pub fn unpack_wheel(
     installation.tree.finish()
 }
 
+/// Returns the `METADATA` of the wheel of `name`, with a digest of its own in indexes (PEP 658).
+///
+/// # Errors
+/// As [`unpack_wheel`], which reads more of it.
+pub fn wheel_metadata(wheel: &Path, name: &PythonName) -> Result<String, LayerError> {
+    let zip = Zip::open(File::open(wheel).map_err(FsError::at("read", wheel))?)?;
+    // It is the same for every interpreter.
+    let any = PythonTarget { major: 3, minor: 0 };
+    let layout = Layout::of(&zip, name, any)?;
+    layout
+        .metadata(&zip, "METADATA")?
+        .ok_or_else(|| layout.missing("METADATA"))
+}
+
 fn check_size(zip: &Zip, limits: Limits, packed: u64) -> Result<(), LayerError> {
     let limit = limits.unpacked(packed);
     let total = zip.members.iter().try_fold(0u64, |total, member| {

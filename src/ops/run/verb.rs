@@ -4,7 +4,7 @@ use envbox_lockfiles::base::fs::read;
 use envbox_lockfiles::base::{Context, Digest, Event, Explain as _, Platform};
 use envbox_lockfiles::lock::{Lockfile, Request, satisfies};
 
-use crate::ops::bring::bring;
+use crate::ops::closure::closure;
 use crate::ops::lock::{LockOptions, lock};
 use crate::ops::run::{Locking, Prepared, RunOptions, RunReport, execute};
 use crate::ops::run::{failure_document, write_document};
@@ -152,7 +152,7 @@ pub(in crate::ops) fn environment_of(
         Some(rootfs) => rootfs,
         None => match pull::environment(context, lock, Platform::host(), &store)? {
             Some(rootfs) => rootfs,
-            None => prepare(context, &bring(context, lock, Platform::host(), &store)?)?,
+            None => prepare(context, &closure(context, lock, Platform::host(), &store)?)?,
         },
     };
     store.pin(&project.lockfile())?;

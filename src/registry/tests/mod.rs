@@ -16,7 +16,7 @@ use jiff::Timestamp;
 use tempfile::TempDir;
 
 use crate::image::{Descriptor, ImageIndex, ImageManifest, MediaType};
-use crate::registry::pull::pull_with;
+use crate::registry::pull::{pull_blobs_with, pull_with};
 use crate::registry::push::push_with;
 use crate::registry::{BlobSource, ImageReference, Pulled, PushImage, Pushed, RegistryError};
 use crate::store::Store;
@@ -102,6 +102,17 @@ impl Case {
             &self.context,
             &reference,
             PLATFORM,
+            &store,
+        ))
+    }
+
+    fn pull_blobs(&self, blobs: Vec<Descriptor>) -> Result<usize, RegistryError> {
+        let (client, reference, store) = (self.client(), self.reference(""), self.store());
+        block_on(pull_blobs_with(
+            &client,
+            &self.context,
+            &reference,
+            blobs,
             &store,
         ))
     }

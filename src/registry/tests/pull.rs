@@ -347,3 +347,32 @@ fn pulls_at_the_same_time_download_once() {
     let lines = case.fake.lines();
     assert_eq!(lines.iter().filter(|line| line.ends_with(&part)).count(), 1);
 }
+
+#[test]
+fn blobs_need_no_manifest() {
+    let case = Case::new();
+    let (here, gone) = (bytes(10), bytes(20));
+    case.fake.blob(REPOSITORY, &here);
+    let [here, gone] = [here, gone].map(|bytes| Descriptor::of(MediaType::LAYER, &bytes));
+    let asked = vec![here.clone(), gone.clone(), here.clone()];
+    assert_eq!(case.pull_blobs(asked.clone()).unwrap(), 1);
+    assert!(case.store().blob(&here.digest).is_some());
+    assert_eq!(case.kept(), 1);
+    case.fake.lines();
+    assert_eq!(case.pull_blobs(asked).unwrap(), 1);
+    let line = format!("GET /v2/{REPOSITORY}/blobs/{}", gone.digest);
+    assert_eq!(case.fake.lines(), [line]);
+}
+
+#[test]
+fn blobs_that_are_others_are_refused() {
+    let case = Case::new();
+    let blob = bytes(10);
+    case.fake.blob(REPOSITORY, &blob);
+    let blob = Descriptor::of(MediaType::LAYER, &blob);
+    let part = format!("/blobs/{}", blob.digest);
+    case.fake.fault("GET", &part, Fault::Replace(vec![9; 10]));
+    let error = case.pull_blobs(vec![blob]).unwrap_err();
+    assert!(matches!(&error, RegistryError::Integrity { .. }), "{error}");
+    assert_eq!(case.kept(), 0);
+}

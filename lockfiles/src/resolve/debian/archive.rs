@@ -22,7 +22,7 @@ const ROLLING: [&str; 3] = ["sid", "unstable", "experimental"];
 
 /// The largest `InRelease` taken. Those of Debian have 150 kB. Finding the end of a clear-signed text
 /// costs the OpenPGP library time quadratic in its length, so this is not generous.
-const INRELEASE_LIMIT: u64 = 1024 * 1024;
+pub(super) const INRELEASE_LIMIT: u64 = 1024 * 1024;
 
 /// One suite of one registry.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -208,7 +208,12 @@ impl Reader<'_> {
         }
     }
 
-    fn verify(&self, archive: &Archive, url: &Url, bytes: &[u8]) -> Result<Release, DebianError> {
+    pub(super) fn verify(
+        &self,
+        archive: &Archive,
+        url: &Url,
+        bytes: &[u8],
+    ) -> Result<Release, DebianError> {
         let now = self.context.now;
         let file = net::shown(url);
         let own = self.context.keyrings.get(&archive.registry);

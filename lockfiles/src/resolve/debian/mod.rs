@@ -11,6 +11,7 @@
 //! | `package`, `relation`, `universe` | what the index says |
 //! | `provider`, `solve`, `assumed` | from names to a closure |
 //! | `resolve` | from a request to a lock |
+//! | `state` | from a lock back to the files it was made from |
 //!
 //! The chain of trust: a shipped key signed `InRelease`, that has the digest of `Packages`, and that has
 //! the digest of each `.deb`.
@@ -36,6 +37,7 @@ mod release;
 mod resolve;
 mod signature;
 mod solve;
+mod state;
 #[cfg(test)]
 pub(in crate::resolve) mod tests;
 mod universe;
@@ -44,3 +46,4 @@ pub use error::DebianError;
 pub use keyring::{KeyProblem, Keyring};
 pub use release::MalformedRelease;
 pub use resolve::{DebianRequest, Root, resolve_debian, resolve_debian_with};
+pub use state::{SuiteIndex, SuiteState, suite_state};

@@ -69,7 +69,7 @@ async fn work<T: Send + 'static>(
 
 /// Downloads the first variant that is there. Its bytes are not verified yet, but not longer than
 /// they should be.
-async fn download(
+pub(super) async fn download(
     reader: &Reader<'_>,
     suite: &Url,
     by_hash: bool,
@@ -116,7 +116,7 @@ async fn download(
     Err(missing.map_or(DebianError::Aborted, DebianError::Net))
 }
 
-fn check(file: &str, listed: Listed, bytes: &[u8]) -> Result<(), DebianError> {
+pub(super) fn check(file: &str, listed: Listed, bytes: &[u8]) -> Result<(), DebianError> {
     let found = bytes.len() as u64;
     if found != listed.size {
         return Err(DebianError::WrongSize {

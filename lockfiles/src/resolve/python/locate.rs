@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use tokio::sync::Mutex;
 use url::Url;
 use uv_client::{MetadataFormat, VersionFiles};
@@ -78,6 +79,25 @@ impl WheelLocator {
         })?;
         remember(&self.context, &session, registry, file, &url);
         Ok(url)
+    }
+
+    /// Returns when the wheels of `project` were uploaded to `registry`, by file name, as far as that
+    /// says.
+    ///
+    /// # Errors
+    /// As [`WheelLocator::locate`].
+    pub async fn uploaded(
+        &self,
+        registry: &RegistryName,
+        project: &PythonName,
+    ) -> Result<BTreeMap<String, Timestamp>, PythonError> {
+        let session = self.session(registry).await?;
+        let files = files(&session, &package_name(project.as_str())).await?;
+        let uploaded = files.into_iter().filter_map(|(_, file)| {
+            let time = Timestamp::from_millisecond(file.upload_time_utc_ms?).ok()?;
+            Some((file.filename.to_string(), time))
+        });
+        Ok(uploaded.collect())
     }
 
     async fn session(&self, registry: &RegistryName) -> Result<Arc<Session>, PythonError> {

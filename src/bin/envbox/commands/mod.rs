@@ -10,6 +10,7 @@ mod init;
 mod inside;
 mod key;
 mod lock;
+mod mirror;
 mod provenance;
 mod pull;
 mod run;
@@ -122,6 +123,7 @@ pub(crate) fn dispatch(args: Args) -> ExitCode {
         Command::Export(args) => session.and_then(|session| export::export(&session, &args)),
         Command::Pull(args) => session.and_then(|session| pull::pull(&session, &args)),
         Command::Fetch => session.and_then(|session| fetch::fetch(&session)),
+        Command::Mirror(args) => session.and_then(|session| mirror::mirror(&session, &args)),
         Command::Doctor => session.and_then(|session| doctor::doctor(&session)),
         Command::Sbom(args) => session.and_then(|session| sbom::sbom(&session, &args)),
         Command::Provenance(args) => {

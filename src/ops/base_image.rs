@@ -1,26 +1,26 @@
-//! Everything that a lock names into the store, whatever kind of registry it is in.
+//! The image that an environment stands on, from a registry of images. One in a directory is taken
+//! by [`crate::fetch`] itself.
 
 use envbox_lockfiles::base::{Context, ImageReference as Named, Platform};
 use envbox_lockfiles::lock::{LockedBase, Lockfile};
 use envbox_lockfiles::net::registry_url;
 
-use crate::fetch::{Closure, FetchError, fetch};
+use crate::fetch::FetchError;
 use crate::image::{ImageConfig, documents, lock_image, locked};
 use crate::ops::Error;
 use crate::registry::{ImageReference, RegistryError, pull};
 use crate::store::Store;
 
-/// Does what [`fetch`] does, and takes an image that the environment stands on from a registry of
-/// images, if that is where it is.
+/// Brings the image that the environment stands on into the store, if a registry of images has it.
 ///
 /// # Errors
-/// As [`fetch`], and [`Error::Registry`].
+/// Returns [`Error::Registry`].
 pub(super) fn bring(
     context: &Context,
     lock: &Lockfile,
     platform: Platform,
     store: &Store,
-) -> Result<Closure, Error> {
+) -> Result<(), Error> {
     let base = lock.base.as_ref();
     if let Some(base) = base
         && let Some(image) = base.image(platform)
@@ -37,7 +37,7 @@ pub(super) fn bring(
             store,
         )?;
     }
-    Ok(fetch(context, lock, platform, store)?)
+    Ok(())
 }
 
 /// Returns what a lock holds of the image that `reference` names, for each platform; the version of

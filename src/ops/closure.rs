@@ -1,0 +1,55 @@
+//! The artifacts of a lock: from the user's mirror, then from where they come from.
+//!
+//! A mirror that is a directory is asked by [`crate::fetch`] itself. What a repository of images has
+//! is brought into the store here, before that looks for the rest; so is the image that the environment
+//! stands on.
+
+use envbox_lockfiles::base::{Context, Event, Mirror, Network, Platform};
+use envbox_lockfiles::lock::Lockfile;
+
+use crate::fetch::{Closure, artifacts, fetch};
+use crate::image::Descriptor;
+use crate::mirror::ARTIFACT;
+use crate::ops::{Error, base_image};
+use crate::registry::{ImageReference, pull_blobs};
+use crate::store::Store;
+
+/// Brings everything that `lock` has for `platform` into `store`.
+///
+/// # Errors
+/// Returns what the mirror says, unless it cannot be reached, and what [`fetch`] returns.
+pub(super) fn closure(
+    context: &Context,
+    lock: &Lockfile,
+    platform: Platform,
+    store: &Store,
+) -> Result<Closure, Error> {
+    if let Some(Mirror::Repository(repository)) = &context.mirror
+        && context.network == Network::Online
+    {
+        take(context, repository, lock, platform, store)?;
+    }
+    base_image::bring(context, lock, platform, store)?;
+    Ok(fetch(context, lock, platform, store)?)
+}
+
+fn take(
+    context: &Context,
+    repository: &str,
+    lock: &Lockfile,
+    platform: Platform,
+    store: &Store,
+) -> Result<(), Error> {
+    let reference: ImageReference = repository.parse()?;
+    let blobs = artifacts(lock, platform)?.into_iter();
+    // Blobs are asked for by their digests alone, so nobody reads the type.
+    let blobs = blobs.map(|blob| Descriptor::new(ARTIFACT, blob.digest, blob.size));
+    match pull_blobs(context, &reference, blobs.collect(), store) {
+        Err(error) if error.is_unreachable() => {
+            let message = format!("nothing was taken from the mirror `{repository}`: {error}");
+            context.report(Event::Warning { message });
+            Ok(())
+        }
+        other => Ok(other.map(drop)?),
+    }
+}
