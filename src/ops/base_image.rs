@@ -6,9 +6,9 @@ use envbox_lockfiles::lock::{LockedBase, Lockfile};
 use envbox_lockfiles::net::registry_url;
 
 use crate::fetch::FetchError;
-use crate::image::{ImageConfig, documents, lock_image, locked};
+use crate::image::{documents, lock_image, locked};
 use crate::ops::Error;
-use crate::registry::{ImageReference, RegistryError, pull};
+use crate::registry::{ImageReference, pull};
 use crate::store::Store;
 
 /// Brings the image that the environment stands on into the store, if a registry of images has it.
@@ -57,10 +57,7 @@ pub(super) fn base(
     };
     let images = platforms.iter().map(|&platform| {
         let pulled = pull(context, &place, platform, store)?;
-        let config = ImageConfig::parse(&pulled.config_bytes).map_err(|source| {
-            let what = format!("the config of `{place}`");
-            RegistryError::Document { what, source }
-        })?;
+        let config = pulled.config()?;
         let digest = pulled.descriptor.digest;
         Ok(locked(
             reference,

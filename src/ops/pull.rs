@@ -8,11 +8,11 @@ use envbox_lockfiles::lock::{BuiltImage, Lockfile};
 use serde::Serialize;
 
 use crate::attest::{PublicKey, verify_payload};
-use crate::image::{Descriptor, DocumentError, ImageConfig};
+use crate::image::{Descriptor, DocumentError};
 use crate::layers::oci::ImageLayer;
 use crate::ops::Error;
 use crate::ops::publish::{signatures, tag_of_id};
-use crate::registry::{ImageReference, Pulled, RegistryError, manifest, pull as pull_image};
+use crate::registry::{ImageReference, Pulled, manifest, pull as pull_image};
 use crate::rootfs::{Rootfs, from_layers};
 use crate::store::Store;
 
@@ -129,10 +129,7 @@ pub(super) fn environment(
 
 /// Returns the layers of an image with their place in the store.
 pub(super) fn layers(pulled: &Pulled) -> Result<Vec<ImageLayer>, Error> {
-    let config = ImageConfig::parse(&pulled.config_bytes).map_err(|source| {
-        let what = format!("the config of `{}`", pulled.reference);
-        RegistryError::Document { what, source }
-    })?;
+    let config = pulled.config()?;
     let diff_ids = &config.rootfs.diff_ids;
     if diff_ids.len() != pulled.layers.len() {
         return Err(Error::from(DocumentError::LayerCount {

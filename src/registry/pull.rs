@@ -7,7 +7,7 @@ use envbox_lockfiles::base::{Context, Digest, Event, Platform};
 use envbox_lockfiles::net::{Client, Method, Reply, Request, block_on};
 use tokio::task::{JoinSet, spawn_blocking};
 
-use crate::image::{DOCUMENT_LIMIT, Descriptor, ImageManifest};
+use crate::image::{DOCUMENT_LIMIT, Descriptor, ImageConfig, ImageManifest};
 use crate::registry::manifest::{choose, describe, fetch_manifest};
 use crate::registry::session::{Session, Task};
 use crate::registry::{Access, ImageReference, RegistryError};
@@ -42,6 +42,19 @@ pub struct Pulled {
     pub layers: Vec<(Descriptor, PathBuf)>,
     /// The store.
     pub store: Store,
+}
+
+impl Pulled {
+    /// Reads the config.
+    ///
+    /// # Errors
+    /// Returns [`RegistryError::Document`].
+    pub fn config(&self) -> Result<ImageConfig, RegistryError> {
+        ImageConfig::parse(&self.config_bytes).map_err(|source| RegistryError::Document {
+            what: format!("the config of `{}`", self.reference),
+            source,
+        })
+    }
 }
 
 /// Brings the image that `reference` names for `platform` into `store`. One that is named by its

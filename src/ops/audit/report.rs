@@ -123,18 +123,8 @@ pub(in crate::ops) fn sources_in_container(
     cpuid: Cpuid,
 ) -> Vec<SourceReport> {
     let isolation = Isolation {
-        namespaces: Vec::new(),
         network: StepNetwork::Host,
-        project: Access::Direct,
-        hostname: policy.hostname.clone(),
-        seed: policy.seed,
-        epoch: policy.epoch,
-        clock: policy.clock,
-        cpus: policy.cpus,
-        cpu_baseline: policy.cpu_baseline,
-        cpuid,
-        file_status: policy.file_status,
-        kernel: String::new(),
+        ..Isolation::of(policy, Access::Direct, cpuid)
     };
     sources(findings, &isolation)
 }

@@ -232,17 +232,8 @@ fn isolation(policy: &SandboxPolicy, access: Access, facts: &HostFacts, cpuid: C
     let held = |name: &&&str| policy.network != StepNetwork::Host || **name != "net";
     Isolation {
         namespaces: NAMESPACES.iter().filter(held).copied().collect(),
-        network: policy.network,
-        project: access,
-        hostname: policy.hostname.clone(),
-        seed: policy.seed,
-        epoch: policy.epoch,
-        clock: policy.clock,
-        cpus: policy.cpus,
-        cpu_baseline: policy.cpu_baseline,
-        cpuid,
-        file_status: policy.file_status,
         kernel: facts.kernel.release.clone(),
+        ..Isolation::of(policy, access, cpuid)
     }
 }
 

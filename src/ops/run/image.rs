@@ -11,7 +11,7 @@ use crate::ops::inside::InsidePolicy;
 use crate::ops::run::verb::documented;
 use crate::ops::run::{Prepared, RunOptions, RunReport, execute};
 use crate::ops::{Error, pull};
-use crate::registry::{ImageReference, RegistryError};
+use crate::registry::ImageReference;
 use crate::rootfs::image;
 use crate::store::Store;
 
@@ -37,10 +37,7 @@ pub fn run_image(
         let store = Store::open(&context.store)?;
         let platform = Platform::host();
         let pulled = pull::verified(context, reference, platform, key, &store)?;
-        let config = ImageConfig::parse(&pulled.config_bytes).map_err(|source| {
-            let what = format!("the config of `{reference}`");
-            RegistryError::Document { what, source }
-        })?;
+        let config = pulled.config()?;
         let named = Named {
             registry: REGISTRY.parse().expect("a word is a name"),
             repository: named_repository(reference),

@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 
 use envbox_lockfiles::base::fs::write_atomic;
 use envbox_lockfiles::base::{Digest, FsError, Kind};
-use envbox_lockfiles::manifest::{CpuBaseline, StepClock, StepFileStatus, StepNetwork};
+use envbox_lockfiles::manifest::{
+    CpuBaseline, SandboxPolicy, StepClock, StepFileStatus, StepNetwork,
+};
 use envbox_sandbox::{Cpuid, Exit, Finding, Usage};
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
@@ -87,6 +89,26 @@ pub struct Isolation {
     pub file_status: StepFileStatus,
     /// The host's kernel.
     pub kernel: String,
+}
+
+impl Isolation {
+    /// Returns what a policy asks for, of no namespaces and an unknown kernel.
+    pub(in crate::ops) fn of(policy: &SandboxPolicy, access: Access, cpuid: Cpuid) -> Self {
+        Self {
+            namespaces: Vec::new(),
+            network: policy.network,
+            project: access,
+            hostname: policy.hostname.clone(),
+            seed: policy.seed,
+            epoch: policy.epoch,
+            clock: policy.clock,
+            cpus: policy.cpus,
+            cpu_baseline: policy.cpu_baseline,
+            cpuid,
+            file_status: policy.file_status,
+            kernel: String::new(),
+        }
+    }
 }
 
 /// An entry that is no output.
