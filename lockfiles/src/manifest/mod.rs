@@ -35,7 +35,8 @@ pub use init::init_text;
 pub use parse::{MANIFEST, PYPROJECT};
 pub use place::Place;
 pub use schema::{
-    BaseImage, CpuBaseline, Debian, Environment, Framework, FrameworkKnobs, Interpreter,
-    InterpreterSource, Manifest, NamedUrl, OutputTimes, Prerelease, Python, PythonVersion,
-    SandboxPolicy, StepClock, StepCpuid, StepFileStatus, StepNetwork,
+    BaseImage, ChannelPriority, Conda, CondaBase, CondaChannel, CpuBaseline, Debian, Environment,
+    Framework, FrameworkKnobs, Interpreter, InterpreterSource, Manifest, NamedUrl, OutputTimes,
+    Prerelease, Python, PythonVersion, SandboxPolicy, StepClock, StepCpuid, StepFileStatus,
+    StepNetwork,
 };

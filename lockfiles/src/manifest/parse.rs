@@ -135,6 +135,7 @@ fn manifest<'a>(
         environment,
         base,
         python,
+        conda: None,
         debian: debian(&root.section("debian", &keys::DEBIAN)?)?,
         sandbox: sandbox(&root.section("sandbox", &keys::SANDBOX)?)?,
     })
