@@ -26,6 +26,8 @@
 //! | where a step draws chance from | [`mod@ops::audit`], `sandbox/src/answer/audit/` |
 //! | parts lists, provenance, signatures, keys | [`mod@attest`] |
 //! | outputs written back | [`record`] |
+//! | who asks for what in a lock; groups | `lockfiles/src/lock/graph.rs`, `select.rs` |
+//! | changing a manifest's text | `lockfiles/src/manifest/edit/` |
 //! | a command, end to end | [`ops`], one file each; `src/bin/envbox/commands/` |
 //! | exit codes | `src/bin/envbox/exit.rs` |
 //!

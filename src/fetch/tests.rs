@@ -140,6 +140,7 @@ fn empty_lock() -> Lockfile {
             packages: vec![],
             base: None,
             conda: None,
+            groups: std::collections::BTreeMap::new(),
         },
         base: None,
         built: Vec::new(),

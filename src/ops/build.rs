@@ -151,7 +151,7 @@ pub fn build(
     let store = Store::open(&context.store)?;
     let images = build_all(context, project, &lock, &store, options)?;
     if options.record {
-        record(project, &lock, &images)?;
+        record(project, &images)?;
     } else if options.locking == Locking::Frozen && options.supervisor.is_none() {
         as_recorded(&lock, &images)?;
     }
@@ -212,8 +212,8 @@ fn build_all(
 }
 
 /// Writes the identities of the images to the lockfile, beside those of other platforms.
-fn record(project: &Project, lock: &Lockfile, images: &[Image]) -> Result<(), Error> {
-    let mut lock = lock.clone();
+fn record(project: &Project, images: &[Image]) -> Result<(), Error> {
+    let mut lock = project.whole_lock()?;
     for image in images {
         lock.built
             .retain(|built| built.platform != image.platform());

@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
-use envbox_lockfiles::base::{Digest, Explain, FsError, Kind};
-use envbox_lockfiles::lock::{LockError, Stale};
-use envbox_lockfiles::manifest::ManifestError;
+use envbox_lockfiles::base::{Digest, Explain, FsError, Kind, Platform};
+use envbox_lockfiles::lock::{LockError, Stale, UnknownGroup};
+use envbox_lockfiles::manifest::{EditError, ManifestError};
 use envbox_lockfiles::resolve::ResolveError;
 
 use crate::attest::AttestError;
@@ -24,6 +24,15 @@ pub enum Error {
     /// The manifest is not usable.
     #[error(transparent)]
     Manifest(#[from] ManifestError),
+    /// The manifest cannot be changed as asked.
+    #[error(transparent)]
+    Edit(#[from] EditError),
+    /// Somebody else changed the manifest at the same time.
+    #[error("`{}` was changed meanwhile; nothing was written", file.display())]
+    ManifestChanged {
+        /// The manifest.
+        file: PathBuf,
+    },
     /// `init` found a manifest.
     #[error("`{}` exists already", file.display())]
     ManifestExists {
@@ -36,6 +45,37 @@ pub enum Error {
     /// The lockfile does not answer the manifest.
     #[error(transparent)]
     Stale(#[from] Stale),
+    /// A group was chosen that the manifest does not have.
+    #[error(transparent)]
+    Group(#[from] UnknownGroup),
+    /// The lockfile is for other platforms.
+    #[error("the lockfile is not for {platform}")]
+    OtherPlatform {
+        /// The platform asked for.
+        platform: Platform,
+        /// Those it is for.
+        locked: Vec<Platform>,
+    },
+    /// The lockfile has no such package.
+    #[error("the lockfile has no package `{package}` for {platform}")]
+    NotLocked {
+        /// The name.
+        package: String,
+        /// The platform.
+        platform: Platform,
+        /// The platforms that it has one for.
+        elsewhere: Vec<Platform>,
+        /// The name in the lockfile that is most like it.
+        alike: Option<String>,
+    },
+    /// Git has no such object.
+    #[error("`{object}` is no file here, and Git does not have it: {reason}")]
+    Revision {
+        /// As Git names it.
+        object: String,
+        /// What Git says.
+        reason: String,
+    },
     /// Resolving failed.
     #[error(transparent)]
     Resolve(#[from] Box<ResolveError>),
@@ -153,13 +193,19 @@ impl Explain for Error {
     fn kind(&self) -> Kind {
         match self {
             Self::Manifest(error) => error.kind(),
+            Self::Edit(error) => error.kind(),
             Self::ManifestExists { .. }
+            | Self::ManifestChanged { .. }
             | Self::Reference(_)
             | Self::NoDigest { .. }
-            | Self::MirrorPlace { .. } => Kind::User,
+            | Self::MirrorPlace { .. }
+            | Self::OtherPlatform { .. }
+            | Self::NotLocked { .. }
+            | Self::Revision { .. } => Kind::User,
             Self::WrongImage { .. } | Self::NotSigned { .. } => Kind::Integrity,
             Self::Lock(error) => error.kind(),
             Self::Stale(error) => error.kind(),
+            Self::Group(error) => error.kind(),
             Self::Resolve(error) => error.kind(),
             Self::Document(error) => error.kind(),
             Self::Fetch(error) => error.kind(),
@@ -194,9 +240,29 @@ impl Explain for Error {
                 "remove that tag from the registry, and push again with `envbox build --push`"
                     .to_owned(),
             ],
+            Self::Edit(error) => error.hints(),
+            Self::ManifestChanged { .. } => vec!["run the command again".to_owned()],
             Self::ManifestExists { .. } => vec!["edit it, or remove it first".to_owned()],
+            Self::OtherPlatform { locked, .. } => {
+                let locked: Vec<_> = locked.iter().map(ToString::to_string).collect();
+                vec![format!("choose one of {}", locked.join(", "))]
+            }
+            Self::NotLocked {
+                elsewhere, alike, ..
+            } => match (elsewhere.first(), alike) {
+                (Some(platform), _) => {
+                    vec![format!("it has one with `--platform {platform}`")]
+                }
+                (None, Some(name)) => vec![format!("did you mean `{name}`?")],
+                (None, None) => vec!["`envbox tree` lists all that it has".to_owned()],
+            },
+            Self::Revision { .. } => vec![
+                "name a lockfile, a directory that has one, or a revision as `HEAD~1:envbox.lock`"
+                    .to_owned(),
+            ],
             Self::Lock(error) => error.hints(),
             Self::Stale(error) => error.hints(),
+            Self::Group(error) => error.hints(),
             Self::Resolve(error) => error.hints(),
             Self::Document(error) => error.hints(),
             Self::Fetch(error) => error.hints(),

@@ -28,7 +28,7 @@ pub struct FetchReport {
 /// returns; what arrived whole stays in the store.
 pub fn fetch(context: &Context, project: &Project) -> Result<FetchReport, Error> {
     let context = &project.context(context);
-    let lock = project.lock()?;
+    let lock = project.whole_lock()?;
     let store = Store::open(&context.store)?;
     for platform in &lock.request.platforms {
         closure(context, &lock, *platform, &store)?;

@@ -77,6 +77,60 @@ pub fn lock(
     project: &Project,
     options: &LockOptions,
 ) -> Result<LockReport, Error> {
+    resolved(context, project, options)?.write()
+}
+
+/// A lock that answers the project's manifest and is not written yet.
+pub(in crate::ops) struct Resolved {
+    file: PathBuf,
+    previous: Option<Lockfile>,
+    /// The lock.
+    pub(in crate::ops) lock: Lockfile,
+    reasons: Vec<StaleReason>,
+}
+
+impl Resolved {
+    /// Writes the lock where it is not what is there already, and tells what became of it.
+    ///
+    /// # Errors
+    /// Returns [`Error::Lock`]; the old lockfile is then unchanged.
+    pub(in crate::ops) fn write(self) -> Result<LockReport, Error> {
+        let Self {
+            file,
+            previous,
+            lock,
+            reasons,
+        } = self;
+        let outcome = match &previous {
+            None => LockOutcome::Created,
+            Some(old) if *old == lock => LockOutcome::Unchanged,
+            Some(_) => LockOutcome::Updated,
+        };
+        if outcome != LockOutcome::Unchanged {
+            lock.write(&file)?;
+        }
+        let changes = previous.as_ref().map(|old| diff(old, &lock));
+        Ok(LockReport {
+            lockfile: file,
+            digest: lock.digest(),
+            outcome,
+            reasons,
+            changes: changes.unwrap_or_default(),
+            python: lock.python.len(),
+            debian: lock.debian.packages.len(),
+        })
+    }
+}
+
+/// Does as [`lock`] does, but writes nothing.
+///
+/// # Errors
+/// As [`lock`].
+pub(in crate::ops) fn resolved(
+    context: &Context,
+    project: &Project,
+    options: &LockOptions,
+) -> Result<Resolved, Error> {
     let context = &project.context(context);
     let file = project.lockfile();
     let request = Request::of(project.manifest());
@@ -95,13 +149,12 @@ pub fn lock(
     let reasons = match stale {
         Some(Ok(())) if options.upgrade == Upgrade::None => {
             let lock = previous.expect("a lock that answers the request is there");
-            return Ok(report(
+            return Ok(Resolved {
                 file,
-                &lock,
-                LockOutcome::Unchanged,
-                Vec::new(),
-                Vec::new(),
-            ));
+                previous: Some(lock.clone()),
+                lock,
+                reasons: Vec::new(),
+            });
         }
         Some(Err(stale)) if options.mode == LockMode::Check => return Err(stale.into()),
         Some(Err(stale)) => stale.reasons,
@@ -112,19 +165,12 @@ pub fn lock(
         base: base(context, &request, previous.as_ref())?,
     };
     let lock = resolve(context, project.manifest(), previous.as_ref(), &resolving)?;
-    let changes = previous
-        .as_ref()
-        .map(|old| diff(old, &lock))
-        .unwrap_or_default();
-    let outcome = match &previous {
-        None => LockOutcome::Created,
-        Some(old) if *old == lock => LockOutcome::Unchanged,
-        Some(_) => LockOutcome::Updated,
-    };
-    if outcome != LockOutcome::Unchanged {
-        lock.write(&file)?;
-    }
-    Ok(report(file, &lock, outcome, reasons, changes))
+    Ok(Resolved {
+        file,
+        previous,
+        lock,
+        reasons,
+    })
 }
 
 /// Returns the image that `request` names, with all of it in the store: only the image itself says
@@ -163,22 +209,4 @@ fn base(
         image.glibc = image_library(context, &store, reference.repository.as_str(), image)?;
     }
     Ok(alone.base)
-}
-
-fn report(
-    lockfile: PathBuf,
-    lock: &Lockfile,
-    outcome: LockOutcome,
-    reasons: Vec<StaleReason>,
-    changes: Vec<Change>,
-) -> LockReport {
-    LockReport {
-        lockfile,
-        digest: lock.digest(),
-        outcome,
-        reasons,
-        changes,
-        python: lock.python.len(),
-        debian: lock.debian.packages.len(),
-    }
 }

@@ -62,7 +62,7 @@ pub struct MirroredSuite {
 /// and why the mirror takes no more.
 pub fn mirror(context: &Context, project: &Project, to: &Mirror) -> Result<MirrorReport, Error> {
     let context = &project.context(context);
-    let lock = project.lock()?;
+    let lock = project.whole_lock()?;
     let place = match (to, to.path()) {
         (Mirror::Directory(_), None) => {
             return Err(Error::MirrorPlace {

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use envbox_lockfiles::base::{Context, RegistryName};
-use envbox_lockfiles::lock::{Lockfile, Request, satisfies};
+use envbox_lockfiles::lock::{Groups, Lockfile, Request, satisfies};
 use envbox_lockfiles::manifest::Manifest;
 
 use crate::ops::Error;
@@ -11,12 +11,13 @@ use crate::ops::Error;
 /// The lockfile's name, beside the manifest.
 pub const LOCKFILE: &str = "envbox.lock";
 
-/// A project: its directory and what its manifest says.
+/// A project: its directory, what its manifest says, and the groups that are chosen of that.
 #[derive(Debug, Clone)]
 pub struct Project {
     directory: PathBuf,
     manifest: Manifest,
     manifest_file: PathBuf,
+    groups: Groups,
 }
 
 impl AsRef<Path> for Project {
@@ -26,7 +27,7 @@ impl AsRef<Path> for Project {
 }
 
 impl Project {
-    /// Reads the manifest of the project in `directory`.
+    /// Reads the manifest of the project in `directory`. No group is chosen.
     ///
     /// # Errors
     /// Returns [`Error::Manifest`].
@@ -36,7 +37,30 @@ impl Project {
             directory: directory.to_path_buf(),
             manifest,
             manifest_file,
+            groups: Groups::None,
         })
+    }
+
+    /// Chooses groups of the manifest, whose packages environments of the project then have as well.
+    ///
+    /// # Errors
+    /// Returns [`Error::Group`] when the manifest has no such group.
+    pub fn with_groups(self, groups: Groups) -> Result<Self, Error> {
+        groups.of(&Request::of(&self.manifest))?;
+        Ok(Self { groups, ..self })
+    }
+
+    /// Returns the groups that are chosen.
+    pub fn groups(&self) -> &Groups {
+        &self.groups
+    }
+
+    /// Returns the project as it would be with another manifest in the same file.
+    pub(in crate::ops) fn with_manifest(&self, manifest: Manifest) -> Self {
+        Self {
+            manifest,
+            ..self.clone()
+        }
     }
 
     /// Returns the directory.
@@ -59,15 +83,29 @@ impl Project {
         self.directory.join(LOCKFILE)
     }
 
+    /// Reads the lockfile, which must answer the manifest, and returns what it has for the chosen
+    /// groups.
+    ///
+    /// # Errors
+    /// As [`Project::whole_lock`].
+    pub fn lock(&self) -> Result<Lockfile, Error> {
+        self.chosen(&self.whole_lock()?)
+    }
+
     /// Reads the lockfile, which must answer the manifest.
     ///
     /// # Errors
     /// Returns [`Error::Lock`] when there is none that can be read, [`Error::Stale`] when it does not
     /// answer.
-    pub fn lock(&self) -> Result<Lockfile, Error> {
+    pub fn whole_lock(&self) -> Result<Lockfile, Error> {
         let lock = Lockfile::read(&self.lockfile())?;
         satisfies(&lock, &Request::of(self.manifest()))?;
         Ok(lock)
+    }
+
+    /// Returns what `lock` has for the chosen groups.
+    pub(in crate::ops) fn chosen(&self, lock: &Lockfile) -> Result<Lockfile, Error> {
+        Ok(lock.select(&self.groups)?)
     }
 
     /// Returns `context` with the places that the manifest gives to registries. What the user

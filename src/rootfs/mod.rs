@@ -40,7 +40,7 @@ mod write;
 
 pub(crate) use bytecode::module_of;
 pub use error::RootfsError;
-pub use package_trees::{Ecosystem, PackageTree, package_trees};
+pub use package_trees::{Ecosystem, PackageTree, package_trees, unpacked_trees};
 pub(crate) use parallel::{Task, in_parallel};
 pub use prepare::{Rootfs, find, from_layers, image, image_library, prepare};
 

@@ -1,15 +1,16 @@
 //! The packages of a rootfs, for those who take it apart again.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use envbox_lockfiles::base::{Context, Digest};
+use envbox_lockfiles::base::{Context, Digest, Platform};
 use envbox_lockfiles::lock::{Artifact, Lockfile};
 
 use crate::fetch::Closure;
 use crate::rootfs::RootfsError;
 use crate::rootfs::packages::{Package, unpack_all};
 use crate::rootfs::parts::{Contents, Part, Parts};
-use crate::store::TreeManifest;
+use crate::store::{Store, TreeManifest};
 
 /// Who packages what is in a tree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -76,6 +77,28 @@ pub fn package_trees(
         .zip(packages)
         .map(|(part, package)| described(part, package))
         .collect())
+}
+
+/// Returns the trees of those packages of `lock` that the store has unpacked, by the digest of a
+/// package's artifact. They are in use from here on.
+///
+/// # Errors
+/// Returns [`RootfsError`] when the lock has no packages for the platform or the store cannot be
+/// read.
+pub fn unpacked_trees(
+    store: &Store,
+    lock: &Lockfile,
+    platform: Platform,
+) -> Result<BTreeMap<Digest, PathBuf>, RootfsError> {
+    let mut trees = BTreeMap::new();
+    for part in Parts::of(lock, platform)?.parts {
+        if let Some(artifact) = part.artifact
+            && let Some(tree) = store.find_tree(part.key)?
+        {
+            trees.insert(artifact.digest, tree.path());
+        }
+    }
+    Ok(trees)
 }
 
 fn version(lock: &Lockfile, part: &Part<'_>) -> String {

@@ -8,8 +8,10 @@ mod audit;
 mod base;
 mod cli_reference;
 mod debs;
+mod edit;
 mod errors;
 mod fetch;
+mod groups;
 mod hook;
 #[path = "../support/http.rs"]
 mod http;
@@ -26,3 +28,4 @@ mod run;
 mod support;
 mod terminal;
 mod tools;
+mod tree;

@@ -104,6 +104,14 @@ name!(
 );
 
 name!(
+    /// Names a group of requirements, normalized as PEP 735 says.
+    GroupName,
+    "group name",
+    "letters, digits, `-`, `_` and `.`, beginning and ending with a letter or digit",
+    normalize_python
+);
+
+name!(
     /// Names an environment.
     EnvironmentName,
     "environment name",

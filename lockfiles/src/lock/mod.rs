@@ -17,11 +17,14 @@ mod base;
 mod conda;
 mod diff;
 mod error;
+mod graph;
+mod groups;
 mod order;
 mod read;
 mod reason;
 mod request;
 mod schema;
+mod select;
 mod stale;
 mod version;
 mod wire;
@@ -32,12 +35,14 @@ mod tests;
 
 pub use diff::{Change, ChangeKind, diff};
 pub use error::LockError;
+pub use graph::{Asker, Ecosystem, Graph, Node, Way};
 pub use order::Disorder;
 pub use reason::{Affected, StaleReason};
 pub use schema::{
-    Activation, Artifact, BuiltImage, CondaRequest, LockedArchive, LockedBase, LockedConda,
-    LockedCondaPackage, LockedDebian, LockedImage, LockedInterpreter, LockedLayer, LockedPackage,
-    LockedSuite, LockedVirtualPackage, LockedWheel, Lockfile, Origin, Request,
+    Activation, Artifact, BuiltImage, CondaRequest, GroupRequest, LockedArchive, LockedBase,
+    LockedConda, LockedCondaPackage, LockedDebian, LockedImage, LockedInterpreter, LockedLayer,
+    LockedPackage, LockedSuite, LockedVirtualPackage, LockedWheel, Lockfile, Origin, Request,
 };
+pub use select::{Groups, UnknownGroup};
 pub use stale::{Stale, satisfies};
 pub use wire::InvalidEntry;

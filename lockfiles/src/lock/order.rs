@@ -1,5 +1,6 @@
 //! The one order in which a lock lists things.
 
+use crate::lock::groups;
 use crate::lock::schema::{LockedPackage, LockedWheel, Lockfile, Request};
 
 /// An entry that does not come after the one before it.
@@ -114,6 +115,7 @@ fn request(request: &Request) -> Option<Disorder> {
         .or_else(|| words("`overrides`", &request.overrides))
         .or_else(|| words("`packages`", &request.packages))
         .or_else(|| request.conda.as_ref()?.disorder())
+        .or_else(|| groups::disorder(&request.groups))
 }
 
 pub(super) fn set<T: Ord>(items: &mut Vec<T>) {

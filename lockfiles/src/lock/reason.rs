@@ -2,7 +2,7 @@
 
 use std::fmt::Display;
 
-use crate::base::{CondaName, DebianName, ImageReference, Platform, RegistryName};
+use crate::base::{CondaName, DebianName, GroupName, ImageReference, Platform, RegistryName};
 use crate::manifest::{ChannelPriority, CondaBase, InterpreterSource, Prerelease};
 
 /// Which sections of a lock a change concerns; the others can be kept.
@@ -211,6 +211,40 @@ pub enum StaleReason {
         word(&Some(*asked))
     )]
     CondaBaseChanged { locked: CondaBase, asked: CondaBase },
+    #[error("the group `{group}` was added")]
+    GroupAdded { group: GroupName },
+    #[error("the group `{group}` was removed")]
+    GroupRemoved { group: GroupName },
+    #[error("the requirement `{requirement}` of the group `{group}` was added")]
+    GroupRequirementAdded {
+        group: GroupName,
+        requirement: String,
+    },
+    #[error("the requirement `{requirement}` of the group `{group}` was removed")]
+    GroupRequirementRemoved {
+        group: GroupName,
+        requirement: String,
+    },
+    #[error("the conda dependency `{dependency}` of the group `{group}` was added")]
+    GroupCondaAdded {
+        group: GroupName,
+        dependency: String,
+    },
+    #[error("the conda dependency `{dependency}` of the group `{group}` was removed")]
+    GroupCondaRemoved {
+        group: GroupName,
+        dependency: String,
+    },
+    #[error("the Debian package `{package}` of the group `{group}` was added")]
+    GroupPackageAdded {
+        group: GroupName,
+        package: DebianName,
+    },
+    #[error("the Debian package `{package}` of the group `{group}` was removed")]
+    GroupPackageRemoved {
+        group: GroupName,
+        package: DebianName,
+    },
 }
 
 impl StaleReason {
@@ -218,6 +252,8 @@ impl StaleReason {
     pub fn affects(&self) -> Affected {
         match self {
             Self::NameChanged { .. }
+            | Self::GroupAdded { .. }
+            | Self::GroupRemoved { .. }
             | Self::LinkScriptAllowed { .. }
             | Self::LinkScriptRefused { .. } => Affected::NONE,
             // The suite decides the interpreter and the C library that wheels are chosen for.
@@ -239,7 +275,9 @@ impl StaleReason {
             | Self::PrereleaseChanged { .. }
             | Self::ExtraIndexesChanged { .. }
             | Self::FindLinksChanged { .. }
-            | Self::NoBuildChanged { .. } => Affected::PYTHON,
+            | Self::NoBuildChanged { .. }
+            | Self::GroupRequirementAdded { .. }
+            | Self::GroupRequirementRemoved { .. } => Affected::PYTHON,
             // Wheels follow where the packages that come of it bring other distributions.
             Self::ChannelsChanged { .. }
             | Self::ChannelPriorityChanged { .. }
@@ -251,12 +289,16 @@ impl StaleReason {
             | Self::VirtualPackageAdded { .. }
             | Self::VirtualPackageRemoved { .. }
             | Self::PythonNameAdded { .. }
-            | Self::PythonNameRemoved { .. } => Affected::CONDA,
+            | Self::PythonNameRemoved { .. }
+            | Self::GroupCondaAdded { .. }
+            | Self::GroupCondaRemoved { .. } => Affected::CONDA,
             Self::CondaBaseChanged { .. }
             | Self::SnapshotChanged { .. }
             | Self::SecurityChanged { .. }
             | Self::PackageAdded { .. }
-            | Self::PackageRemoved { .. } => Affected::DEBIAN,
+            | Self::PackageRemoved { .. }
+            | Self::GroupPackageAdded { .. }
+            | Self::GroupPackageRemoved { .. } => Affected::DEBIAN,
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::lock::schema::{CondaRequest, Request};
+use crate::lock::schema::{CondaRequest, GroupRequest, Request};
 use crate::manifest::{Conda, Manifest, NamedUrl};
 
 /// The virtual package that tells what the processor can do (CEP 30).
@@ -35,6 +35,11 @@ impl Request {
                 .conda
                 .as_ref()
                 .map(|conda| CondaRequest::of(manifest, conda)),
+            groups: manifest
+                .groups
+                .iter()
+                .map(|(name, group)| (name.clone(), GroupRequest::of(group)))
+                .collect(),
         }
     }
 }
@@ -71,7 +76,7 @@ impl CondaRequest {
     }
 }
 
-fn sorted<T: Ord + Clone>(items: &[T]) -> Vec<T> {
+pub(super) fn sorted<T: Ord + Clone>(items: &[T]) -> Vec<T> {
     items
         .iter()
         .cloned()

@@ -1,10 +1,12 @@
 //! What `envbox.lock` holds.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 
 use crate::base::{
-    Compression, CondaName, DebianName, Digest, EnvironmentName, ImageReference, Platform,
-    PythonName, RegistryName,
+    Compression, CondaName, DebianName, Digest, EnvironmentName, GroupName, ImageReference,
+    Platform, PythonName, RegistryName,
 };
 use crate::manifest::{ChannelPriority, CondaBase, InterpreterSource, Prerelease};
 
@@ -87,6 +89,19 @@ pub struct Request {
     pub base: Option<ImageReference>,
     /// `[conda]`, if there is one.
     pub conda: Option<CondaRequest>,
+    /// `[groups.NAME]`, by name: resolved together with the rest, and chosen by name.
+    pub groups: BTreeMap<GroupName, GroupRequest>,
+}
+
+/// What a group asks for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct GroupRequest {
+    /// PEP 508 texts, sorted, without repetition.
+    pub requirements: Vec<String>,
+    /// MatchSpecs, sorted, without repetition.
+    pub conda: Vec<String>,
+    /// Debian packages, sorted, without repetition.
+    pub packages: Vec<DebianName>,
 }
 
 /// The part of `[conda]` that a resolution depends on.

@@ -1,6 +1,7 @@
 //! Whether a lock still answers its manifest, and if not, why.
 
 use crate::base::{Explain, Kind};
+use crate::lock::groups;
 use crate::lock::reason::{Affected, StaleReason};
 use crate::lock::schema::{CondaRequest, Lockfile, Request};
 
@@ -15,6 +16,7 @@ pub fn satisfies(lock: &Lockfile, request: &Request) -> Result<(), Stale> {
     python(locked, request, &mut reasons);
     debian(locked, request, &mut reasons);
     conda(locked, request, &mut reasons);
+    groups::compare(&locked.groups, &request.groups, &mut reasons);
     if reasons.is_empty() {
         return Ok(());
     }

@@ -10,10 +10,10 @@ use crate::lock::schema::{LockedConda, Lockfile};
 use crate::manifest::InterpreterSource;
 
 /// The newest version this program reads and writes.
-pub const CURRENT: u64 = CONDA;
+pub const CURRENT: u64 = MIXED;
 
-/// The version that has conda packages.
-const CONDA: u64 = 3;
+/// The version that has conda packages, and groups.
+const MIXED: u64 = 3;
 
 /// The version that has images: to stand on, and built.
 const IMAGES: u64 = 2;
@@ -30,11 +30,12 @@ impl Lockfile {
             .as_ref()
             .map(|interpreter| interpreter.from);
         if self.request.conda.is_some()
+            || !self.request.groups.is_empty()
             || self.conda != LockedConda::default()
             || self.request.python_from == from_conda
             || interpreter == from_conda
         {
-            CONDA
+            MIXED
         } else if self.base.is_some() || !self.built.is_empty() {
             IMAGES
         } else {

@@ -1,15 +1,17 @@
 //! The serde shapes of `envbox.lock`, every version, and their way into [`Lockfile`].
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use serde::Deserialize;
 
 use crate::base::{
-    DebianName, Digest, EnvironmentName, ImageReference, Platform, PythonName, RegistryName,
+    DebianName, Digest, EnvironmentName, GroupName, ImageReference, Platform, PythonName,
+    RegistryName,
 };
 use crate::lock::base::BaseWire;
 use crate::lock::conda::{CondaRequestWire, CondaWire};
+use crate::lock::groups::GroupWire;
 use crate::lock::schema::{
     Artifact, BuiltImage, LockedArchive, LockedDebian, LockedInterpreter, LockedPackage,
     LockedSuite, LockedWheel, Lockfile, Origin, Request,
@@ -70,6 +72,8 @@ struct RequestWire {
     packages: Vec<DebianName>,
     base: Option<ImageReference>,
     conda: Option<CondaRequestWire>,
+    #[serde(default)]
+    groups: BTreeMap<GroupName, GroupWire>,
 }
 
 #[derive(Deserialize)]
@@ -229,6 +233,11 @@ impl RequestWire {
             packages: self.packages,
             base: self.base,
             conda: self.conda.map(CondaRequestWire::into_request),
+            groups: self
+                .groups
+                .into_iter()
+                .map(|(name, group)| (name, group.into_request()))
+                .collect(),
         }
     }
 }

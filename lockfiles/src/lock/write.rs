@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use crate::base::{Digest, Hasher, Platform};
 use crate::lock::base::base_table;
 use crate::lock::conda::{conda_tables, request_table};
+use crate::lock::groups::group_tables;
 use crate::lock::schema::{
     Artifact, LockedInterpreter, LockedPackage, LockedSuite, LockedWheel, Lockfile, Origin, Request,
 };
@@ -126,6 +127,7 @@ impl Request {
         if let Some(conda) = &self.conda {
             request_table(&mut text, conda);
         }
+        group_tables(&mut text, &self.groups);
         text
     }
 }

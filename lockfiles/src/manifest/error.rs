@@ -266,7 +266,7 @@ impl Explain for ManifestError {
 
 impl Problem {
     /// Returns one sentence on what to do, if there is something to say.
-    fn remedy(&self) -> Option<String> {
+    pub(super) fn remedy(&self) -> Option<String> {
         let remedy = match self {
             Self::Missing => "run `envbox init` to write an `envbox.toml`",
             Self::Both => "keep one of the two",

@@ -13,7 +13,14 @@ pub(super) struct Keys {
 
 pub(super) const ROOT: Keys = Keys {
     table: "the manifest",
-    known: &["environment", "base", "python", "debian", "sandbox"],
+    known: &[
+        "environment",
+        "base",
+        "python",
+        "debian",
+        "groups",
+        "sandbox",
+    ],
     planned: &["conda", "data", "gpu"],
 };
 
@@ -96,6 +103,12 @@ pub(super) const SANDBOX: Keys = Keys {
         "pass-env",
     ],
     planned: &[],
+};
+
+pub(super) const GROUP: Keys = Keys {
+    table: "a group",
+    known: &["requirements", "requirements-from", "debian"],
+    planned: &["conda"],
 };
 
 /// PEP 735.

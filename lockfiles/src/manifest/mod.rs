@@ -12,8 +12,10 @@
 
 mod base;
 mod debian;
+mod edit;
 mod environment;
 mod error;
+mod groups;
 mod init;
 mod keys;
 mod parse;
@@ -30,13 +32,14 @@ mod table;
 #[cfg(test)]
 mod tests;
 
+pub use edit::{Added, EditError, List, ListKind, ManifestText, conda_name, python_name};
 pub use error::{ManifestError, Problem};
 pub use init::init_text;
 pub use parse::{MANIFEST, PYPROJECT};
 pub use place::Place;
 pub use schema::{
     BaseImage, ChannelPriority, Conda, CondaBase, CondaChannel, CpuBaseline, Debian, Environment,
-    Framework, FrameworkKnobs, Interpreter, InterpreterSource, Manifest, NamedUrl, OutputTimes,
-    Prerelease, Python, PythonVersion, SandboxPolicy, StepClock, StepCpuid, StepFileStatus,
-    StepNetwork,
+    Framework, FrameworkKnobs, Group, Interpreter, InterpreterSource, Manifest, NamedUrl,
+    OutputTimes, Prerelease, Python, PythonVersion, SandboxPolicy, StepClock, StepCpuid,
+    StepFileStatus, StepNetwork,
 };

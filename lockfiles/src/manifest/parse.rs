@@ -10,6 +10,7 @@ use crate::manifest::base::base;
 use crate::manifest::debian::debian;
 use crate::manifest::environment::{environment, requires_python};
 use crate::manifest::error::{ManifestError, Problem};
+use crate::manifest::groups::groups;
 use crate::manifest::keys::{self, ROOT};
 use crate::manifest::pyproject;
 use crate::manifest::python::{Gathered, python as python_of};
@@ -123,18 +124,26 @@ fn manifest<'a>(
     {
         pyproject::own(source, project, &mut gathered)?;
     }
-    let python = python_of(&python, &mut gathered)?;
-    if environment.python.is_none() && !python.requirements.is_empty() {
-        return Err(table.error(Problem::NoPython));
-    }
-    requires_python(table, &environment, &gathered.requires_python)?;
+    let mut python = python_of(&python, &mut gathered)?;
     let base = root.map("base", |table| {
         base(table, &environment, root.get("debian"))
     })?;
+    let groups = root.map("groups", |table| {
+        groups(table, base.as_ref(), &mut gathered)
+    })?;
+    let groups = groups.unwrap_or_default();
+    python.constraints.append(&mut gathered.constraints);
+    let in_groups = groups.values().flat_map(|group| &group.requirements);
+    if environment.python.is_none() && python.requirements.iter().chain(in_groups).next().is_some()
+    {
+        return Err(table.error(Problem::NoPython));
+    }
+    requires_python(table, &environment, &gathered.requires_python)?;
     Ok(Manifest {
         environment,
         base,
         python,
+        groups,
         conda: None,
         debian: debian(&root.section("debian", &keys::DEBIAN)?)?,
         sandbox: sandbox(&root.section("sandbox", &keys::SANDBOX)?)?,

@@ -136,7 +136,7 @@ fn registries(
 }
 
 /// Takes in one entry of `requirements-from`: a file name, or `{ file, extras, groups }`.
-fn from_file(value: Value<'_>, gathered: &mut Gathered) -> Result<(), ManifestError> {
+pub(super) fn from_file(value: Value<'_>, gathered: &mut Gathered) -> Result<(), ManifestError> {
     let mut parts = Vec::new();
     let name = if value.is_table() {
         let table = value.table(&keys::REQUIREMENTS_FROM)?;

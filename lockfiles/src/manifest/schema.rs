@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use jiff::Timestamp;
 
 use crate::base::{
-    CondaName, DebianName, EnvironmentName, ImageReference, Platform, PythonName, RegistryName,
+    CondaName, DebianName, EnvironmentName, GroupName, ImageReference, Platform, PythonName,
+    RegistryName,
 };
 
 /// A well-formed manifest: names normalized, requirements read in, nothing resolved.
@@ -24,6 +25,8 @@ pub struct Manifest {
     pub conda: Option<Conda>,
     /// `[debian]`.
     pub debian: Debian,
+    /// `[groups.NAME]`: locked together with the rest, and chosen by name.
+    pub groups: BTreeMap<GroupName, Group>,
     /// `[sandbox]`.
     pub sandbox: SandboxPolicy,
 }
@@ -211,6 +214,17 @@ pub struct Debian {
     pub mirror: Option<String>,
     /// `security-mirror`: where the registry `debian-security` lies for this project.
     pub security_mirror: Option<String>,
+}
+
+/// `[groups.NAME]`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Group {
+    /// `requirements` and all that `requirements-from` refers to: PEP 508 texts.
+    pub requirements: Vec<String>,
+    /// `conda`: MatchSpecs.
+    pub conda: Vec<String>,
+    /// `debian`: packages beyond the base.
+    pub debian: Vec<DebianName>,
 }
 
 /// `[sandbox]`, with defaults filled in.

@@ -250,7 +250,8 @@ impl Resolution<'_> {
         if let Some(Planned::Debian { package, .. }) = &plan.interpreter {
             roots.push(root(package.as_str(), BY_INTERPRETER));
         }
-        let packages = request.packages.iter();
+        let in_groups = request.groups.values().flat_map(|group| &group.packages);
+        let packages = request.packages.iter().chain(in_groups);
         roots.extend(packages.map(|package| root(package.as_str(), BY_MANIFEST)));
         let asked = DebianRequest {
             suite: &plan.suite,
@@ -270,7 +271,13 @@ impl Resolution<'_> {
         request: &Request,
         system: &System,
     ) -> Result<Vec<LockedWheel>, ResolveError> {
-        if request.requirements.is_empty() {
+        // All groups are resolved together, so that any of them can be chosen.
+        let in_groups = self.manifest.groups.values();
+        let mut python = self.manifest.python.clone();
+        python
+            .requirements
+            .extend(in_groups.flat_map(|group| group.requirements.clone()));
+        if python.requirements.is_empty() {
             return Ok(Vec::new());
         }
         let Some(interpreter) = &system.interpreter else {
@@ -280,7 +287,7 @@ impl Resolution<'_> {
         let mut wheels = Vec::new();
         for platform in &request.platforms {
             let asked = PythonRequest {
-                python: &self.manifest.python,
+                python: &python,
                 python_version: &interpreter.version,
                 platform: *platform,
                 glibc: glibc(system.base.as_ref(), &system.debian, *platform)?,

@@ -36,6 +36,7 @@ pub(crate) fn manifest(
         base: None,
         python: Python::default(),
         conda: None,
+        groups: BTreeMap::new(),
         debian: Debian {
             suite: suite.map(str::to_owned),
             ..Debian::default()

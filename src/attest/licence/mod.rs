@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use envbox_lockfiles::base::{Digest, Platform};
 use envbox_lockfiles::lock::Lockfile;
 
-use crate::attest::inventory::{Component, Inventory, Kind};
+use crate::attest::inventory::{Inventory, Kind};
 use crate::attest::licence::tree::read_inside;
 use crate::attest::{AttestError, LicenceError};
 
@@ -53,14 +53,33 @@ impl Licences {
         trees: &BTreeMap<Digest, PathBuf>,
     ) -> Result<Self, AttestError> {
         let inventory = Inventory::of(lock, platform)?;
+        let packages = inventory.components.iter();
+        let mut packages = packages.filter(|component| component.kind != Kind::Layer);
+        match packages.find(|package| !trees.contains_key(&package.artifact.digest)) {
+            Some(package) => {
+                let package = package.name.to_owned();
+                Err(LicenceError { package }.into())
+            }
+            None => Self::read_known(lock, platform, trees),
+        }
+    }
+
+    /// As [`Licences::read`]; nothing is known of packages whose tree is not there.
+    ///
+    /// # Errors
+    /// Returns [`AttestError`] when a file in a tree cannot be read.
+    pub fn read_known(
+        lock: &Lockfile,
+        platform: Platform,
+        trees: &BTreeMap<Digest, PathBuf>,
+    ) -> Result<Self, AttestError> {
+        let inventory = Inventory::of(lock, platform)?;
         let mut by_name: BTreeMap<&str, &Path> = BTreeMap::new();
         let mut placed = Vec::new();
-        let known = |component: &&Component<'_>| component.kind != Kind::Layer;
-        for component in inventory.components.iter().filter(known) {
-            let tree = trees.get(&component.artifact.digest);
-            let tree = tree.ok_or_else(|| LicenceError {
-                package: component.name.to_owned(),
-            })?;
+        for component in &inventory.components {
+            let Some(tree) = trees.get(&component.artifact.digest) else {
+                continue;
+            };
             if component.kind == Kind::Debian {
                 by_name.insert(component.name, tree);
             }

@@ -106,6 +106,7 @@ fn lock() -> Lockfile {
         request: Request {
             base: None,
             conda: None,
+            groups: std::collections::BTreeMap::new(),
             name: "iris".parse().unwrap(),
             platforms: Platform::ALL.to_vec(),
             python: Some("3.11".to_owned()),

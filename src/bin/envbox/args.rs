@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Parser, Subcommand, ValueEnum};
 use envbox::attest::Subject;
-use envbox::base::{Digest, Platform};
+use envbox::base::{Digest, GroupName, Platform};
 use envbox::registry::ImageReference;
 
 /// Builds hermetic environments for machine learning and runs steps in them.
@@ -74,6 +74,32 @@ pub(crate) enum Command {
     ///
     /// What did not change in the manifest is not resolved again.
     Lock(Lock),
+    /// Ask for more in the manifest, and lock it.
+    ///
+    /// Requirements go to `[python] requirements` of `envbox.toml`; in a `pyproject.toml`, to
+    /// `project.dependencies` unless `[tool.envbox.python]` has requirements of its own. One that
+    /// names no version gets the locked one as its lower bound: `numpy` becomes `numpy>=2.1.3`, and
+    /// with --conda `numpy >=2.1.3`. One of the same name is replaced. Comments and layout stay. Nothing is written before everything was
+    /// resolved.
+    Add(Edit),
+    /// Ask for something no longer in the manifest, and lock what is left.
+    Remove(Edit),
+    /// Show what the lockfile has, and who asks for it, as a tree.
+    ///
+    /// Below `manifest`, `interpreter` and `base`, what each of them asks for: packages of all kinds.
+    /// A package that stands in several places is taken apart in the first; `(*)` marks the others.
+    Tree(Tree),
+    /// Say why the lockfile has a package.
+    ///
+    /// For each package that asks for it, the shortest way there from the manifest, the interpreter
+    /// or the base.
+    Why(Why),
+    /// Show what changed between two lockfiles.
+    ///
+    /// Versions, files and sizes, and licences where the packages are unpacked in the store. Each
+    /// lockfile is a file, a directory that has one, or a revision of Git's: `HEAD~1:envbox.lock`,
+    /// or `HEAD~1` for the one of this directory.
+    Diff(Diff),
     /// Download what the lockfile names into the store.
     Fetch,
     /// Keep everything that the lockfile names in a mirror.
@@ -159,6 +185,53 @@ pub(crate) struct Lock {
 }
 
 #[derive(Debug, clap::Args)]
+pub(crate) struct Edit {
+    /// Python requirements (PEP 508), names of Debian packages with --debian, or MatchSpecs with
+    /// --conda. To remove them, their names are enough.
+    #[arg(required = true, value_name = "REQUIREMENT")]
+    pub(crate) entries: Vec<String>,
+    /// Debian packages: `[debian] packages`.
+    #[arg(long, conflicts_with = "conda")]
+    pub(crate) debian: bool,
+    /// Conda packages, as MatchSpecs: `[conda] dependencies`.
+    #[arg(long)]
+    pub(crate) conda: bool,
+    /// In this group, which is made if there is none: `[groups.NAME]`.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) group: Option<GroupName>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Tree {
+    /// For which of the lockfile's platforms [default: this host's, else the first].
+    #[arg(long, value_name = "PLATFORM")]
+    pub(crate) platform: Option<Platform>,
+    /// How many levels are shown; 1 is what is asked for directly.
+    #[arg(long, value_name = "NUMBER")]
+    pub(crate) depth: Option<usize>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Why {
+    /// The package; `debian/NAME` or `python/NAME` where several kinds have one of the name.
+    #[arg(value_name = "PACKAGE")]
+    pub(crate) package: String,
+    /// For which of the lockfile's platforms [default: this host's, else the first].
+    #[arg(long, value_name = "PLATFORM")]
+    pub(crate) platform: Option<Platform>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Diff {
+    /// The old lockfile [default: that of the last commit, `HEAD`].
+    #[arg(value_name = "OLD")]
+    pub(crate) old: Option<String>,
+    /// The new lockfile [default: that of the project].
+    #[arg(value_name = "NEW")]
+    pub(crate) new: Option<String>,
+}
+
+#[derive(Debug, clap::Args)]
 pub(crate) struct Mirror {
     /// The mirror: `dir:PATH` or a path that begins with `/` or `.`, a directory; or else a
     /// repository of images, as `registry.example/team/mirror`.
@@ -168,6 +241,8 @@ pub(crate) struct Mirror {
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Build {
+    #[command(flatten)]
+    pub(crate) groups: Groups,
     /// Where the image is written: `oci:DIR[:TAG]`, an OCI layout; `oci-archive:FILE[:NAME]`, a tar
     /// archive of one; `docker-archive:FILE[:NAME]`, an archive that `docker load` reads too.
     #[arg(long, short, value_name = "TRANSPORT:PATH[:NAME]")]
@@ -204,7 +279,7 @@ pub(crate) struct Build {
     pub(crate) supervised: bool,
     /// Write the image's identity to the lockfile: `--frozen` builds must give it again, and runs
     /// take it from a registry of the user's where there is one.
-    #[arg(long, conflicts_with = "frozen")]
+    #[arg(long, conflicts_with_all = ["frozen", "group", "all_groups"])]
     pub(crate) record: bool,
     /// Build a second time, from the downloads on and in another place, and compare.
     #[arg(long)]
@@ -238,7 +313,7 @@ pub(crate) enum Compression {
 pub(crate) struct RunAnywhere {
     /// Run in this image, named by its digest, instead of the project's environment. Neither a
     /// manifest nor a lockfile is needed.
-    #[arg(long, value_name = "IMAGE@DIGEST", conflicts_with = "frozen")]
+    #[arg(long, value_name = "IMAGE@DIGEST", conflicts_with_all = ["frozen", "group", "all_groups"])]
     pub(crate) image: Option<ImageReference>,
     /// With --image: only if it is signed with this public key.
     #[arg(long, value_name = "FILE", requires = "image")]
@@ -320,9 +395,33 @@ pub(crate) struct Shell {
     pub(crate) step: Step,
 }
 
+/// Which groups of the manifest an environment has.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Groups {
+    /// With the packages of this group of the manifest as well. May be given several times.
+    #[arg(long, value_name = "NAME")]
+    group: Vec<GroupName>,
+    /// With the packages of every group.
+    #[arg(long, conflicts_with = "group")]
+    all_groups: bool,
+}
+
+impl Groups {
+    /// Returns what is chosen.
+    pub(crate) fn chosen(&self) -> envbox::lock::Groups {
+        match (self.all_groups, self.group.is_empty()) {
+            (true, _) => envbox::lock::Groups::All,
+            (false, true) => envbox::lock::Groups::None,
+            (false, false) => envbox::lock::Groups::Named(self.group.iter().cloned().collect()),
+        }
+    }
+}
+
 /// How a step runs.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Step {
+    #[command(flatten)]
+    pub(crate) groups: Groups,
     /// Refuse to touch the lockfile: fail when it does not answer the manifest.
     #[arg(long)]
     pub(crate) frozen: bool,
@@ -355,6 +454,8 @@ pub(crate) struct Step {
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Sbom {
+    #[command(flatten)]
+    pub(crate) groups: Groups,
     /// How the list is written: SPDX 2.3 or CycloneDX 1.5, both JSON.
     #[arg(long, value_name = "FORMAT", default_value = "spdx")]
     pub(crate) format: SbomFormat,
@@ -378,6 +479,8 @@ pub(crate) enum SbomFormat {
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Provenance {
+    #[command(flatten)]
+    pub(crate) groups: Groups,
     /// The image, by the digest of its manifest.
     #[arg(long, value_name = "NAME@DIGEST")]
     pub(crate) subject: Subject,
@@ -397,6 +500,8 @@ pub(crate) struct Provenance {
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct VerifyAttestation {
+    #[command(flatten)]
+    pub(crate) groups: Groups,
     /// The public key of who must have signed.
     #[arg(long, value_name = "FILE")]
     pub(crate) key: PathBuf,
@@ -441,6 +546,8 @@ pub(crate) enum ExportCommand {
         /// Refuse to touch the lockfile: fail when it does not answer the manifest.
         #[arg(long)]
         frozen: bool,
+        #[command(flatten)]
+        groups: Groups,
         /// What runs, and its arguments; by default the interpreter.
         #[arg(last = true, value_name = "COMMAND")]
         command: Vec<OsString>,

@@ -88,7 +88,7 @@ fn run_step(
 /// lock for the same manifest before: doing so takes longer than all else before a step starts.
 fn known(context: &Context, project: &Project, request: &Request) -> Option<(Tree, Digest)> {
     let lock = read(&project.lockfile()).ok()?;
-    Store::answer(&context.store, &question(request, &lock)?)
+    Store::answer(&context.store, &question(project, request, &lock)?)
 }
 
 /// Returns the environment of a lock that was read and checked, and the lock's digest; notes them
@@ -99,11 +99,12 @@ fn checked(
     request: &Request,
     locking: Locking,
 ) -> Result<(Tree, Digest), Error> {
-    let locked = up_to_date(context, project, locking)?;
+    let whole = whole_up_to_date(context, project, locking)?;
+    let locked = project.chosen(&whole)?;
     let tree = environment_of(context, project, &locked)?.tree().clone();
     let lock = locked.digest();
-    if satisfies(&locked, request).is_ok()
-        && let Some(question) = question(request, &locked.to_bytes())
+    if satisfies(&whole, request).is_ok()
+        && let Some(question) = question(project, request, &whole.to_bytes())
     {
         tree.store().keep_answer(&question, &tree, lock);
     }
@@ -111,16 +112,27 @@ fn checked(
 }
 
 /// Names all that decides whether a lock is accepted, and which environment it then has.
-fn question(request: &Request, lock: &[u8]) -> Option<Question> {
+fn question(project: &Project, request: &Request, lock: &[u8]) -> Option<Question> {
+    let groups = project.groups().of(request).ok()?;
+    let groups: Vec<&str> = groups.iter().map(|name| name.as_str()).collect();
     Question::new(&[
         &Platform::host().to_string(),
         &request.digest().to_string(),
         &Digest::of(lock).to_string(),
+        &groups.join(","),
     ])
 }
 
-/// Returns a lock that answers the manifest.
+/// Returns what a lock that answers the manifest has for the chosen groups.
 pub(in crate::ops) fn up_to_date(
+    context: &Context,
+    project: &Project,
+    locking: Locking,
+) -> Result<Lockfile, Error> {
+    project.chosen(&whole_up_to_date(context, project, locking)?)
+}
+
+fn whole_up_to_date(
     context: &Context,
     project: &Project,
     locking: Locking,

@@ -10,9 +10,9 @@ use proptest::sample::{Index, select, subsequence};
 
 use crate::base::{Compression, Digest, ImageReference, Platform, RegistryName};
 use crate::lock::{
-    Activation, Artifact, BuiltImage, CondaRequest, LockedArchive, LockedBase, LockedConda,
-    LockedCondaPackage, LockedDebian, LockedImage, LockedInterpreter, LockedLayer, LockedPackage,
-    LockedSuite, LockedVirtualPackage, LockedWheel, Lockfile, Origin, Request,
+    Activation, Artifact, BuiltImage, CondaRequest, GroupRequest, LockedArchive, LockedBase,
+    LockedConda, LockedCondaPackage, LockedDebian, LockedImage, LockedInterpreter, LockedLayer,
+    LockedPackage, LockedSuite, LockedVirtualPackage, LockedWheel, Lockfile, Origin, Request,
 };
 use crate::manifest::{ChannelPriority, CondaBase, InterpreterSource, Prerelease};
 
@@ -104,7 +104,9 @@ fn any_request() -> impl Strategy<Value = Request> {
         btree_set("[a-z0-9][a-z0-9+.-]{1,8}", 0..3),
     );
     let conda = option::of(any_conda_request());
-    (environment, python, debian, conda).prop_map(|(environment, python, debian, conda)| Request {
+    let groups = btree_map("[a-z0-9]{1,4}", any_group(), 0..3);
+    let parts = (environment, python, debian, conda, groups);
+    parts.prop_map(|(environment, python, debian, conda, groups)| Request {
         name: environment.0.parse().unwrap(),
         platforms: environment.1,
         python: environment.2,
@@ -123,6 +125,19 @@ fn any_request() -> impl Strategy<Value = Request> {
         packages: debian.3.iter().map(|name| name.parse().unwrap()).collect(),
         base: None,
         conda,
+        groups: groups
+            .into_iter()
+            .map(|(name, group)| (name.parse().unwrap(), group))
+            .collect(),
+    })
+}
+
+fn any_group() -> impl Strategy<Value = GroupRequest> {
+    let packages = btree_set("[a-z0-9][a-z0-9+.-]{1,8}", 0..3);
+    (any_texts(), any_texts(), packages).prop_map(|(requirements, conda, packages)| GroupRequest {
+        requirements,
+        conda,
+        packages: packages.iter().map(|name| name.parse().unwrap()).collect(),
     })
 }
 

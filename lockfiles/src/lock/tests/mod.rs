@@ -1,15 +1,18 @@
 mod any;
+mod graph;
 mod reading;
+mod select;
 mod stale;
 mod writing;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use crate::base::{Compression, Digest, ImageReference, Platform};
 use crate::lock::{
-    Activation, Artifact, CondaRequest, LockError, LockedArchive, LockedBase, LockedConda,
-    LockedCondaPackage, LockedDebian, LockedImage, LockedInterpreter, LockedLayer, LockedPackage,
-    LockedSuite, LockedVirtualPackage, LockedWheel, Lockfile, Origin, Request,
+    Activation, Artifact, CondaRequest, GroupRequest, LockError, LockedArchive, LockedBase,
+    LockedConda, LockedCondaPackage, LockedDebian, LockedImage, LockedInterpreter, LockedLayer,
+    LockedPackage, LockedSuite, LockedVirtualPackage, LockedWheel, Lockfile, Origin, Request,
 };
 use crate::manifest::{ChannelPriority, CondaBase, InterpreterSource, Prerelease};
 
@@ -77,6 +80,7 @@ fn request() -> Request {
         packages: Vec::new(),
         base: None,
         conda: None,
+        groups: BTreeMap::new(),
     }
 }
 
@@ -311,6 +315,30 @@ fn conda() -> Lockfile {
         },
         ..full()
     }
+}
+
+/// A lock with groups: `numpy` is of `dev` too, `pandas` and `git` are of `dev` alone.
+fn grouped() -> Lockfile {
+    let texts = |texts: &[&str]| texts.iter().map(|&text| text.to_owned()).collect();
+    let dev = GroupRequest {
+        requirements: texts(&["numpy<3", "pandas>=2"]),
+        conda: Vec::new(),
+        packages: vec!["git".parse().unwrap()],
+    };
+    let mut six = wheel("six", "1.16.0", "py3-none-any", &[AMD64]);
+    six.required_by = texts(&["pandas"]);
+    let mut git = package("git", "1:2.39", AMD64);
+    git.required_by = texts(&["manifest"]);
+    let mut lock = plain();
+    lock.request.requirements = texts(&["numpy"]);
+    lock.request.groups = BTreeMap::from([
+        ("dev".parse().unwrap(), dev),
+        ("empty".parse().unwrap(), GroupRequest::default()),
+    ]);
+    lock.python[0].required_by = texts(&["manifest", "pandas"]);
+    lock.python.push(six);
+    lock.debian.packages.insert(1, git);
+    lock
 }
 
 fn parse(text: &str) -> Result<Lockfile, LockError> {

@@ -265,15 +265,15 @@ fn errors_read_well() {
     hint: run `envbox lock` to write it anew, or restore it from version control
     ");
     let unknown = tampered(&plain(), "no-build", "no-biuld");
-    insta::assert_snapshot!(rendered(&unknown), @"
+    insta::assert_snapshot!(rendered(&unknown), @r#"
     failed to parse `envbox.lock`
     caused by: TOML parse error at line 20, column 1
        |
     20 | no-biuld = true
        | ^^^^^^^^
-    unknown field `no-biuld`, expected one of `name`, `platforms`, `python`, `python-from`, `requirements`, `constraints`, `overrides`, `exclude-newer`, `prerelease`, `extra-indexes`, `find-links`, `no-build`, `suite`, `snapshot`, `security`, `packages`, `base`, `conda`
+    unknown field `no-biuld`, expected one of `name`, `platforms`, `python`, `python-from`, `requirements`, `constraints`, `overrides`, `exclude-newer`, `prerelease`, `extra-indexes`, `find-links`, `no-build`, `suite`, `snapshot`, `security`, `packages`, `base`, `conda`, `groups`
     hint: run `envbox lock` to write it anew, or restore it from version control
-    ");
+    "#);
     let twice = tampered(&plain(), "    \"numpy\",\n", "    \"pandas>=2\",\n");
     insta::assert_snapshot!(rendered(&twice), @"
     `envbox.lock` has entries out of order or twice

@@ -1,6 +1,6 @@
 use crate::base::{Explain as _, Platform};
-use crate::lock::tests::{conda, full, plain};
-use crate::lock::{Affected, CondaRequest, Request, Stale, satisfies};
+use crate::lock::tests::{conda, full, grouped, plain};
+use crate::lock::{Affected, CondaRequest, GroupRequest, Request, Stale, satisfies};
 use crate::manifest::{ChannelPriority, CondaBase, InterpreterSource, Prerelease};
 
 fn stale(change: impl FnOnce(&mut Request)) -> Stale {
@@ -147,6 +147,79 @@ fn each_change_of_the_request_is_a_reason_of_its_own() {
         };
         assert_eq!(stale.affected, affected, "{expected}");
         assert!(stale.hints()[0].contains("envbox lock"));
+    }
+}
+
+#[test]
+fn each_change_of_a_group_is_a_reason_of_its_own() {
+    let stale = |change: fn(&mut Request)| {
+        let lock = grouped();
+        let mut request = lock.request.clone();
+        change(&mut request);
+        satisfies(&lock, &request).unwrap_err()
+    };
+    fn dev(request: &mut Request) -> &mut GroupRequest {
+        request.groups.get_mut(&"dev".parse().unwrap()).unwrap()
+    }
+    const PYTHON: Affected = Affected {
+        python: true,
+        ..Affected::NONE
+    };
+    const CONDA: Affected = Affected {
+        conda: true,
+        ..Affected::NONE
+    };
+    const DEBIAN: Affected = Affected {
+        debian: true,
+        ..Affected::NONE
+    };
+    type Case = (fn(&mut Request), &'static str, Affected);
+    let cases: [Case; 6] = [
+        (
+            |request| {
+                request.groups.remove(&"empty".parse().unwrap());
+            },
+            "the group `empty` was removed",
+            Affected::NONE,
+        ),
+        (
+            |request| {
+                let group = GroupRequest {
+                    requirements: vec!["pytest".to_owned()],
+                    ..GroupRequest::default()
+                };
+                request.groups.insert("test".parse().unwrap(), group);
+            },
+            "the group `test` was added; \
+             the requirement `pytest` of the group `test` was added",
+            PYTHON,
+        ),
+        (
+            |request| dev(request).requirements.truncate(1),
+            "the requirement `pandas>=2` of the group `dev` was removed",
+            PYTHON,
+        ),
+        (
+            |request| dev(request).packages.push("tree".parse().unwrap()),
+            "the Debian package `tree` of the group `dev` was added",
+            DEBIAN,
+        ),
+        (
+            |request| dev(request).packages.clear(),
+            "the Debian package `git` of the group `dev` was removed",
+            DEBIAN,
+        ),
+        (
+            |request| dev(request).conda.push("scipy".to_owned()),
+            "the conda dependency `scipy` of the group `dev` was added",
+            CONDA,
+        ),
+    ];
+    for (change, expected, affected) in cases {
+        let stale = stale(change);
+        let whole = format!("the lockfile does not answer the manifest: {expected}");
+        assert_eq!(stale.to_string(), whole);
+        assert_eq!(stale.affected, affected, "{expected}");
     }
 }
 

@@ -3,7 +3,7 @@ use std::path::Path;
 
 use crate::base::{Digest, Platform};
 use crate::lock::tests::any::any_lock;
-use crate::lock::tests::{conda, full, on_image, parse, plain, text};
+use crate::lock::tests::{conda, full, grouped, on_image, parse, plain, text};
 use crate::lock::{BuiltImage, ChangeKind, Lockfile, Request, diff};
 use crate::manifest::Manifest;
 
@@ -13,7 +13,7 @@ const COMPAT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/compat");
 
 #[test]
 fn what_is_written_is_read_back() {
-    for lock in [plain(), full(), on_image(), conda()] {
+    for lock in [plain(), full(), on_image(), conda(), grouped()] {
         assert_eq!(parse(&text(&lock)).unwrap(), lock);
     }
 }
@@ -25,6 +25,7 @@ fn the_written_form_is_stable() {
         (full(), "v1/full.lock"),
         (on_image(), "v2/image.lock"),
         (conda(), "v3/conda.lock"),
+        (grouped(), "v3/groups.lock"),
     ] {
         let golden = fs::read_to_string(Path::new(COMPAT).join(file)).unwrap();
         assert_eq!(text(&lock), golden, "{file}");
@@ -154,7 +155,7 @@ fn conda_packages_are_compared_by_build_too() {
 
 #[test]
 fn only_what_needs_a_version_raises_it() {
-    for (lock, version) in [(plain(), 1), (on_image(), 2), (conda(), 3)] {
+    for (lock, version) in [(plain(), 1), (on_image(), 2), (conda(), 3), (grouped(), 3)] {
         assert!(text(&lock).contains(&format!("\nversion = {version}\n")));
     }
     let mut asks = plain();

@@ -446,3 +446,48 @@ fn a_file_as_a_whole_can_be_wrong() {
     hint: save the file as UTF-8
     ");
 }
+
+#[test]
+fn mistakes_in_groups_are_named() {
+    let mut shown = String::new();
+    for text in [
+        "[groups]\ndev = [\"pytest\"]\n",
+        "[groups.dev]\npackages = []\n",
+        "[groups.\"a b\"]\n",
+        "[groups.a_b]\n[groups.a-b]\n",
+        "[groups.dev]\nrequirements = [\"a b\"]\n",
+        "[base]\nimage = \"debian@sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855\"\n[groups.dev]\ndebian = [\"git\"]\n",
+    ] {
+        shown += &rendered(&parse(text).expect_err(text));
+        shown += "\n";
+    }
+    insta::assert_snapshot!(shown, @r#"
+    envbox.toml:5:7: expected a table, found an array
+      |
+    5 | dev = ["pytest"]
+      |       ^^^^^^^^^^
+    envbox.toml:5:1: unknown key `packages` in a group
+      |
+    5 | packages = []
+      | ^^^^^^^^
+    hint: move it to [debian]
+    envbox.toml:4:1: `a b` is not a valid group name: letters, digits, `-`, `_` and `.`, beginning and ending with a letter or digit
+      |
+    4 | [groups."a b"]
+      | ^^^^^^^^^^^^^^
+    envbox.toml:5:1: `a-b` is not a name of its own: `-`, `_` and `.` are the same
+      |
+    5 | [groups.a-b]
+      | ^^^^^^^^^^^^
+    envbox.toml:5:20: `a b` is not a PEP 508 requirement
+      |
+    5 | requirements = ["a b"]
+      |                    ^
+    caused by: Expected one of `@`, `(`, `<`, `=`, `>`, `~`, `!`, `;`, found `b`
+    envbox.toml:7:10: the environment cannot stand on an image and on [debian] packages
+      |
+    7 | debian = ["git"]
+      |          ^^^^^^^
+    hint: remove one of the two tables
+    "#);
+}

@@ -1,10 +1,11 @@
+use std::fs;
 use std::path::Path;
 
 use crate::base::Platform;
-use crate::manifest::tests::{parse, parse_all};
+use crate::manifest::tests::{HEAD, parse, parse_all};
 use crate::manifest::{
-    CpuBaseline, InterpreterSource, OutputTimes, Prerelease, StepClock, StepCpuid, StepFileStatus,
-    StepNetwork,
+    CpuBaseline, InterpreterSource, Manifest, OutputTimes, Prerelease, StepClock, StepCpuid,
+    StepFileStatus, StepNetwork,
 };
 
 #[test]
@@ -253,4 +254,23 @@ fn an_image_brings_no_python() {
             .to_string()
             .contains("cannot have its Python from `debian`")
     );
+}
+
+#[test]
+fn groups_have_requirements_files_and_packages_of_their_own() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("envbox.toml");
+    fs::write(directory.path().join("test.txt"), "pytest\n").unwrap();
+    let text = format!(
+        "{HEAD}[python]\nrequirements = [\"numpy\"]\n[groups.Dev_Tools]\n\
+         requirements = [\"Black >=1\"]\nrequirements-from = [\"test.txt\"]\ndebian = [\"git\"]\n\
+         [groups.empty]\n"
+    );
+    let manifest = Manifest::parse(&text, &file).unwrap();
+    assert_eq!(manifest.python.requirements, ["numpy"]);
+    let names: Vec<_> = manifest.groups.keys().map(|name| name.as_str()).collect();
+    assert_eq!(names, ["dev-tools", "empty"]);
+    let dev = &manifest.groups[&"dev-tools".parse().unwrap()];
+    assert_eq!(dev.requirements, ["black>=1", "pytest"]);
+    assert_eq!(dev.debian, ["git".parse().unwrap()]);
 }

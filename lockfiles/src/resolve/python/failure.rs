@@ -107,6 +107,17 @@ fn no_solution(error: &NoSolutionError, indexes: &Indexes, platform: Platform) -
     }
 }
 
+/// Returns the projects of which an explanation says that no registry has them.
+pub(super) fn not_found(explanation: &str) -> Vec<String> {
+    let before = explanation.split(NOT_FOUND);
+    let mut names: Vec<String> = before
+        .filter_map(|text| Some(text.split_whitespace().next_back()?.to_owned()))
+        .collect();
+    // Nothing was said after the last.
+    names.pop();
+    names
+}
+
 /// A registry that wants credentials looks to uv like one that lacks the project, with a hint.
 fn refused(hints: &[String], explanation: &Explanation, indexes: &Indexes) -> Option<PythonError> {
     let (status, hint) = [401, 403].into_iter().find_map(|status| {

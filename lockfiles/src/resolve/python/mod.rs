@@ -23,6 +23,7 @@ mod missing;
 mod requirements;
 mod session;
 mod solve;
+mod spelling;
 mod target;
 mod text;
 mod wheels;

@@ -24,7 +24,7 @@ use crate::resolve::python::indexes::Indexes;
 use crate::resolve::python::requirements::Asked;
 use crate::resolve::python::session::{Patience, Session};
 use crate::resolve::python::target::Target;
-use crate::resolve::python::{failure, missing, wheels};
+use crate::resolve::python::{failure, missing, spelling, wheels};
 
 /// What is to be resolved, and for what.
 #[derive(Debug, Clone, Copy)]
@@ -76,7 +76,8 @@ pub(super) async fn resolve_patiently(
     match problem.solve(&session).await {
         Ok(resolution) => wheels::locked(context, &session, request, &resolution).await,
         Err(error @ PythonError::NoSolution { .. }) => {
-            Err(missing::explain(&session, &problem, error).await)
+            let error = missing::explain(&session, &problem, error).await;
+            Err(spelling::corrected(&session, request, error))
         }
         Err(error) => Err(error),
     }

@@ -14,7 +14,11 @@ use crate::render::{self, Failure};
 
 pub(super) fn build(session: &Session, args: &args::Build) -> Result<ExitCode, Failure> {
     let options = options(args)?;
-    let report = build_image(&session.context, &session.project()?, &options)?;
+    let report = build_image(
+        &session.context,
+        &session.project_with(&args.groups)?,
+        &options,
+    )?;
     session.tell("envbox.build/1", &report, text)?;
     Ok(ExitCode::SUCCESS)
 }

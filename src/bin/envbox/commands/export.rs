@@ -12,9 +12,10 @@ pub(super) fn export(session: &Session, args: &ExportCommand) -> Result<ExitCode
     let ExportCommand::Bundle {
         directory,
         frozen,
+        groups,
         command,
     } = args;
-    let project = session.project()?;
+    let project = session.project_with(groups)?;
     let report = bundle(
         &session.context,
         &project,

@@ -27,10 +27,14 @@ pub(super) fn lock(session: &Session, args: &args::Lock) -> Result<ExitCode, Fai
 }
 
 fn text(report: &LockReport) -> String {
+    let reasons = report.reasons.iter();
+    let reasons: String = reasons.map(|reason| format!("{reason}\n")).collect();
+    reasons + &changes(report)
+}
+
+/// Says what changed in the lockfile.
+pub(super) fn changes(report: &LockReport) -> String {
     let mut text = String::new();
-    for reason in &report.reasons {
-        text += &format!("{reason}\n");
-    }
     for change in &report.changes {
         let (before, after) = (change.before.join(", "), change.after.join(", "));
         let name = &change.name;

@@ -2,8 +2,10 @@
 
 mod audit;
 mod build;
+mod diff;
 mod doctor;
 mod document;
+mod edit;
 mod export;
 mod fetch;
 mod init;
@@ -16,7 +18,9 @@ mod pull;
 mod run;
 mod sbom;
 mod store;
+mod tree;
 mod verify_attestation;
+mod why;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -30,7 +34,7 @@ use envbox::ops::provenance::private_key;
 use envbox::ops::run::Locking;
 use serde::Serialize;
 
-use crate::args::{Args, Color, Command, Global};
+use crate::args::{self, Args, Color, Command, Global};
 use crate::render::{self, Failure, progress::Progress};
 use crate::{ambient, password};
 
@@ -52,6 +56,11 @@ impl Session {
 
     fn project(&self) -> Result<Project, Failure> {
         Ok(Project::open(&ambient::project(&self.global)?)?)
+    }
+
+    /// Returns the project with groups chosen.
+    fn project_with(&self, groups: &args::Groups) -> Result<Project, Failure> {
+        Ok(self.project()?.with_groups(groups.chosen())?)
     }
 
     /// Prints what was asked for: as a document, or in words.
@@ -119,6 +128,11 @@ pub(crate) fn dispatch(args: Args) -> ExitCode {
         Command::Inside(_) => unreachable!("was returned above"),
         Command::Init => session.and_then(|session| init::init(&session)),
         Command::Lock(args) => session.and_then(|session| lock::lock(&session, &args)),
+        Command::Add(args) => session.and_then(|session| edit::add(&session, &args)),
+        Command::Remove(args) => session.and_then(|session| edit::remove(&session, &args)),
+        Command::Tree(args) => session.and_then(|session| tree::tree(&session, &args)),
+        Command::Why(args) => session.and_then(|session| why::why(&session, &args)),
+        Command::Diff(args) => session.and_then(|session| diff::diff(&session, &args)),
         Command::Build(args) => session.and_then(|session| build::build(&session, &args)),
         Command::Export(args) => session.and_then(|session| export::export(&session, &args)),
         Command::Pull(args) => session.and_then(|session| pull::pull(&session, &args)),

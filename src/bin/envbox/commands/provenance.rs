@@ -20,7 +20,7 @@ pub(super) fn provenance(session: &Session, args: &args::Provenance) -> Result<E
         builder,
     };
     let key = args.key.as_deref().map(signing_key).transpose()?;
-    let mut bytes = state(&session.project()?, &options, key.as_ref())?;
+    let mut bytes = state(&session.project_with(&args.groups)?, &options, key.as_ref())?;
     if args.output.is_none() {
         bytes.push(b'\n');
     }

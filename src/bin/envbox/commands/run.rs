@@ -66,7 +66,8 @@ pub(super) fn step(
     json: bool,
     verb: impl FnOnce(&Session, &Project, RunOptions) -> Result<RunReport, Failure>,
 ) -> ExitCode {
-    let open = |session: &Session| Ok(Project::open(&ambient::project(&session.global)?)?);
+    let groups = args.step.groups.chosen();
+    let open = |session: &Session| Ok(session.project()?.with_groups(groups)?);
     step_in(session, args, json, open, verb)
 }
 

@@ -21,6 +21,11 @@ pub(super) fn sbom(session: &Session, args: &args::Sbom) -> Result<ExitCode, Fai
             false => LicenceSource::Packages,
         },
     };
-    let bytes = list(&session.context, &session.project()?, &options)?.to_bytes();
+    let bytes = list(
+        &session.context,
+        &session.project_with(&args.groups)?,
+        &options,
+    )?
+    .to_bytes();
     document::write(session, "envbox.sbom/1", &bytes, args.output.as_deref())
 }

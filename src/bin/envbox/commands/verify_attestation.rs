@@ -14,7 +14,13 @@ pub(super) fn verify_attestation(
 ) -> Result<ExitCode, Failure> {
     let file = ambient::absolute(&args.file)?;
     let key = ambient::absolute(&args.key)?;
-    let report = verify(&session.project()?, &file, &key, args.digest, args.platform)?;
+    let report = verify(
+        &session.project_with(&args.groups)?,
+        &file,
+        &key,
+        args.digest,
+        args.platform,
+    )?;
     session.tell("envbox.verify-attestation/1", &report, text)?;
     Ok(ExitCode::SUCCESS)
 }

@@ -154,11 +154,12 @@ fn conflicts_are_told_in_uvs_words() {
     caused by: Because all versions of tool depend on base>=2 and all versions of app depend on base<2, we can conclude that all versions of app and all versions of tool are incompatible.
     And because you require app and tool, we can conclude that your requirements are unsatisfiable.
     ");
-    insta::assert_snapshot!(Case::new(&url, &["ap"]).extra_index("extra-1", &url).report(), @r"
+    insta::assert_snapshot!(Case::new(&url, &["ap"]).extra_index("extra-1", &url).report(), @r#"
     User error: no set of versions fulfils the Python requirements on linux/amd64
     caused by: Because ap was not found in the package registry and you require ap, we can conclude that your requirements are unsatisfiable.
     hint: check the spelling of what was not found, and whether it is in one of `extra-1`, `pypi`
-    ");
+    hint: did you mean `app`?
+    "#);
 }
 
 #[test]

@@ -1,0 +1,49 @@
+//! `[groups.NAME]`: what is asked for at times only.
+
+use std::collections::BTreeMap;
+
+use crate::base::GroupName;
+use crate::manifest::error::{ManifestError, Problem};
+use crate::manifest::keys;
+use crate::manifest::python::{Gathered, from_file};
+use crate::manifest::requirement::requirement;
+use crate::manifest::schema::{BaseImage, Group};
+use crate::manifest::table::Value;
+
+/// Reads all groups. What their files say of constraints and of Python goes to `gathered`: all is
+/// resolved together.
+pub(super) fn groups(
+    value: Value<'_>,
+    base: Option<&BaseImage>,
+    gathered: &mut Gathered,
+) -> Result<BTreeMap<GroupName, Group>, ManifestError> {
+    let mut groups = BTreeMap::new();
+    for (name, value) in value.free_table()? {
+        let parsed: Result<GroupName, _> = name.parse();
+        let parsed = parsed.map_err(|error| value.error(error.into()))?;
+        let group = group(value, base, gathered)?;
+        if groups.insert(parsed, group).is_some() {
+            return Err(value.invalid(name, "a name of its own: `-`, `_` and `.` are the same"));
+        }
+    }
+    Ok(groups)
+}
+
+fn group(
+    value: Value<'_>,
+    base: Option<&BaseImage>,
+    gathered: &mut Gathered,
+) -> Result<Group, ManifestError> {
+    let table = value.table(&keys::GROUP)?;
+    let mut requirements = table.list("requirements", requirement)?;
+    table.list("requirements-from", |value| from_file(value, gathered))?;
+    requirements.append(&mut gathered.requirements);
+    if let (Some(packages), Some(_)) = (table.get("debian"), base) {
+        return Err(packages.error(Problem::TwoBases));
+    }
+    Ok(Group {
+        requirements,
+        conda: Vec::new(),
+        debian: table.list("debian", Value::name)?,
+    })
+}
