@@ -27,6 +27,7 @@
 //! | parts lists, provenance, signatures, keys | [`mod@attest`] |
 //! | outputs written back | [`record`] |
 //! | who asks for what in a lock; groups | `lockfiles/src/lock/graph.rs`, `select.rs` |
+//! | wheels of sources, built in the sandbox | `src/ops/sources/`, `lockfiles/src/resolve/python/sources/` |
 //! | changing a manifest's text | `lockfiles/src/manifest/edit/` |
 //! | a command, end to end | [`ops`], one file each; `src/bin/envbox/commands/` |
 //! | exit codes | `src/bin/envbox/exit.rs` |

@@ -171,6 +171,7 @@ fn resource(artifact: &Artifact, purl: String) -> ResourceWire {
     let origin = match &artifact.origin {
         Origin::Registry(name) => ("registry".to_owned(), name.to_string()),
         Origin::Url(url) => ("url".to_owned(), url.clone()),
+        Origin::Built => ("built".to_owned(), "of the lock's source".to_owned()),
     };
     ResourceWire {
         name: Some(artifact.file.clone()),

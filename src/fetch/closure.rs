@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use envbox_lockfiles::base::{Context, Event, Mirror, Network, Platform};
+use envbox_lockfiles::base::{Context, Event, Mirror, Network, Platform, PythonName};
 use envbox_lockfiles::lock::{Artifact, Lockfile};
 use envbox_lockfiles::net::{Client, block_on};
 use envbox_lockfiles::resolve::python::WheelLocator;
@@ -63,6 +63,27 @@ pub fn fetch(
 ) -> Result<Closure, FetchError> {
     let client = Client::new(context).map_err(FetchError::Net)?;
     block_on(fetch_with(&client, context, lock, platform, store))
+}
+
+/// Brings the source of a wheel of `project` into `store` and returns its file.
+///
+/// # Errors
+/// As [`fetch`].
+pub fn fetch_source(
+    context: &Context,
+    project: &PythonName,
+    source: &Artifact,
+    store: &Store,
+) -> Result<PathBuf, FetchError> {
+    store.hold([Object::Blob(source.digest)])?;
+    let downloader = Downloader {
+        context: context.clone(),
+        client: Client::new(context).map_err(FetchError::Net)?,
+        locator: Arc::new(WheelLocator::new(context)),
+        mirror_fails: Arc::default(),
+        store: store.clone(),
+    };
+    block_on(downloader.download(Wanted::of_project(source, project)))
 }
 
 /// Does what [`fetch`] does with a client of the caller's.

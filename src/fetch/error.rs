@@ -14,6 +14,12 @@ use crate::store::StoreError;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum FetchError {
+    /// A wheel that is built is not there.
+    #[error("`{file}` is in no registry: it has to be built")]
+    NotBuilt {
+        /// The wheel.
+        file: String,
+    },
     /// The lock was not made for the platform.
     #[error("the lock has nothing for {platform}, only for {}", list(.locked))]
     Platform {
@@ -115,6 +121,7 @@ impl MissingArtifact {
             origin: match &artifact.origin {
                 Origin::Registry(name) => name.to_string(),
                 Origin::Url(url) => Url::parse(url).map_or_else(|_| url.clone(), |url| shown(&url)),
+                Origin::Built => "a build".to_owned(),
             },
             size: artifact.size,
         }
@@ -142,6 +149,7 @@ impl FetchError {
 impl Explain for FetchError {
     fn kind(&self) -> Kind {
         match self {
+            Self::NotBuilt { .. } => Kind::Internal,
             Self::Platform { .. } | Self::Url { .. } | Self::Image { .. } => Kind::User,
             Self::Offline { .. } => Kind::Network,
             Self::Locate { source, .. } => source.kind(),
@@ -153,6 +161,7 @@ impl Explain for FetchError {
 
     fn hints(&self) -> Vec<String> {
         let hint = match self {
+            Self::NotBuilt { .. } => return Vec::new(),
             Self::Platform { platform, .. } => {
                 format!("add `{platform}` to `platforms` in the manifest and run `envbox lock`")
             }

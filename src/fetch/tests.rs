@@ -86,6 +86,7 @@ impl Case {
             platforms: vec![PLATFORM],
             artifact,
             required_by: vec!["manifest".to_owned()],
+            built_from: None,
         });
         self
     }

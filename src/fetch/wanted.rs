@@ -82,6 +82,16 @@ pub(super) fn wanted(lock: &Lockfile, platform: Platform) -> Result<Vec<Wanted>,
     Ok(all)
 }
 
+impl Wanted {
+    /// One file of a project of Python's.
+    pub(super) fn of_project(artifact: &Artifact, project: &PythonName) -> Self {
+        Self {
+            artifact: artifact.clone(),
+            what: What::Wheel(project.clone()),
+        }
+    }
+}
+
 /// Returns the artifacts of `platform`, each once, largest first.
 ///
 /// # Errors
@@ -117,7 +127,11 @@ impl Wanted {
         match self.origins(context) {
             Ok(origins) => sources.extend(origins),
             // What the mirror has needs no other place.
-            Err(FetchError::Image { .. } | FetchError::Net(NetError::UnknownRegistry { .. })) => {}
+            Err(
+                FetchError::Image { .. }
+                | FetchError::NotBuilt { .. }
+                | FetchError::Net(NetError::UnknownRegistry { .. }),
+            ) => {}
             Err(error) => return Err(error),
         }
         Ok(sources)
@@ -126,6 +140,11 @@ impl Wanted {
     fn origins(&self, context: &Context) -> Result<Vec<Source>, FetchError> {
         let registry = match &self.artifact.origin {
             Origin::Registry(registry) => registry,
+            Origin::Built => {
+                return Err(FetchError::NotBuilt {
+                    file: self.artifact.file.clone(),
+                });
+            }
             Origin::Url(text) => {
                 let url = Url::parse(text).map_err(|source| FetchError::Url {
                     file: self.artifact.file.clone(),

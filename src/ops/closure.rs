@@ -10,7 +10,7 @@ use envbox_lockfiles::lock::Lockfile;
 use crate::fetch::{Closure, artifacts, fetch};
 use crate::image::Descriptor;
 use crate::mirror::ARTIFACT;
-use crate::ops::{Error, base_image};
+use crate::ops::{Error, base_image, sources};
 use crate::registry::{ImageReference, pull_blobs};
 use crate::store::Store;
 
@@ -30,6 +30,7 @@ pub(super) fn closure(
         take(context, repository, lock, platform, store)?;
     }
     base_image::bring(context, lock, platform, store)?;
+    sources::bring(context, lock, platform, store)?;
     Ok(fetch(context, lock, platform, store)?)
 }
 

@@ -6,6 +6,7 @@ use envbox_lockfiles::base::{Digest, Explain, FsError, Kind, Platform};
 use envbox_lockfiles::lock::{LockError, Stale, UnknownGroup};
 use envbox_lockfiles::manifest::{EditError, ManifestError};
 use envbox_lockfiles::resolve::ResolveError;
+use envbox_lockfiles::resolve::python::BuildFailure;
 
 use crate::attest::AttestError;
 use crate::fetch::FetchError;
@@ -24,6 +25,49 @@ pub enum Error {
     /// The manifest is not usable.
     #[error(transparent)]
     Manifest(#[from] ManifestError),
+    /// A wheel could not be built.
+    #[error("failed to build a wheel of `{source_file}`")]
+    Build {
+        /// The source.
+        source_file: String,
+        /// Why.
+        #[source]
+        source: Box<BuildFailure>,
+    },
+    /// A source says in a malformed way how it is built.
+    #[error("`pyproject.toml` of `{source_file}` is malformed")]
+    Backend {
+        /// The source.
+        source_file: String,
+        /// What is wrong with it.
+        #[source]
+        source: Box<toml::de::Error>,
+    },
+    /// The same source gave another wheel.
+    #[error(
+        "`{source_file}` does not build the same again: `{wheel}` has the digest {found}, and the \
+         lockfile has {expected}"
+    )]
+    OtherWheel {
+        /// The source.
+        source_file: String,
+        /// The wheel.
+        wheel: String,
+        /// The digest in the lockfile.
+        expected: Digest,
+        /// That of what was built.
+        found: Digest,
+    },
+    /// A commit has other files than when it was locked.
+    #[error("`{source_file}` has the digest {found}, and the lockfile has {expected}")]
+    OtherSource {
+        /// The source.
+        source_file: String,
+        /// The digest in the lockfile.
+        expected: Digest,
+        /// That of what the repository has.
+        found: Digest,
+    },
     /// The manifest cannot be changed as asked.
     #[error(transparent)]
     Edit(#[from] EditError),
@@ -202,7 +246,12 @@ impl Explain for Error {
             | Self::OtherPlatform { .. }
             | Self::NotLocked { .. }
             | Self::Revision { .. } => Kind::User,
-            Self::WrongImage { .. } | Self::NotSigned { .. } => Kind::Integrity,
+            Self::Build { source, .. } => source.kind(),
+            Self::Backend { .. } => Kind::User,
+            Self::OtherWheel { .. }
+            | Self::OtherSource { .. }
+            | Self::WrongImage { .. }
+            | Self::NotSigned { .. } => Kind::Integrity,
             Self::Lock(error) => error.kind(),
             Self::Stale(error) => error.kind(),
             Self::Group(error) => error.kind(),
@@ -240,6 +289,13 @@ impl Explain for Error {
                 "remove that tag from the registry, and push again with `envbox build --push`"
                     .to_owned(),
             ],
+            Self::Build { source, .. } => source.hints(),
+            Self::OtherWheel { .. } => vec![
+                "take the wheel from a store or mirror that has it, or lock again with `envbox lock \
+                 --upgrade`"
+                    .to_owned(),
+            ],
+            Self::Backend { .. } | Self::OtherSource { .. } => Vec::new(),
             Self::Edit(error) => error.hints(),
             Self::ManifestChanged { .. } => vec!["run the command again".to_owned()],
             Self::ManifestExists { .. } => vec!["edit it, or remove it first".to_owned()],

@@ -1,6 +1,7 @@
 //! `envbox lock`: resolve what changed, write `envbox.lock`.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use envbox_lockfiles::base::{Context, Digest, Event};
 use envbox_lockfiles::lock::{
@@ -12,6 +13,7 @@ use serde::Serialize;
 
 use crate::ops::base_image::base as locked_base;
 use crate::ops::closure::closure;
+use crate::ops::sources::SandboxBuilder;
 use crate::ops::{Error, Project};
 use crate::rootfs::image_library;
 use crate::store::Store;
@@ -163,6 +165,10 @@ pub(in crate::ops) fn resolved(
     let resolving = ResolveOptions {
         upgrade: options.upgrade.clone(),
         base: base(context, &request, previous.as_ref())?,
+        builder: match request.no_build {
+            true => None,
+            false => Some(Arc::new(SandboxBuilder::new(context)?)),
+        },
     };
     let lock = resolve(context, project.manifest(), previous.as_ref(), &resolving)?;
     Ok(Resolved {

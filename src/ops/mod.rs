@@ -23,6 +23,7 @@ pub mod publish;
 pub mod pull;
 pub mod run;
 pub mod sbom;
+mod sources;
 pub mod store;
 pub mod tree;
 pub mod verify_attestation;

@@ -14,5 +14,7 @@ mod examples;
 mod golden;
 mod inside;
 mod mirror;
+mod platforms;
 mod programs;
+mod sources;
 mod tools;

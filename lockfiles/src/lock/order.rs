@@ -27,10 +27,7 @@ pub enum Disorder {
 impl Lockfile {
     /// Sorts every list into canonical order and drops repetitions of plain words.
     pub fn sort(&mut self) {
-        for wheel in &mut self.python {
-            set(&mut wheel.platforms);
-            set(&mut wheel.required_by);
-        }
+        sort_wheels(&mut self.python);
         self.conda.sort();
         for package in &mut self.debian.packages {
             set(&mut package.platforms);
@@ -43,7 +40,6 @@ impl Lockfile {
             interpreter.archives.sort_by_key(|archive| archive.platform);
         }
         self.built.sort_by_key(|image| image.platform);
-        self.python.sort_by(|a, b| wheel_key(a).cmp(&wheel_key(b)));
         self.debian.suites.sort_by(|a, b| a.name.cmp(&b.name));
         self.debian
             .packages
@@ -78,15 +74,9 @@ impl Lockfile {
     }
 
     fn wheels(&self) -> Option<Disorder> {
-        first("[[python]]", &self.python, |wheel| Shown {
-            key: wheel_key(wheel),
-            text: &wheel.artifact.file,
-        })
-        .or_else(|| {
-            self.python.iter().find_map(|wheel| {
-                words("`platforms` of a wheel", &wheel.platforms)
-                    .or_else(|| words("`required-by` of a wheel", &wheel.required_by))
-            })
+        wheels("[[python]]", &self.python).or_else(|| {
+            let mut sources = self.sources();
+            sources.find_map(|source| wheels("[[python.built-from.requires]]", &source.requires))
         })
     }
 
@@ -106,6 +96,31 @@ impl Lockfile {
                 })
             })
     }
+}
+
+/// Sorts wheels and all that is in them.
+fn sort_wheels(wheels: &mut [LockedWheel]) {
+    for wheel in wheels.iter_mut() {
+        set(&mut wheel.platforms);
+        set(&mut wheel.required_by);
+        if let Some(source) = &mut wheel.built_from {
+            sort_wheels(&mut source.requires);
+        }
+    }
+    wheels.sort_by(|a, b| wheel_key(a).cmp(&wheel_key(b)));
+}
+
+fn wheels(list: &'static str, wheels: &[LockedWheel]) -> Option<Disorder> {
+    first(list, wheels, |wheel| Shown {
+        key: wheel_key(wheel),
+        text: &wheel.artifact.file,
+    })
+    .or_else(|| {
+        wheels.iter().find_map(|wheel| {
+            words("`platforms` of a wheel", &wheel.platforms)
+                .or_else(|| words("`required-by` of a wheel", &wheel.required_by))
+        })
+    })
 }
 
 fn request(request: &Request) -> Option<Disorder> {

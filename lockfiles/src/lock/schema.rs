@@ -46,7 +46,24 @@ impl Lockfile {
             .chain(layers.map(|layer| &layer.artifact))
             .chain(self.conda.packages.iter().map(|package| &package.artifact))
             .chain(self.python.iter().map(|wheel| &wheel.artifact))
+            .chain(self.sources().flat_map(BuiltFrom::artifacts))
             .chain(self.debian.packages.iter().map(|package| &package.artifact))
+    }
+}
+
+impl Lockfile {
+    /// Returns what wheels are built from.
+    pub fn sources(&self) -> impl Iterator<Item = &BuiltFrom> {
+        self.python
+            .iter()
+            .filter_map(|wheel| wheel.built_from.as_deref())
+    }
+}
+
+impl BuiltFrom {
+    fn artifacts(&self) -> impl Iterator<Item = &Artifact> {
+        let wheels = self.requires.iter().map(|wheel| &wheel.artifact);
+        std::iter::once(&self.source).chain(wheels)
     }
 }
 
@@ -135,6 +152,8 @@ pub enum Origin {
     Registry(RegistryName),
     /// A direct-URL requirement (PEP 508 `name @ url`).
     Url(String),
+    /// Nowhere: it is built here, of what [`LockedWheel::built_from`] says.
+    Built,
 }
 
 /// One file to fetch: identity is file name, size and digest.
@@ -250,6 +269,17 @@ pub struct LockedWheel {
     pub artifact: Artifact,
     /// Who asked for it: names of distributions, or `manifest`; sorted.
     pub required_by: Vec<String>,
+    /// What it is built from, for one that no registry has.
+    pub built_from: Option<Box<BuiltFrom>>,
+}
+
+/// What a wheel is built from, in the sandbox and without a network.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BuiltFrom {
+    /// The source distribution, or the files of a commit.
+    pub source: Artifact,
+    /// The wheels that its build backend needs, sorted by name, version and file name.
+    pub requires: Vec<LockedWheel>,
 }
 
 /// The locked conda packages.

@@ -12,7 +12,7 @@ use crate::manifest::InterpreterSource;
 /// The newest version this program reads and writes.
 pub const CURRENT: u64 = MIXED;
 
-/// The version that has conda packages, and groups.
+/// The version that has conda packages, groups, and wheels that are built.
 const MIXED: u64 = 3;
 
 /// The version that has images: to stand on, and built.
@@ -31,6 +31,7 @@ impl Lockfile {
             .map(|interpreter| interpreter.from);
         if self.request.conda.is_some()
             || !self.request.groups.is_empty()
+            || self.sources().next().is_some()
             || self.conda != LockedConda::default()
             || self.request.python_from == from_conda
             || interpreter == from_conda

@@ -13,7 +13,7 @@ use crate::lock::base::BaseWire;
 use crate::lock::conda::{CondaRequestWire, CondaWire};
 use crate::lock::groups::GroupWire;
 use crate::lock::schema::{
-    Artifact, BuiltImage, LockedArchive, LockedDebian, LockedInterpreter, LockedPackage,
+    Artifact, BuiltFrom, BuiltImage, LockedArchive, LockedDebian, LockedInterpreter, LockedPackage,
     LockedSuite, LockedWheel, Lockfile, Origin, Request,
 };
 use crate::manifest::{InterpreterSource, Prerelease};
@@ -108,6 +108,19 @@ struct WheelWire {
     size: u64,
     sha256: String,
     required_by: Vec<String>,
+    built_from: Option<Box<BuiltFromWire>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct BuiltFromWire {
+    registry: Option<RegistryName>,
+    url: Option<String>,
+    file: String,
+    size: u64,
+    sha256: String,
+    #[serde(default)]
+    requires: Vec<WheelWire>,
 }
 
 #[derive(Default, Deserialize)]
@@ -293,12 +306,45 @@ impl WheelWire {
             size: self.size,
             sha256: self.sha256,
         };
+        let built_from = self.built_from.map(|wire| wire.into_source(&entry, all));
+        let built_from = built_from.transpose()?.map(Box::new);
         Ok(LockedWheel {
-            artifact: artifact.into_artifact(&entry)?,
+            artifact: match &built_from {
+                Some(_) => artifact.into_built(&entry)?,
+                None => artifact.into_artifact(&entry)?,
+            },
+            built_from,
             name: self.name,
             version: self.version,
             platforms: platforms(&entry, self.platforms, all)?,
             required_by: self.required_by,
+        })
+    }
+}
+
+impl BuiltFromWire {
+    fn into_source(self, entry: &str, all: &[Platform]) -> Result<BuiltFrom, InvalidEntry> {
+        let source = ArtifactWire {
+            registry: self.registry,
+            url: self.url,
+            file: self.file,
+            size: self.size,
+            sha256: self.sha256,
+        };
+        let wheel = |wire: WheelWire| match wire.built_from {
+            None => wire.into_wheel(all),
+            Some(_) => {
+                let problem = "what a wheel is built with is not built itself";
+                Err(InvalidEntry::new(entry, problem))
+            }
+        };
+        Ok(BuiltFrom {
+            source: source.into_artifact(entry)?,
+            requires: self
+                .requires
+                .into_iter()
+                .map(wheel)
+                .collect::<Result<_, _>>()?,
         })
     }
 }
@@ -394,6 +440,15 @@ pub(super) struct ArtifactWire {
 }
 
 impl ArtifactWire {
+    /// One that is built comes from nowhere.
+    fn into_built(self, entry: &str) -> Result<Artifact, InvalidEntry> {
+        if self.registry.is_some() || self.url.is_some() {
+            let problem = "it is both built and from a registry or URL";
+            return Err(InvalidEntry::new(entry, problem));
+        }
+        self.from(entry, Origin::Built)
+    }
+
     pub(super) fn into_artifact(self, entry: &str) -> Result<Artifact, InvalidEntry> {
         let invalid = |problem: String| InvalidEntry::new(entry, problem);
         let origin = match (self.registry, self.url) {
@@ -407,6 +462,16 @@ impl ArtifactWire {
                 return Err(invalid(problem.to_owned()));
             }
         };
+        Self {
+            registry: None,
+            url: None,
+            ..self
+        }
+        .from(entry, origin)
+    }
+
+    fn from(self, entry: &str, origin: Origin) -> Result<Artifact, InvalidEntry> {
+        let invalid = |problem: String| InvalidEntry::new(entry, problem);
         let file = self.file;
         if !is_plain_path(&file) {
             return Err(invalid(format!("`{file}` is no relative path")));
@@ -422,7 +487,11 @@ impl ArtifactWire {
 }
 
 fn is_web(url: &str) -> bool {
-    url::Url::parse(url).is_ok_and(|url| matches!(url.scheme(), "http" | "https"))
+    let is_known = |url: url::Url| {
+        let scheme = url.scheme();
+        matches!(scheme, "http" | "https") || scheme.starts_with("git+")
+    };
+    url::Url::parse(url).is_ok_and(is_known)
 }
 
 /// Whether a path goes down only: it becomes part of a URL and of a path in the store.

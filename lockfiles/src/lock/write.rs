@@ -7,7 +7,8 @@ use crate::lock::base::base_table;
 use crate::lock::conda::{conda_tables, request_table};
 use crate::lock::groups::group_tables;
 use crate::lock::schema::{
-    Artifact, LockedInterpreter, LockedPackage, LockedSuite, LockedWheel, Lockfile, Origin, Request,
+    Artifact, BuiltFrom, LockedInterpreter, LockedPackage, LockedSuite, LockedWheel, Lockfile,
+    Origin, Request,
 };
 
 const HEADER: &str =
@@ -71,7 +72,10 @@ impl Lockfile {
         }
         conda_tables(&mut text, &self.conda, platforms);
         for wheel in &self.python {
-            wheel_table(&mut text, wheel, platforms);
+            wheel_table(&mut text, "[[python]]", wheel, platforms);
+            if let Some(source) = &wheel.built_from {
+                source_tables(&mut text, source, platforms);
+            }
         }
         for suite in &self.debian.suites {
             suite_table(&mut text, suite);
@@ -151,8 +155,16 @@ fn interpreter_table(text: &mut String, interpreter: &LockedInterpreter) {
     }
 }
 
-fn wheel_table(text: &mut String, wheel: &LockedWheel, all: &[Platform]) {
-    text.push_str("\n[[python]]\n");
+fn source_tables(text: &mut String, source: &BuiltFrom, all: &[Platform]) {
+    text.push_str("\n[python.built-from]\n");
+    artifact(text, &source.source);
+    for wheel in &source.requires {
+        wheel_table(text, "[[python.built-from.requires]]", wheel, all);
+    }
+}
+
+fn wheel_table(text: &mut String, header: &str, wheel: &LockedWheel, all: &[Platform]) {
+    text.push_str(&format!("\n{header}\n"));
     string(text, "name", wheel.name.as_str());
     string(text, "version", &wheel.version);
     platforms(text, &wheel.platforms, all);
@@ -181,6 +193,7 @@ pub(super) fn artifact(text: &mut String, artifact: &Artifact) {
     match &artifact.origin {
         Origin::Registry(name) => string(text, "registry", name.as_str()),
         Origin::Url(url) => string(text, "url", url),
+        Origin::Built => {}
     }
     string(text, "file", &artifact.file);
     field(text, "size", artifact.size);

@@ -66,7 +66,7 @@ pub(super) fn python(table: &Table<'_>, gathered: &mut Gathered) -> Result<Pytho
         index_url: table.map("index-url", url)?,
         extra_indexes: registries(table, "extra-index-urls", "extra", &mut taken)?,
         find_links: registries(table, "find-links", "find-links", &mut taken)?,
-        no_build: table.map("no-build", no_build)?.unwrap_or(true),
+        no_build: table.map("no-build", Value::boolean)?.unwrap_or(true),
     })
 }
 
@@ -78,16 +78,6 @@ fn prerelease<T: serde::de::DeserializeOwned>(value: Value<'_>) -> Result<T, Man
         "explicit",
         "if-necessary-or-explicit",
     ])
-}
-
-fn no_build(value: Value<'_>) -> Result<bool, ManifestError> {
-    match value.boolean()? {
-        true => Ok(true),
-        false => {
-            let what = "building from source (`no-build = false`)".to_owned();
-            Err(value.error(Problem::NotYet { what }))
-        }
-    }
 }
 
 /// Names that mean something else in a lock.

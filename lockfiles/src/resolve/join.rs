@@ -1,5 +1,7 @@
 //! Base, interpreter and wheels to one lockfile.
 
+use std::sync::Arc;
+
 use crate::base::{Context, Event, Platform};
 use crate::lock::{
     Affected, LockedBase, LockedConda, LockedDebian, LockedInterpreter, LockedWheel, Lockfile,
@@ -12,7 +14,7 @@ use crate::resolve::interpreter::{
     InterpreterError, Plan, Planned, Release, debian_version, lock_standalone, locked_debian, plan,
     plan_standalone,
 };
-use crate::resolve::python::{PythonRequest, resolve_python};
+use crate::resolve::python::{Building, PythonRequest, SourceBuilder, resolve_python};
 use crate::resolve::roots::BASE;
 use crate::resolve::{ResolveError, Upgrade};
 
@@ -22,13 +24,15 @@ const BY_INTERPRETER: &str = "interpreter";
 const BY_MANIFEST: &str = "manifest";
 
 /// How to resolve.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default)]
 pub struct ResolveOptions {
     /// What may move although its old version still fits.
     pub upgrade: Upgrade,
     /// The image that the manifest names, for one that names any: to read images is not this
     /// crate's work.
     pub base: Option<LockedBase>,
+    /// What builds sources, for a manifest that takes them (`no-build = false`).
+    pub builder: Option<Arc<dyn SourceBuilder>>,
 }
 
 /// Resolves `manifest` to a lockfile.
@@ -67,6 +71,7 @@ pub fn resolve_with(
         previous,
         upgrade: &options.upgrade,
         base: options.base.as_ref(),
+        builder: options.builder.as_ref(),
     };
     let affected = resolution.affected(&request);
     // uv's futures outgrow the main thread's stack in builds without optimisation.
@@ -81,6 +86,7 @@ struct Resolution<'a> {
     previous: Option<&'a Lockfile>,
     upgrade: &'a Upgrade,
     base: Option<&'a LockedBase>,
+    builder: Option<&'a Arc<dyn SourceBuilder>>,
 }
 
 /// What wheels run on.
@@ -284,6 +290,7 @@ impl Resolution<'_> {
             return Err(ResolveError::NoInterpreter);
         };
         let previous = self.previous.map_or(&[][..], |previous| &previous.python);
+        let building = self.building(request, system)?;
         let mut wheels = Vec::new();
         for platform in &request.platforms {
             let asked = PythonRequest {
@@ -294,6 +301,7 @@ impl Resolution<'_> {
                 previous,
                 siblings: &wheels,
                 upgrade: self.upgrade,
+                building: building.as_ref(),
             };
             let found = self
                 .stage("resolve python", resolve_python(self.context, asked))
@@ -301,6 +309,34 @@ impl Resolution<'_> {
             wheels.extend(found);
         }
         Ok(merged(wheels))
+    }
+
+    /// Returns what sources are built on, if they are taken.
+    fn building(
+        &self,
+        request: &Request,
+        system: &System,
+    ) -> Result<Option<Building>, ResolveError> {
+        let Some(builder) = self.builder.filter(|_| !request.no_build) else {
+            return Ok(None);
+        };
+        let platforms = request.platforms.iter().map(|&platform| {
+            let glibc = glibc(system.base.as_ref(), &system.debian, platform)?;
+            Ok((platform, glibc))
+        });
+        Ok(Some(Building {
+            builder: Arc::clone(builder),
+            platforms: platforms.collect::<Result<_, ResolveError>>()?,
+            system: Lockfile {
+                request: request.clone(),
+                base: system.base.clone(),
+                interpreter: system.interpreter.clone(),
+                conda: LockedConda::default(),
+                python: Vec::new(),
+                debian: system.debian.clone(),
+                built: Vec::new(),
+            },
+        }))
     }
 
     async fn stage<T, E: Into<ResolveError>>(
@@ -364,7 +400,7 @@ fn glibc(
 }
 
 /// Makes one wheel of those that several platforms share.
-fn merged(wheels: Vec<LockedWheel>) -> Vec<LockedWheel> {
+pub(crate) fn merged(wheels: Vec<LockedWheel>) -> Vec<LockedWheel> {
     let mut merged = Vec::<LockedWheel>::new();
     for wheel in wheels {
         let same = merged

@@ -19,6 +19,7 @@ pub(crate) mod tests;
 mod upgrade;
 
 pub use error::ResolveError;
+pub(crate) use join::merged;
 pub use join::{ResolveOptions, resolve, resolve_with};
 pub use roots::BASE;
 pub use upgrade::Upgrade;

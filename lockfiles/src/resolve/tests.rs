@@ -386,7 +386,11 @@ fn an_image_takes_the_place_of_packages() {
     project.manifest.environment.python = None;
     let lock = |project: &Project, base| {
         let upgrade = Upgrade::None;
-        let options = ResolveOptions { upgrade, base };
+        let options = ResolveOptions {
+            upgrade,
+            base,
+            builder: None,
+        };
         resolve(
             &project.context,
             &project.manifest,

@@ -158,6 +158,7 @@ fn component(component: &Component<'_>, licences: &Licences) -> ComponentWire {
             r#type: "distribution",
             url: url.clone(),
         }),
+        Origin::Built => {}
     }
     ComponentWire {
         r#type: match component.kind {

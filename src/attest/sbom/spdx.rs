@@ -172,7 +172,7 @@ fn package(
     let licence = licences.of(&artifact.digest);
     extracted.extend(licence.references);
     let download_location = match &artifact.origin {
-        Origin::Registry(_) => NO_ASSERTION.to_owned(),
+        Origin::Registry(_) | Origin::Built => NO_ASSERTION.to_owned(),
         Origin::Url(url) => url.clone(),
     };
     PackageWire {

@@ -82,6 +82,7 @@ fn wheel(name: &str, version: &str, required_by: &[&str]) -> LockedWheel {
         platforms: Platform::ALL.to_vec(),
         artifact: artifact("pypi", &format!("{name}-{version}-py3-none-any.whl")),
         required_by: names(required_by),
+        built_from: None,
     }
 }
 

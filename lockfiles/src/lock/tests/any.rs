@@ -350,6 +350,7 @@ fn any_wheels(platforms: Vec<Platform>) -> impl Strategy<Value = Vec<LockedWheel
                         platforms,
                         artifact: Artifact { file, ..artifact },
                         required_by,
+                        built_from: None,
                     }
                 },
             )

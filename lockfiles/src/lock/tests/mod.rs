@@ -10,9 +10,10 @@ use std::path::Path;
 
 use crate::base::{Compression, Digest, ImageReference, Platform};
 use crate::lock::{
-    Activation, Artifact, CondaRequest, GroupRequest, LockError, LockedArchive, LockedBase,
-    LockedConda, LockedCondaPackage, LockedDebian, LockedImage, LockedInterpreter, LockedLayer,
-    LockedPackage, LockedSuite, LockedVirtualPackage, LockedWheel, Lockfile, Origin, Request,
+    Activation, Artifact, BuiltFrom, CondaRequest, GroupRequest, LockError, LockedArchive,
+    LockedBase, LockedConda, LockedCondaPackage, LockedDebian, LockedImage, LockedInterpreter,
+    LockedLayer, LockedPackage, LockedSuite, LockedVirtualPackage, LockedWheel, Lockfile, Origin,
+    Request,
 };
 use crate::manifest::{ChannelPriority, CondaBase, InterpreterSource, Prerelease};
 
@@ -36,6 +37,7 @@ fn wheel(name: &str, version: &str, tags: &str, platforms: &[Platform]) -> Locke
         platforms: platforms.to_vec(),
         artifact: artifact("pypi", &file),
         required_by: vec!["manifest".to_owned()],
+        built_from: None,
     }
 }
 
@@ -338,6 +340,28 @@ fn grouped() -> Lockfile {
     lock.python[0].required_by = texts(&["manifest", "pandas"]);
     lock.python.push(six);
     lock.debian.packages.insert(1, git);
+    lock
+}
+
+/// A lock with a wheel that is built.
+fn built() -> Lockfile {
+    let mut setuptools = wheel("setuptools", "80.9.0", "py3-none-any", &[AMD64]);
+    let mut wheel_project = wheel("wheel", "0.45.1", "py3-none-any", &[AMD64]);
+    wheel_project.required_by = vec!["setuptools".to_owned()];
+    setuptools.required_by = vec!["manifest".to_owned()];
+    let mut lock = plain();
+    lock.python[1].artifact.origin = Origin::Built;
+    lock.python[1].built_from = Some(Box::new(BuiltFrom {
+        source: artifact("pypi", "pandas-2.2.3.tar.gz"),
+        requires: vec![setuptools, wheel_project],
+    }));
+    let mut commit = artifact("pypi", "numpy-2.1.3.tar");
+    commit.origin = Origin::Url("git+https://code.example/numpy@0123abc#subdirectory=a".to_owned());
+    lock.python[0].artifact.origin = Origin::Built;
+    lock.python[0].built_from = Some(Box::new(BuiltFrom {
+        source: commit,
+        requires: Vec::new(),
+    }));
     lock
 }
 

@@ -3,7 +3,7 @@ use std::path::Path;
 
 use crate::base::{Digest, Platform};
 use crate::lock::tests::any::any_lock;
-use crate::lock::tests::{conda, full, grouped, on_image, parse, plain, text};
+use crate::lock::tests::{built, conda, full, grouped, on_image, parse, plain, text};
 use crate::lock::{BuiltImage, ChangeKind, Lockfile, Request, diff};
 use crate::manifest::Manifest;
 
@@ -13,7 +13,7 @@ const COMPAT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/compat");
 
 #[test]
 fn what_is_written_is_read_back() {
-    for lock in [plain(), full(), on_image(), conda(), grouped()] {
+    for lock in [plain(), full(), on_image(), conda(), grouped(), built()] {
         assert_eq!(parse(&text(&lock)).unwrap(), lock);
     }
 }
@@ -25,6 +25,7 @@ fn the_written_form_is_stable() {
         (full(), "v1/full.lock"),
         (on_image(), "v2/image.lock"),
         (conda(), "v3/conda.lock"),
+        (built(), "v3/built.lock"),
         (grouped(), "v3/groups.lock"),
     ] {
         let golden = fs::read_to_string(Path::new(COMPAT).join(file)).unwrap();

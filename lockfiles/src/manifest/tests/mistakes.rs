@@ -22,7 +22,6 @@ fn every_mistake_has_a_place() {
         // Words.
         "[python]\nprerelease = \"alow\"\n",
         "[sandbox]\nnetwork = \"all\"\n",
-        "[python]\nno-build = false\n",
         // Times.
         "[python]\nexclude-newer = \"soon\"\n",
         "[python]\nexclude-newer = 2026-11-01T00:00:00\n",
@@ -142,12 +141,6 @@ fn every_mistake_has_a_place() {
       |
     5 | network = "all"
       |           ^^^^^
-
-    envbox.toml:5:12: building from source (`no-build = false`) is not supported yet
-      |
-    5 | no-build = false
-      |            ^^^^^
-    hint: remove it, or update envbox
 
     envbox.toml:5:17: `soon` is not a date or a time like `2026-11-01T00:00:00Z`
       |

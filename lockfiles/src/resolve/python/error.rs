@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use uv_pep508::Pep508Error;
 use uv_pypi_types::VerbatimParsedUrl;
 
-use crate::base::{Explain, Kind, Platform, PythonName, RegistryName};
+use crate::base::{Explain, FsError, Kind, Platform, PythonName, RegistryName};
+use crate::resolve::python::sources::BuildFailure;
 
 /// Any error of one of uv's crates.
 pub(super) type Source = Box<dyn std::error::Error + Send + Sync>;
@@ -130,6 +131,54 @@ pub enum PythonError {
         expected: crate::base::Digest,
         /// As computed.
         found: crate::base::Digest,
+    },
+    /// A file operation failed.
+    #[error(transparent)]
+    Fs(#[from] FsError),
+    /// A source could not be built.
+    #[error("failed to build a wheel of `{source_file}`")]
+    Build {
+        /// The source.
+        source_file: String,
+        /// Why.
+        #[source]
+        source: Box<BuildFailure>,
+    },
+    /// What a source's backend needs cannot be had.
+    #[error("failed to resolve what `{source_file}` is built with")]
+    BuildRequirements {
+        /// The source.
+        source_file: String,
+        /// Why.
+        #[source]
+        source: Box<PythonError>,
+    },
+    /// A source says in a malformed way how it is built, or what was built.
+    #[error("`{source_file}` is malformed")]
+    Backend {
+        /// The source.
+        source_file: String,
+        /// What is wrong with it.
+        #[source]
+        source: Source,
+    },
+    /// A source is one of another project.
+    #[error("`{source_file}` is a source of `{found}`, not of `{expected}`")]
+    OtherProject {
+        /// The source.
+        source_file: String,
+        /// The project asked for.
+        expected: String,
+        /// The project that it is of.
+        found: String,
+    },
+    /// A source must be built for another platform.
+    #[error("`{source_file}` has to be built on {platform}: its wheel is not for every platform")]
+    ForeignBuild {
+        /// The source.
+        source_file: String,
+        /// The platform.
+        platform: Platform,
     },
     /// The interpreter's version is unusable.
     #[error("`{found}` is not the version of a Python interpreter")]
@@ -299,7 +348,13 @@ impl Explain for PythonError {
             | Self::Unsupported { .. }
             | Self::Location { .. }
             | Self::NoDirectory { .. }
-            | Self::Unconfigured { .. } => Kind::User,
+            | Self::Unconfigured { .. }
+            | Self::Backend { .. }
+            | Self::OtherProject { .. }
+            | Self::ForeignBuild { .. } => Kind::User,
+            Self::Fs(error) => error.kind(),
+            Self::Build { source, .. } => source.kind(),
+            Self::BuildRequirements { source, .. } => source.kind(),
             Self::Offline { .. } | Self::Registry { .. } | Self::WheelGone { .. } => Kind::Network,
             Self::DigestMismatch { .. } => Kind::Integrity,
             Self::Certificates { .. } | Self::Cache { .. } => Kind::Host,
@@ -313,6 +368,14 @@ impl Explain for PythonError {
             Self::NoWheels { packages, .. } => missing_hints(packages),
             Self::Offline { .. } => vec!["run the command once without `--offline`".to_owned()],
             Self::Registry { failure, .. } => failure_hints(*failure),
+            Self::Fs(error) => error.hints(),
+            Self::Build { source, .. } => source.hints(),
+            Self::BuildRequirements { source, .. } => source.hints(),
+            Self::ForeignBuild { .. } => vec![
+                "lock for that platform alone on a machine of that kind, or build the wheel there and \
+                 list its directory in `find-links`"
+                    .to_owned(),
+            ],
             Self::Links { .. } => vec!["correct `find-links` in the manifest".to_owned()],
             Self::Unsupported { .. } => vec![
                 "build a wheel of it, and list the wheel's directory in `find-links`".to_owned(),

@@ -1,4 +1,4 @@
-//! A locked wheel to the URL it lies at today.
+//! A locked wheel, or source, to the URL it lies at today.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use tokio::sync::Mutex;
 use url::Url;
 use uv_client::{MetadataFormat, VersionFiles};
-use uv_distribution_filename::{DistFilename, WheelFilename};
+use uv_distribution_filename::DistFilename;
 use uv_distribution_types::{File, IndexCapabilities, IndexFormat, IndexMetadataRef};
 use uv_normalize::PackageName;
 
@@ -113,12 +113,12 @@ impl WheelLocator {
     }
 }
 
-/// Returns the wheels of `project` in all indexes of `session`.
+/// Returns the files of `project` in all indexes of `session`.
 pub(super) async fn files(
     session: &Session,
     project: &PackageName,
-) -> Result<Vec<(WheelFilename, File)>, PythonError> {
-    let mut wheels = Vec::new();
+) -> Result<Vec<(DistFilename, File)>, PythonError> {
+    let mut found = Vec::new();
     for index in session.indexes.locations.indexes() {
         let metadata = IndexMetadataRef {
             url: index.url(),
@@ -130,7 +130,7 @@ pub(super) async fn files(
         match details.await {
             Ok(details) => {
                 for (_, metadata) in details {
-                    collect(metadata, project, &mut wheels);
+                    collect(metadata, project, &mut found);
                 }
             }
             Err(error) if is_absence(error.kind()) => {}
@@ -139,10 +139,10 @@ pub(super) async fn files(
     }
     // A lock does not tell indexes from find-links, so a registry that has no page for the
     // project is read as a list of files.
-    if wheels.is_empty() {
+    if found.is_empty() {
         let (client, requests) = (&session.client, &session.requests);
         match client.find_links_entries(project, requests).await {
-            Ok(entries) => collect(MetadataFormat::Flat(entries), project, &mut wheels),
+            Ok(entries) => collect(MetadataFormat::Flat(entries), project, &mut found),
             Err(error) => match failure::client(&error, &session.indexes) {
                 // An index need not list its projects: it simply does not have this one.
                 PythonError::Registry {
@@ -153,7 +153,7 @@ pub(super) async fn files(
             },
         }
     }
-    Ok(wheels)
+    Ok(found)
 }
 
 fn is_absence(kind: &uv_client::ErrorKind) -> bool {
@@ -165,28 +165,18 @@ fn is_absence(kind: &uv_client::ErrorKind) -> bool {
     )
 }
 
-fn collect(
-    metadata: MetadataFormat,
-    project: &PackageName,
-    wheels: &mut Vec<(WheelFilename, File)>,
-) {
-    let mut add = |name, file| {
-        if let DistFilename::WheelFilename(wheel) = name {
-            wheels.push((wheel, file));
-        }
-    };
+fn collect(metadata: MetadataFormat, project: &PackageName, found: &mut Vec<(DistFilename, File)>) {
     match metadata {
         MetadataFormat::Simple(archive) => {
             for version in archive.iter() {
                 let files = rkyv::deserialize::<VersionFiles, rkyv::rancor::Error>(&version.files);
                 let files = files.expect("uv checked the archive when it read it");
-                files.all(project).for_each(|(name, file)| add(name, file));
+                found.extend(files.all(project));
             }
         }
         MetadataFormat::Flat(entries) => {
-            for (name, file, _) in entries.into_iter().map(|entry| entry.into_parts()) {
-                add(name, file);
-            }
+            let parts = entries.into_iter().map(|entry| entry.into_parts());
+            found.extend(parts.map(|(name, file, _)| (name, file)));
         }
     }
 }

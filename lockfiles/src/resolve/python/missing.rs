@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use uv_distribution::{ArchiveMetadata, Metadata, Reporter};
+use uv_distribution_filename::DistFilename;
 use uv_distribution_types::{Dist, IndexMetadata, InstalledDist, Name as _, ResolvedDist};
 use uv_normalize::PackageName;
 use uv_pep440::Version;
@@ -103,8 +104,11 @@ async fn solve(session: &Session, problem: &Problem<'_>) -> Option<Vec<MissingWh
 /// Returns the newest versions that have a wheel for the target. Best effort: it is for a hint.
 async fn with_wheel(session: &Session, problem: &Problem<'_>, name: &PackageName) -> Vec<String> {
     let files = locate::files(session, name).await.unwrap_or_default();
-    let mut versions: Vec<Version> = files
-        .into_iter()
+    let wheels = files.into_iter().filter_map(|(name, file)| match name {
+        DistFilename::WheelFilename(wheel) => Some((wheel, file)),
+        DistFilename::SourceDistFilename(_) => None,
+    });
+    let mut versions: Vec<Version> = wheels
         .filter(|(wheel, _)| wheel.is_compatible(&problem.target.tags))
         .filter(|(wheel, _)| !wheel.version.any_prerelease())
         .map(|(wheel, _)| wheel.version)

@@ -8,7 +8,8 @@
 //! Kept in the store below `index/`: `uv/`, uv's cache of index pages and wheel metadata, and
 //! `urls/`, where wheels were seen last (a hint that spares an index query, never trusted).
 //!
-//! **Invariant:** nothing is built and no Python is run (`tests::missing`).
+//! **Invariant:** nothing is built and no Python is run (`tests::missing`), unless a
+//! [`SourceBuilder`] is given.
 //! **Invariant:** the same index contents give the same wheels, wherever the index lies
 //! (`tests::indexes::two_mirrors_give_the_same_wheels`).
 //! **Invariant:** a wheel is locked by size and SHA-256 also when its index gives neither
@@ -23,6 +24,7 @@ mod missing;
 mod requirements;
 mod session;
 mod solve;
+mod sources;
 mod spelling;
 mod target;
 mod text;
@@ -34,3 +36,7 @@ pub(crate) mod tests;
 pub use error::{Explanation, MissingWheel, PythonError, RegistryFailure, Unsupported};
 pub use locate::WheelLocator;
 pub use solve::{PythonRequest, resolve_python};
+pub use sources::{
+    Backend, BuildFailure, BuildTask, Building, BuiltWheel, Checkout, SourceBuilder,
+    SourceDocuments, SourceFile,
+};

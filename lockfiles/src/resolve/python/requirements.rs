@@ -17,29 +17,43 @@ pub(super) struct Asked {
     pub(super) overrides: Vec<Requirement>,
 }
 
+/// What a direct requirement may name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Direct {
+    /// Wheels alone.
+    Wheels,
+    /// Sources too: they are built.
+    Sources,
+}
+
 impl Asked {
     /// Parses the requirements, constraints and overrides of `python`.
     ///
     /// # Errors
     /// Returns [`PythonError::Requirement`] for a text that PEP 508 does not allow and
     /// [`PythonError::Unsupported`] for one that no lock can hold.
-    pub(super) fn of(python: &Python) -> Result<Self, PythonError> {
+    pub(super) fn of(python: &Python, direct: Direct) -> Result<Self, PythonError> {
         Ok(Self {
-            requirements: all("requirements", &python.requirements)?,
-            constraints: all("constraints", &python.constraints)?,
-            overrides: all("overrides", &python.overrides)?,
+            requirements: all("requirements", &python.requirements, direct)?,
+            constraints: all("constraints", &python.constraints, Direct::Wheels)?,
+            overrides: all("overrides", &python.overrides, Direct::Wheels)?,
         })
     }
 }
 
 /// Sorts, because uv looks at earlier requirements first and may find another solution for
 /// another order, which a lock's request does not hold.
-fn all(list: &'static str, texts: &[String]) -> Result<Vec<Requirement>, PythonError> {
+fn all(
+    list: &'static str,
+    texts: &[String],
+    direct: Direct,
+) -> Result<Vec<Requirement>, PythonError> {
     let texts: BTreeSet<_> = texts.iter().collect();
-    texts.into_iter().map(|text| one(list, text)).collect()
+    let one = |text: &String| one(list, text, direct);
+    texts.into_iter().map(one).collect()
 }
 
-fn one(list: &'static str, text: &str) -> Result<Requirement, PythonError> {
+fn one(list: &'static str, text: &str, direct: Direct) -> Result<Requirement, PythonError> {
     let parsed = uv_pep508::Requirement::<VerbatimParsedUrl>::from_str(text);
     let requirement = Requirement::from(parsed.map_err(|source| PythonError::Requirement {
         list,
@@ -52,6 +66,11 @@ fn one(list: &'static str, text: &str) -> Result<Requirement, PythonError> {
             ext: DistExtension::Wheel,
             ..
         } => return Ok(requirement),
+        RequirementSource::Url { .. } | RequirementSource::GitDirectory { .. }
+            if direct == Direct::Sources =>
+        {
+            return Ok(requirement);
+        }
         RequirementSource::Url { .. } => Unsupported::SourceArchive,
         RequirementSource::GitDirectory { .. } | RequirementSource::GitPath { .. } => {
             Unsupported::Git

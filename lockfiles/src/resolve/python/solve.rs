@@ -9,8 +9,8 @@ use uv_pypi_types::Conflicts;
 use uv_requirements::LookaheadResolver;
 use uv_requirements_txt::{RequirementEntry, RequirementsTxtRequirement};
 use uv_resolver::{
-    ExcludeNewer, Exclusions, FlatIndex, InMemoryIndex, Manifest, Options, OptionsBuilder,
-    Preference, Preferences, PrereleaseMode, Resolver,
+    AllowedYanks, DefaultResolverProvider, ExcludeNewer, Exclusions, FlatIndex, InMemoryIndex,
+    Manifest, Options, OptionsBuilder, Preference, Preferences, PrereleaseMode, Resolver,
 };
 use uv_types::{BuildContext as _, EmptyInstalledPackages, HashStrategy};
 
@@ -21,8 +21,9 @@ use crate::resolve::Upgrade;
 use crate::resolve::python::PythonError;
 use crate::resolve::python::builds::{Candidates, NoBuilds};
 use crate::resolve::python::indexes::Indexes;
-use crate::resolve::python::requirements::Asked;
+use crate::resolve::python::requirements::{Asked, Direct};
 use crate::resolve::python::session::{Patience, Session};
+use crate::resolve::python::sources::{Building, Sources, WithSources};
 use crate::resolve::python::target::Target;
 use crate::resolve::python::{failure, missing, spelling, wheels};
 
@@ -44,6 +45,8 @@ pub struct PythonRequest<'a> {
     pub previous: &'a [LockedWheel],
     /// Which of them may move although they still fit.
     pub upgrade: &'a Upgrade,
+    /// What builds sources; without it only wheels are taken.
+    pub building: Option<&'a Building>,
 }
 
 /// Resolves the requirements for one platform, taking wheels only.
@@ -65,19 +68,53 @@ pub(super) async fn resolve_patiently(
     request: PythonRequest<'_>,
     patience: Patience,
 ) -> Result<Vec<LockedWheel>, PythonError> {
-    let asked = Asked::of(request.python)?;
+    if request.python.requirements.is_empty() {
+        return Ok(Vec::new());
+    }
+    let indexes = Indexes::of(context, request.python)?;
+    let session = Session::open(context, indexes, patience).await?;
+    match request.building {
+        None => resolve_wheels(context, &session, request).await,
+        Some(building) => {
+            let sources = Sources::new(context, &session, request, building);
+            let resolved = resolve_sources(context, &session, request, &sources).await;
+            resolved.map_err(|error| sources.failure().unwrap_or(error))
+        }
+    }
+}
+
+/// Resolves the requirements to wheels and to sources, of which wheels are built.
+async fn resolve_sources(
+    context: &Context,
+    session: &Session,
+    request: PythonRequest<'_>,
+    sources: &Sources<'_>,
+) -> Result<Vec<LockedWheel>, PythonError> {
+    let mut asked = Asked::of(request.python, Direct::Sources)?;
+    asked.requirements = sources.built(asked.requirements).await?;
+    let target = Target::new(request.python_version, request.platform, request.glibc)?;
+    let problem = Problem::new(request, &asked, &target)?;
+    let resolution = problem.solve_with(session, sources).await?;
+    wheels::locked(context, session, request, &resolution, Some(sources)).await
+}
+
+/// Resolves the requirements to wheels alone.
+pub(super) async fn resolve_wheels(
+    context: &Context,
+    session: &Session,
+    request: PythonRequest<'_>,
+) -> Result<Vec<LockedWheel>, PythonError> {
+    let asked = Asked::of(request.python, Direct::Wheels)?;
     if asked.requirements.is_empty() {
         return Ok(Vec::new());
     }
     let target = Target::new(request.python_version, request.platform, request.glibc)?;
-    let indexes = Indexes::of(context, request.python)?;
-    let session = Session::open(context, indexes, patience).await?;
     let problem = Problem::new(request, &asked, &target)?;
-    match problem.solve(&session).await {
-        Ok(resolution) => wheels::locked(context, &session, request, &resolution).await,
+    match problem.solve(session).await {
+        Ok(resolution) => wheels::locked(context, session, request, &resolution, None).await,
         Err(error @ PythonError::NoSolution { .. }) => {
-            let error = missing::explain(&session, &problem, error).await;
-            Err(spelling::corrected(&session, request, error))
+            let error = missing::explain(session, &problem, error).await;
+            Err(spelling::corrected(session, request, error))
         }
         Err(error) => Err(error),
     }
@@ -134,6 +171,54 @@ impl<'a> Problem<'a> {
         let failed = |error| failure::resolution(error, &session.indexes, platform);
         // Boxed: uv's futures are tens of kilobytes, too much for a stack of several.
         let output = Box::pin(resolver.map_err(failed)?.resolve()).await;
+        Ok(Resolution::from(output.map_err(failed)?))
+    }
+
+    /// As [`Self::solve`], where sources are candidates too.
+    async fn solve_with(
+        &self,
+        session: &Session,
+        sources: &Sources<'_>,
+    ) -> Result<Resolution, PythonError> {
+        let locations = &session.indexes.locations;
+        let context = NoBuilds::new(&session.cache, locations, Candidates::All);
+        let flat = self.flat_index(session, &context).await?;
+        let index = InMemoryIndex::default();
+        let manifest = self.manifest(session, &context, &index).await?;
+        let options = self.options(&context);
+        let environment = self.target.environment();
+        let yanks = AllowedYanks::from_manifest(&manifest, &environment, options.dependency_mode);
+        let indexes = DefaultResolverProvider::new(
+            database(session, &context),
+            &flat,
+            Some(&self.target.tags),
+            &self.target.requires_python,
+            yanks,
+            &HashStrategy::None,
+            options.exclude_newer.clone(),
+            context.locations(),
+            context.build_options(),
+            context.capabilities(),
+        );
+        let resolver = Resolver::new_custom_io(
+            manifest,
+            options,
+            &HashStrategy::None,
+            environment,
+            &self.target.markers,
+            Some(self.target.tags.clone()),
+            &self.target.python,
+            Conflicts::empty(),
+            &index,
+            context.git(),
+            context.capabilities(),
+            context.locations(),
+            WithSources { indexes, sources },
+            EmptyInstalledPackages,
+        );
+        let platform = self.request.platform;
+        let failed = |error| failure::resolution(error, &session.indexes, platform);
+        let output = Box::pin(resolver.resolve()).await;
         Ok(Resolution::from(output.map_err(failed)?))
     }
 

@@ -1,6 +1,9 @@
 //! uv's resolution to locked wheels, with size and digest of each.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::io::Write as _;
+use std::path::Path;
 
 use futures::StreamExt as _;
 use url::Url;
@@ -10,10 +13,11 @@ use uv_distribution_types::{
 use uv_normalize::PackageName;
 use uv_pypi_types::{HashAlgorithm, HashDigest};
 
-use crate::base::{Context, Digest, Hasher, PythonName};
+use crate::base::{Context, Digest, FsError, Hasher, PythonName};
 use crate::lock::{Artifact, LockedWheel, Origin};
 use crate::resolve::python::session::Session;
 use crate::resolve::python::solve::PythonRequest;
+use crate::resolve::python::sources::Sources;
 use crate::resolve::python::{PythonError, Unsupported, failure, locate};
 
 /// Who asked for a wheel when no other wheel did.
@@ -29,9 +33,17 @@ pub(super) async fn locked(
     session: &Session,
     request: PythonRequest<'_>,
     resolution: &Resolution,
+    sources: Option<&Sources<'_>>,
 ) -> Result<Vec<LockedWheel>, PythonError> {
     let mut wheels = Vec::new();
+    let mut built = Vec::new();
     for (dist, required_by) in distributions(resolution) {
+        if let Some(sources) = sources
+            && let Some(wheel) = of_source(sources, dist, &required_by).await?
+        {
+            built.push(wheel);
+            continue;
+        }
         let found = found(session, dist)?;
         wheels.push(async move {
             let artifact = found.complete(context, session, request.previous).await?;
@@ -41,14 +53,37 @@ pub(super) async fn locked(
                 platforms: vec![request.platform],
                 artifact,
                 required_by,
+                built_from: None,
             })
         });
     }
     let done = futures::stream::iter(wheels).buffered(context.jobs.max(1));
     let done: Vec<Result<_, PythonError>> = done.collect().await;
     let mut wheels = done.into_iter().collect::<Result<Vec<LockedWheel>, _>>()?;
+    wheels.extend(built);
     wheels.sort_by(|a, b| (&a.name, &a.version).cmp(&(&b.name, &b.version)));
     Ok(wheels)
+}
+
+/// Returns the wheel that is built for a distribution, if one is.
+async fn of_source(
+    sources: &Sources<'_>,
+    dist: &ResolvedDist,
+    required_by: &[String],
+) -> Result<Option<LockedWheel>, PythonError> {
+    let ResolvedDist::Installable { dist, .. } = dist else {
+        return Ok(None);
+    };
+    match dist.as_ref() {
+        Dist::Source(source) => {
+            let locked = sources.locked(source, required_by.to_vec());
+            Ok(Some(Box::pin(locked).await?))
+        }
+        Dist::Built(BuiltDist::Path(wheel)) => {
+            sources.locked_direct(&wheel.filename.to_string(), required_by.to_vec())
+        }
+        Dist::Built(_) => Ok(None),
+    }
 }
 
 /// Returns the distributions of `resolution` with the names of those that asked for each.
@@ -86,15 +121,15 @@ pub(super) fn python_name(name: &PackageName) -> PythonName {
         .expect("uv's names are normalized as PEP 503 says")
 }
 
-/// A chosen wheel, before its size and digest are known for sure.
-struct Found {
-    name: PythonName,
-    version: String,
-    file: String,
-    origin: Origin,
-    url: Url,
-    size: Option<u64>,
-    digest: Option<Digest>,
+/// A chosen file, before its size and digest are known for sure.
+pub(super) struct Found {
+    pub(super) name: PythonName,
+    pub(super) version: String,
+    pub(super) file: String,
+    pub(super) origin: Origin,
+    pub(super) url: Url,
+    pub(super) size: Option<u64>,
+    pub(super) digest: Option<Digest>,
 }
 
 fn found(session: &Session, dist: &ResolvedDist) -> Result<Found, PythonError> {
@@ -148,13 +183,13 @@ fn registry_wheel(session: &Session, wheel: &RegistryBuiltWheel) -> Found {
     }
 }
 
-fn sha256(hash: &HashDigest) -> Option<Digest> {
+pub(super) fn sha256(hash: &HashDigest) -> Option<Digest> {
     (hash.algorithm == HashAlgorithm::Sha256)
         .then(|| Digest::from_hex(&hash.digest.to_ascii_lowercase()).ok())
         .flatten()
 }
 
-fn fragment_digest(fragment: &str) -> Option<Digest> {
+pub(super) fn fragment_digest(fragment: &str) -> Option<Digest> {
     let mut pairs = fragment.split('&').filter_map(|pair| pair.split_once('='));
     let (_, hex) = pairs.find(|(key, _)| *key == "sha256")?;
     Digest::from_hex(&hex.to_ascii_lowercase()).ok()
@@ -203,6 +238,32 @@ impl Found {
         Some((artifact.digest, artifact.size))
     }
 
+    /// Downloads the file to `path`.
+    pub(super) async fn save(
+        &self,
+        session: &Session,
+        path: &Path,
+    ) -> Result<(Digest, u64), PythonError> {
+        let failed = |error: &(dyn std::error::Error + 'static)| {
+            failure::download(&self.url, error, &session.indexes)
+        };
+        let mut file = File::create(path).map_err(FsError::at("create", path))?;
+        let mut hasher = Hasher::new();
+        if let Ok(place) = self.url.to_file_path() {
+            let bytes = std::fs::read(&place).map_err(|error| failed(&error))?;
+            hasher.update(&bytes);
+            file.write_all(&bytes).map_err(FsError::at("write", path))?;
+        } else {
+            let mut body = self.request(session).await?.bytes_stream();
+            while let Some(chunk) = body.next().await {
+                let chunk = chunk.map_err(|error| failed(&error))?;
+                hasher.update(&chunk);
+                file.write_all(&chunk).map_err(FsError::at("write", path))?;
+            }
+        }
+        self.checked(hasher.finish())
+    }
+
     async fn measure(&self, session: &Session) -> Result<(Digest, u64), PythonError> {
         let (digest, size) = if let Ok(path) = self.url.to_file_path() {
             let file = std::fs::File::open(&path);
@@ -211,6 +272,10 @@ impl Found {
         } else {
             self.download(session).await?
         };
+        self.checked((digest, size))
+    }
+
+    fn checked(&self, (digest, size): (Digest, u64)) -> Result<(Digest, u64), PythonError> {
         match self.digest {
             Some(expected) if expected != digest => Err(PythonError::DigestMismatch {
                 file: self.file.clone(),
@@ -221,8 +286,7 @@ impl Found {
         }
     }
 
-    /// Downloads the file to nowhere. uv's client is used because it has the indexes' credentials.
-    async fn download(&self, session: &Session) -> Result<(Digest, u64), PythonError> {
+    async fn request(&self, session: &Session) -> Result<reqwest::Response, PythonError> {
         let failed = |error: &(dyn std::error::Error + 'static)| {
             failure::download(&self.url, error, &session.indexes)
         };
@@ -232,9 +296,15 @@ impl Found {
             .get(self.url.clone())
             .header("Accept-Encoding", "identity");
         let response = request.send().await.map_err(|error| failed(&error))?;
-        let response = response
-            .error_for_status()
-            .map_err(|error| failed(&error))?;
+        response.error_for_status().map_err(|error| failed(&error))
+    }
+
+    /// Downloads the file to nowhere. uv's client is used because it has the indexes' credentials.
+    async fn download(&self, session: &Session) -> Result<(Digest, u64), PythonError> {
+        let failed = |error: &(dyn std::error::Error + 'static)| {
+            failure::download(&self.url, error, &session.indexes)
+        };
+        let response = self.request(session).await?;
         // The digest is what decides; with it given, the announced size is enough. A wrong one is
         // found out when the file is fetched.
         if let (Some(digest), Some(size)) = (self.digest, response.content_length()) {

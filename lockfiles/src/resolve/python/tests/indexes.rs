@@ -16,6 +16,7 @@ fn origins(case: &Case) -> Vec<String> {
     let origins = wheels.iter().map(|wheel| match &wheel.artifact.origin {
         Origin::Registry(name) => format!("{}=={} {name}", wheel.name, wheel.version),
         Origin::Url(url) => format!("{}=={} {url}", wheel.name, wheel.version),
+        Origin::Built => unreachable!("nothing builds"),
     });
     origins.collect()
 }

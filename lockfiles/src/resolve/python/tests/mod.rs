@@ -7,6 +7,7 @@ mod locating;
 pub(crate) mod making;
 mod missing;
 mod packse;
+mod sources;
 
 use std::time::Duration;
 
@@ -21,7 +22,7 @@ use crate::net::tests::http;
 use crate::resolve::Upgrade;
 use crate::resolve::python::session::Patience;
 use crate::resolve::python::solve::resolve_patiently;
-use crate::resolve::python::{PythonError, PythonRequest};
+use crate::resolve::python::{Building, PythonError, PythonRequest};
 
 /// A resolution to try, with everything at a value that fits most tests.
 struct Case {
@@ -35,6 +36,7 @@ struct Case {
     previous: Vec<LockedWheel>,
     upgrade: Upgrade,
     patience: Patience,
+    building: Option<Building>,
 }
 
 impl Case {
@@ -61,6 +63,7 @@ impl Case {
                 back_off: false,
                 ..Patience::default()
             },
+            building: None,
         }
     }
 
@@ -107,6 +110,7 @@ impl Case {
                     siblings: &self.siblings,
                     previous: &self.previous,
                     upgrade: &self.upgrade,
+                    building: self.building.as_ref(),
                 },
                 self.patience,
             )
