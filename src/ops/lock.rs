@@ -65,6 +65,8 @@ pub struct LockReport {
     pub changes: Vec<Change>,
     /// How many Python distributions it has.
     pub python: usize,
+    /// How many conda packages it has.
+    pub conda: usize,
     /// How many Debian packages it has.
     pub debian: usize,
 }
@@ -119,6 +121,7 @@ impl Resolved {
             reasons,
             changes: changes.unwrap_or_default(),
             python: lock.python.len(),
+            conda: lock.conda.packages.len(),
             debian: lock.debian.packages.len(),
         })
     }

@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 
 use crate::base::GroupName;
+use crate::manifest::conda::match_spec;
 use crate::manifest::error::{ManifestError, Problem};
 use crate::manifest::keys;
 use crate::manifest::python::{Gathered, from_file};
 use crate::manifest::requirement::requirement;
-use crate::manifest::schema::{BaseImage, Group};
+use crate::manifest::schema::{BaseImage, Conda, Group, Manifest};
 use crate::manifest::table::Value;
 
 /// Reads all groups. What their files say of constraints and of Python goes to `gathered`: all is
@@ -15,13 +16,14 @@ use crate::manifest::table::Value;
 pub(super) fn groups(
     value: Value<'_>,
     base: Option<&BaseImage>,
+    conda: Option<&Conda>,
     gathered: &mut Gathered,
 ) -> Result<BTreeMap<GroupName, Group>, ManifestError> {
     let mut groups = BTreeMap::new();
     for (name, value) in value.free_table()? {
         let parsed: Result<GroupName, _> = name.parse();
         let parsed = parsed.map_err(|error| value.error(error.into()))?;
-        let group = group(value, base, gathered)?;
+        let group = group(value, base, conda, gathered)?;
         if groups.insert(parsed, group).is_some() {
             return Err(value.invalid(name, "a name of its own: `-`, `_` and `.` are the same"));
         }
@@ -32,6 +34,7 @@ pub(super) fn groups(
 fn group(
     value: Value<'_>,
     base: Option<&BaseImage>,
+    conda: Option<&Conda>,
     gathered: &mut Gathered,
 ) -> Result<Group, ManifestError> {
     let table = value.table(&keys::GROUP)?;
@@ -41,9 +44,32 @@ fn group(
     if let (Some(packages), Some(_)) = (table.get("debian"), base) {
         return Err(packages.error(Problem::TwoBases));
     }
+    let spec = |value: Value<'_>| match conda {
+        Some(conda) => match_spec(value, &conda.channels),
+        None => Err(value.invalid_with(
+            value.str()?,
+            "of use without the table `[conda]`",
+            "add `[conda]` and its `channels`",
+        )),
+    };
     Ok(Group {
         requirements,
-        conda: Vec::new(),
+        conda: table.list("conda", spec)?,
         debian: table.list("debian", Value::name)?,
     })
+}
+
+impl Manifest {
+    /// Returns a manifest that asks always for what this one asks for in groups.
+    pub(crate) fn with_all_groups(&self) -> Self {
+        let mut whole = self.clone();
+        for group in std::mem::take(&mut whole.groups).into_values() {
+            whole.python.requirements.extend(group.requirements);
+            whole.debian.packages.extend(group.debian);
+            if let Some(conda) = &mut whole.conda {
+                conda.dependencies.extend(group.conda);
+            }
+        }
+        whole
+    }
 }

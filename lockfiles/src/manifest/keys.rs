@@ -17,11 +17,12 @@ pub(super) const ROOT: Keys = Keys {
         "environment",
         "base",
         "python",
+        "conda",
         "debian",
         "groups",
         "sandbox",
     ],
-    planned: &["conda", "data", "gpu"],
+    planned: &["data", "gpu"],
 };
 
 pub(super) const ENVIRONMENT: Keys = Keys {
@@ -71,6 +72,22 @@ pub(super) const REGISTRY: Keys = Keys {
     planned: &[],
 };
 
+pub(super) const CONDA: Keys = Keys {
+    table: "[conda]",
+    known: &[
+        "channels",
+        "channel-priority",
+        "dependencies",
+        "constraints",
+        "exclude-newer",
+        "virtual-packages",
+        "python-names",
+        "link-scripts",
+        "base",
+    ],
+    planned: &[],
+};
+
 pub(super) const DEBIAN: Keys = Keys {
     table: "[debian]",
     known: &[
@@ -107,8 +124,8 @@ pub(super) const SANDBOX: Keys = Keys {
 
 pub(super) const GROUP: Keys = Keys {
     table: "a group",
-    known: &["requirements", "requirements-from", "debian"],
-    planned: &["conda"],
+    known: &["requirements", "requirements-from", "conda", "debian"],
+    planned: &[],
 };
 
 /// PEP 735.
@@ -120,7 +137,7 @@ pub(super) const GROUP_ITEM: Keys = Keys {
 
 /// Returns the table that `key` belongs in.
 pub(super) fn table_of(key: &str) -> Option<&'static str> {
-    [&ENVIRONMENT, &BASE, &PYTHON, &DEBIAN, &SANDBOX]
+    [&ENVIRONMENT, &BASE, &PYTHON, &CONDA, &DEBIAN, &SANDBOX]
         .into_iter()
         .find(|keys| keys.known.contains(&key))
         .map(|keys| keys.table)

@@ -11,6 +11,7 @@
 //! (`tests::values::times_mean_the_same_everywhere`, `tests::files::variables_are_not_expanded`).
 
 mod base;
+mod conda;
 mod debian;
 mod edit;
 mod environment;
@@ -32,6 +33,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use conda::match_spec_options;
 pub use edit::{Added, EditError, List, ListKind, ManifestText, conda_name, python_name};
 pub use error::{ManifestError, Problem};
 pub use init::init_text;

@@ -7,6 +7,7 @@ use toml::de::{DeTable, DeValue};
 
 use crate::base::fs;
 use crate::manifest::base::base;
+use crate::manifest::conda::conda as conda_of;
 use crate::manifest::debian::debian;
 use crate::manifest::environment::{environment, requires_python};
 use crate::manifest::error::{ManifestError, Problem};
@@ -15,7 +16,7 @@ use crate::manifest::keys::{self, ROOT};
 use crate::manifest::pyproject;
 use crate::manifest::python::{Gathered, python as python_of};
 use crate::manifest::sandbox::sandbox;
-use crate::manifest::schema::Manifest;
+use crate::manifest::schema::{Conda, Environment, InterpreterSource, Manifest, Python};
 use crate::manifest::table::{Source, Table, Value};
 
 /// The manifest's own file name.
@@ -125,27 +126,47 @@ fn manifest<'a>(
         pyproject::own(source, project, &mut gathered)?;
     }
     let mut python = python_of(&python, &mut gathered)?;
+    let conda = root.map("conda", |table| conda_of(table, &python))?;
     let base = root.map("base", |table| {
         base(table, &environment, root.get("debian"))
     })?;
     let groups = root.map("groups", |table| {
-        groups(table, base.as_ref(), &mut gathered)
+        groups(table, base.as_ref(), conda.as_ref(), &mut gathered)
     })?;
-    let groups = groups.unwrap_or_default();
     python.constraints.append(&mut gathered.constraints);
-    let in_groups = groups.values().flat_map(|group| &group.requirements);
-    if environment.python.is_none() && python.requirements.iter().chain(in_groups).next().is_some()
-    {
-        return Err(table.error(Problem::NoPython));
-    }
-    requires_python(table, &environment, &gathered.requires_python)?;
-    Ok(Manifest {
+    let manifest = Manifest {
         environment,
         base,
         python,
-        groups,
-        conda: None,
+        groups: groups.unwrap_or_default(),
+        conda,
         debian: debian(&root.section("debian", &keys::DEBIAN)?)?,
         sandbox: sandbox(&root.section("sandbox", &keys::SANDBOX)?)?,
-    })
+    };
+    let Manifest {
+        environment, conda, ..
+    } = &manifest;
+    let whole = manifest.with_all_groups();
+    check_interpreter(table, environment, &whole.python, conda.as_ref())?;
+    requires_python(table, environment, &gathered.requires_python)?;
+    Ok(manifest)
+}
+
+/// Checks that there is a Python where one is needed, and who could offer it.
+fn check_interpreter(
+    table: Value<'_>,
+    environment: &Environment,
+    python: &Python,
+    conda: Option<&Conda>,
+) -> Result<(), ManifestError> {
+    let from = environment.python.as_ref().and_then(|python| python.from);
+    if from == Some(InterpreterSource::Conda) && conda.is_none() {
+        return Err(table.error(Problem::NoChannels));
+    }
+    // A channel's package may bring one unasked.
+    let has_none = environment.python.is_none() && conda.is_none();
+    match has_none && !python.requirements.is_empty() {
+        true => Err(table.error(Problem::NoPython)),
+        false => Ok(()),
+    }
 }

@@ -2,20 +2,20 @@
 
 use std::sync::Arc;
 
-use crate::base::{Context, Event, Platform};
+use crate::base::{Context, Event};
 use crate::lock::{
-    Affected, LockedBase, LockedConda, LockedDebian, LockedInterpreter, LockedWheel, Lockfile,
-    Request, satisfies,
+    Affected, LockedBase, LockedDebian, LockedInterpreter, Lockfile, Request, satisfies,
 };
-use crate::manifest::Manifest;
+use crate::manifest::{CondaBase, InterpreterSource, Manifest};
 use crate::net::{Client, block_on_large_stack};
 use crate::resolve::debian::{DebianRequest, Keyring, Root, resolve_debian_with};
 use crate::resolve::interpreter::{
     InterpreterError, Plan, Planned, Release, debian_version, lock_standalone, locked_debian, plan,
     plan_standalone,
 };
-use crate::resolve::python::{Building, PythonRequest, SourceBuilder, resolve_python};
-use crate::resolve::roots::BASE;
+use crate::resolve::mixed::Mixed;
+use crate::resolve::python::SourceBuilder;
+use crate::resolve::roots::{BARE_BASE, BASE};
 use crate::resolve::{ResolveError, Upgrade};
 
 /// Who asks for a package.
@@ -64,6 +64,8 @@ pub fn resolve_with(
     options: &ResolveOptions,
 ) -> Result<Lockfile, ResolveError> {
     let request = Request::of(manifest);
+    // All groups are resolved together, so that any of them can be chosen.
+    let manifest = &manifest.with_all_groups();
     let resolution = Resolution {
         context,
         keyring,
@@ -75,26 +77,27 @@ pub fn resolve_with(
     };
     let affected = resolution.affected(&request);
     // uv's futures outgrow the main thread's stack in builds without optimisation.
-    block_on_large_stack(|| resolution.lock(request, affected))
+    block_on_large_stack(|| resolution.lock(request, Request::of(manifest), affected))
 }
 
 #[derive(Clone, Copy)]
-struct Resolution<'a> {
-    context: &'a Context,
+pub(super) struct Resolution<'a> {
+    pub(super) context: &'a Context,
     keyring: &'a Keyring,
-    manifest: &'a Manifest,
-    previous: Option<&'a Lockfile>,
-    upgrade: &'a Upgrade,
+    pub(super) manifest: &'a Manifest,
+    pub(super) previous: Option<&'a Lockfile>,
+    pub(super) upgrade: &'a Upgrade,
     base: Option<&'a LockedBase>,
-    builder: Option<&'a Arc<dyn SourceBuilder>>,
+    pub(super) builder: Option<&'a Arc<dyn SourceBuilder>>,
 }
 
-/// What wheels run on.
+/// What packages run on.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct System {
-    base: Option<LockedBase>,
-    interpreter: Option<LockedInterpreter>,
-    debian: LockedDebian,
+pub(super) struct System {
+    pub(super) base: Option<LockedBase>,
+    /// The interpreter, unless conda packages bring it.
+    pub(super) interpreter: Option<LockedInterpreter>,
+    pub(super) debian: LockedDebian,
 }
 
 impl Resolution<'_> {
@@ -108,41 +111,45 @@ impl Resolution<'_> {
             .map(|stale| stale.affected);
         let changed = changed.unwrap_or_default();
         let mut packages = previous.debian.packages.iter();
+        let mut conda = previous.conda.packages.iter();
         let mut wheels = previous.python.iter();
         Affected {
             debian: changed.debian
                 || self.upgrade.includes("python")
                 || packages.any(|package| self.upgrade.includes(package.name.as_str())),
-            conda: changed.conda,
+            conda: changed.conda
+                || conda.any(|package| self.upgrade.includes_conda(package.name.as_str())),
             python: changed.python
                 || wheels.any(|wheel| self.upgrade.includes(wheel.name.as_str())),
         }
     }
 
-    async fn lock(self, request: Request, affected: Affected) -> Result<Lockfile, ResolveError> {
+    /// Resolves what `asked` asks for, which `request` asks for in groups.
+    async fn lock(
+        self,
+        request: Request,
+        asked: Request,
+        affected: Affected,
+    ) -> Result<Lockfile, ResolveError> {
         let kept = self.previous.filter(|_| !affected.debian);
         let system = match kept {
             Some(previous) => System {
                 base: previous.base.clone(),
-                interpreter: previous.interpreter.clone(),
+                interpreter: previous
+                    .interpreter
+                    .clone()
+                    .filter(|interpreter| interpreter.from != InterpreterSource::Conda),
                 debian: previous.debian.clone(),
             },
-            None => self.system(&request).await?,
+            None => self.system(&asked).await?,
         };
-        let same_target = self
-            .previous
-            .is_some_and(|previous| same_target(previous, &system, &request.platforms));
-        let kept = self.previous.filter(|_| !affected.python && same_target);
-        let python = match kept {
-            Some(previous) => previous.python.clone(),
-            None => self.wheels(&request, &system).await?,
-        };
+        let packages = Mixed::new(self, &asked, &system).lock(affected).await?;
         let mut lock = Lockfile {
             request,
             base: system.base,
-            interpreter: system.interpreter,
-            conda: LockedConda::default(),
-            python,
+            interpreter: packages.interpreter,
+            conda: packages.conda,
+            python: packages.python,
             debian: system.debian,
             built: Vec::new(),
         };
@@ -252,12 +259,13 @@ impl Resolution<'_> {
                 .expect("names of packages in this crate are valid"),
             required_by: required_by.to_owned(),
         };
-        let mut roots: Vec<_> = BASE.iter().map(|name| root(name, BY_BASE)).collect();
+        let bare = request.conda.as_ref().map(|conda| conda.base) == Some(CondaBase::Glibc);
+        let base = if bare { &BARE_BASE[..] } else { &BASE[..] };
+        let mut roots: Vec<_> = base.iter().map(|name| root(name, BY_BASE)).collect();
         if let Some(Planned::Debian { package, .. }) = &plan.interpreter {
             roots.push(root(package.as_str(), BY_INTERPRETER));
         }
-        let in_groups = request.groups.values().flat_map(|group| &group.packages);
-        let packages = request.packages.iter().chain(in_groups);
+        let packages = request.packages.iter();
         roots.extend(packages.map(|package| root(package.as_str(), BY_MANIFEST)));
         let asked = DebianRequest {
             suite: &plan.suite,
@@ -271,75 +279,7 @@ impl Resolution<'_> {
         Ok(resolve_debian_with(self.context, client, self.keyring, &asked).await?)
     }
 
-    /// Locks the wheels of every platform.
-    async fn wheels(
-        &self,
-        request: &Request,
-        system: &System,
-    ) -> Result<Vec<LockedWheel>, ResolveError> {
-        // All groups are resolved together, so that any of them can be chosen.
-        let in_groups = self.manifest.groups.values();
-        let mut python = self.manifest.python.clone();
-        python
-            .requirements
-            .extend(in_groups.flat_map(|group| group.requirements.clone()));
-        if python.requirements.is_empty() {
-            return Ok(Vec::new());
-        }
-        let Some(interpreter) = &system.interpreter else {
-            return Err(ResolveError::NoInterpreter);
-        };
-        let previous = self.previous.map_or(&[][..], |previous| &previous.python);
-        let building = self.building(request, system)?;
-        let mut wheels = Vec::new();
-        for platform in &request.platforms {
-            let asked = PythonRequest {
-                python: &python,
-                python_version: &interpreter.version,
-                platform: *platform,
-                glibc: glibc(system.base.as_ref(), &system.debian, *platform)?,
-                previous,
-                siblings: &wheels,
-                upgrade: self.upgrade,
-                building: building.as_ref(),
-            };
-            let found = self
-                .stage("resolve python", resolve_python(self.context, asked))
-                .await?;
-            wheels.extend(found);
-        }
-        Ok(merged(wheels))
-    }
-
-    /// Returns what sources are built on, if they are taken.
-    fn building(
-        &self,
-        request: &Request,
-        system: &System,
-    ) -> Result<Option<Building>, ResolveError> {
-        let Some(builder) = self.builder.filter(|_| !request.no_build) else {
-            return Ok(None);
-        };
-        let platforms = request.platforms.iter().map(|&platform| {
-            let glibc = glibc(system.base.as_ref(), &system.debian, platform)?;
-            Ok((platform, glibc))
-        });
-        Ok(Some(Building {
-            builder: Arc::clone(builder),
-            platforms: platforms.collect::<Result<_, ResolveError>>()?,
-            system: Lockfile {
-                request: request.clone(),
-                base: system.base.clone(),
-                interpreter: system.interpreter.clone(),
-                conda: LockedConda::default(),
-                python: Vec::new(),
-                debian: system.debian.clone(),
-                built: Vec::new(),
-            },
-        }))
-    }
-
-    async fn stage<T, E: Into<ResolveError>>(
+    pub(super) async fn stage<T, E: Into<ResolveError>>(
         &self,
         name: &str,
         work: impl Future<Output = Result<T, E>>,
@@ -352,80 +292,4 @@ impl Resolution<'_> {
         self.context.report(Event::StageFinished { stage });
         Ok(done)
     }
-}
-
-/// Says whether wheels chosen for the old lock's system are those for `system` as well.
-fn same_target(previous: &Lockfile, system: &System, platforms: &[Platform]) -> bool {
-    let version = |interpreter: &Option<LockedInterpreter>| {
-        interpreter
-            .as_ref()
-            .map(|interpreter| interpreter.version.clone())
-    };
-    let same_library = |platform: &Platform| {
-        let before = glibc(previous.base.as_ref(), &previous.debian, *platform);
-        let now = glibc(system.base.as_ref(), &system.debian, *platform);
-        before.ok() == now.ok()
-    };
-    version(&previous.interpreter) == version(&system.interpreter)
-        && platforms.iter().all(same_library)
-}
-
-/// Returns the C library's version in the base of `platform`.
-fn glibc(
-    base: Option<&LockedBase>,
-    debian: &LockedDebian,
-    platform: Platform,
-) -> Result<(u16, u16), ResolveError> {
-    if let Some(base) = base {
-        let found = base.image(platform).and_then(|image| image.glibc);
-        return found.ok_or_else(|| ResolveError::ImageLibrary {
-            image: base.reference.to_string(),
-            platform,
-        });
-    }
-    let package = debian
-        .packages
-        .iter()
-        .find(|package| package.name.as_str() == "libc6" && package.platforms.contains(&platform));
-    let found = package.map_or("", |package| &package.version);
-    let invalid = || ResolveError::NoLibrary {
-        found: found.to_owned(),
-    };
-    let (major, rest) = found.split_once('.').ok_or_else(invalid)?;
-    let end = rest
-        .find(|c: char| !c.is_ascii_digit())
-        .unwrap_or(rest.len());
-    let number = |digits: &str| digits.parse().map_err(|_| invalid());
-    Ok((number(major)?, number(&rest[..end])?))
-}
-
-/// Makes one wheel of those that several platforms share.
-pub(crate) fn merged(wheels: Vec<LockedWheel>) -> Vec<LockedWheel> {
-    let mut merged = Vec::<LockedWheel>::new();
-    for wheel in wheels {
-        let same = merged
-            .iter_mut()
-            .find(|known| known.name == wheel.name && known.artifact == wheel.artifact);
-        match same {
-            None => merged.push(wheel),
-            Some(known) => {
-                known.platforms.extend(wheel.platforms);
-                known.platforms.sort();
-                known.required_by.extend(wheel.required_by);
-                known.required_by.sort();
-                known.required_by.dedup();
-            }
-        }
-    }
-    merged.sort_by(|a, b| {
-        let key = |wheel: &LockedWheel| {
-            (
-                wheel.name.clone(),
-                wheel.version.clone(),
-                wheel.artifact.file.clone(),
-            )
-        };
-        key(a).cmp(&key(b))
-    });
-    merged
 }

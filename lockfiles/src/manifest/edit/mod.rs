@@ -5,12 +5,13 @@ mod error;
 
 use std::path::{Path, PathBuf};
 
-use rattler_conda_types::{MatchSpec, ParseStrictness, Version as CondaVersion};
+use rattler_conda_types::{MatchSpec, Version as CondaVersion};
 use toml_edit::{Array, DocumentMut, Item, Table, TableLike, Value};
 use uv_pep440::{Version, VersionSpecifier};
 use uv_pep508::VersionOrUrl;
 
 use crate::base::{CondaName, DebianName, GroupName, PythonName};
+use crate::manifest::conda::match_spec_options;
 use crate::manifest::error::{ManifestError, Problem};
 use crate::manifest::parse::PYPROJECT;
 use crate::manifest::requirement;
@@ -54,7 +55,7 @@ impl ListKind {
                 Ok(name) => return Ok(name.as_str().to_owned()),
                 Err(error) => error.into(),
             },
-            Self::Conda => match MatchSpec::from_str(text, ParseStrictness::Lenient) {
+            Self::Conda => match MatchSpec::from_str(text, match_spec_options()) {
                 Ok(_) => return Ok(text.trim().to_owned()),
                 Err(error) => Problem::Invalid {
                     found: text.to_owned(),

@@ -1,26 +1,30 @@
 //! One resolution for one platform.
 
+use std::collections::BTreeSet;
+
 use uv_client::FlatIndexClient;
 use uv_configuration::{Constraints, Excludes, Overrides};
 use uv_distribution::DistributionDatabase;
-use uv_distribution_types::{Index, Resolution};
+use uv_distribution_types::{Index, Name as _, Resolution};
 use uv_normalize::PackageName;
 use uv_pypi_types::Conflicts;
 use uv_requirements::LookaheadResolver;
 use uv_requirements_txt::{RequirementEntry, RequirementsTxtRequirement};
 use uv_resolver::{
     AllowedYanks, DefaultResolverProvider, ExcludeNewer, Exclusions, FlatIndex, InMemoryIndex,
-    Manifest, Options, OptionsBuilder, Preference, Preferences, PrereleaseMode, Resolver,
+    Manifest, Options, OptionsBuilder, Preference, Preferences, PrereleaseMode, ResolveError,
+    Resolver, ResolverProvider,
 };
 use uv_types::{BuildContext as _, EmptyInstalledPackages, HashStrategy};
 
-use crate::base::{Context, Platform};
+use crate::base::{Context, Platform, PythonName};
 use crate::lock::LockedWheel;
 use crate::manifest::{Prerelease, Python};
 use crate::resolve::Upgrade;
 use crate::resolve::python::PythonError;
 use crate::resolve::python::builds::{Candidates, NoBuilds};
 use crate::resolve::python::indexes::Indexes;
+use crate::resolve::python::provided::{Beside, Demand, Provided, Seen};
 use crate::resolve::python::requirements::{Asked, Direct};
 use crate::resolve::python::session::{Patience, Session};
 use crate::resolve::python::sources::{Building, Sources, WithSources};
@@ -45,21 +49,31 @@ pub struct PythonRequest<'a> {
     pub previous: &'a [LockedWheel],
     /// Which of them may move although they still fit.
     pub upgrade: &'a Upgrade,
+    /// The distributions that are there already.
+    pub provided: &'a Provided,
     /// What builds sources; without it only wheels are taken.
     pub building: Option<&'a Building>,
 }
 
+/// What became of a resolution.
+#[derive(Debug)]
+pub enum Resolved {
+    /// The wheels, sorted by name, that all bear the one platform.
+    Wheels(Vec<LockedWheel>),
+    /// Extras are asked for of these, which are there already and whose metadata was not given.
+    Extras(BTreeSet<PythonName>),
+}
+
 /// Resolves the requirements for one platform, taking wheels only.
 ///
-/// The wheels are sorted by name and all bear the one platform. uv's rules decide what is chosen;
-/// versions of the old lock are kept where they fit.
+/// uv's rules decide what is chosen; versions of the old lock are kept where they fit.
 ///
 /// # Errors
 /// Returns [`PythonError`]; its `Explain` tells whose turn it is.
 pub async fn resolve_python(
     context: &Context,
     request: PythonRequest<'_>,
-) -> Result<Vec<LockedWheel>, PythonError> {
+) -> Result<Resolved, PythonError> {
     resolve_patiently(context, request, Patience::default()).await
 }
 
@@ -67,57 +81,98 @@ pub(super) async fn resolve_patiently(
     context: &Context,
     request: PythonRequest<'_>,
     patience: Patience,
-) -> Result<Vec<LockedWheel>, PythonError> {
+) -> Result<Resolved, PythonError> {
     if request.python.requirements.is_empty() {
-        return Ok(Vec::new());
+        return Ok(Resolved::Wheels(Vec::new()));
     }
     let indexes = Indexes::of(context, request.python)?;
     let session = Session::open(context, indexes, patience).await?;
     match request.building {
-        None => resolve_wheels(context, &session, request).await,
+        None => resolve_in(context, &session, request, None).await,
         Some(building) => {
             let sources = Sources::new(context, &session, request, building);
-            let resolved = resolve_sources(context, &session, request, &sources).await;
+            let resolved = resolve_in(context, &session, request, Some(&sources)).await;
             resolved.map_err(|error| sources.failure().unwrap_or(error))
         }
     }
 }
 
-/// Resolves the requirements to wheels and to sources, of which wheels are built.
-async fn resolve_sources(
+/// As [`resolve_python`], with a session that is open.
+pub(super) async fn resolve_in(
     context: &Context,
     session: &Session,
     request: PythonRequest<'_>,
-    sources: &Sources<'_>,
-) -> Result<Vec<LockedWheel>, PythonError> {
-    let mut asked = Asked::of(request.python, Direct::Sources)?;
-    asked.requirements = sources.built(asked.requirements).await?;
-    let target = Target::new(request.python_version, request.platform, request.glibc)?;
-    let problem = Problem::new(request, &asked, &target)?;
-    let resolution = problem.solve_with(session, sources).await?;
-    wheels::locked(context, session, request, &resolution, Some(sources)).await
-}
-
-/// Resolves the requirements to wheels alone.
-pub(super) async fn resolve_wheels(
-    context: &Context,
-    session: &Session,
-    request: PythonRequest<'_>,
-) -> Result<Vec<LockedWheel>, PythonError> {
-    let asked = Asked::of(request.python, Direct::Wheels)?;
-    if asked.requirements.is_empty() {
-        return Ok(Vec::new());
+    sources: Option<&Sources<'_>>,
+) -> Result<Resolved, PythonError> {
+    let mut asked = Asked::of(request.python, direct(request))?;
+    if let Some(sources) = sources {
+        asked.requirements = sources.built(asked.requirements).await?;
     }
     let target = Target::new(request.python_version, request.platform, request.glibc)?;
     let problem = Problem::new(request, &asked, &target)?;
-    match problem.solve(session).await {
-        Ok(resolution) => wheels::locked(context, session, request, &resolution, None).await,
+    let seen = Seen::default();
+    match problem.solve(session, &seen, sources).await {
+        Ok(resolution) => {
+            let extras = seen.extras(&asked.requirements, request.provided);
+            if !extras.is_empty() {
+                return Ok(Resolved::Extras(extras));
+            }
+            let wheels = wheels::locked(context, session, request, &resolution, sources).await;
+            wheels.map(Resolved::Wheels)
+        }
         Err(error @ PythonError::NoSolution { .. }) => {
-            let error = missing::explain(session, &problem, error).await;
+            let error = match sources {
+                None => missing::explain(session, &problem, error).await,
+                // Nothing lacks a wheel.
+                Some(_) => error,
+            };
             Err(spelling::corrected(session, request, error))
         }
         Err(error) => Err(error),
     }
+}
+
+fn direct(request: PythonRequest<'_>) -> Direct {
+    match request.building {
+        Some(_) => Direct::Sources,
+        None => Direct::Wheels,
+    }
+}
+
+/// Returns what the requirements, and the wheels that would be chosen for them, require of those
+/// `named`, if these could be there in any of their other versions as well.
+///
+/// # Errors
+/// As [`resolve_python`]: then another version would not do either.
+pub async fn demands(
+    context: &Context,
+    request: PythonRequest<'_>,
+    named: &[PythonName],
+) -> Result<Vec<Demand>, PythonError> {
+    let mut asked = Asked::of(request.python, direct(request))?;
+    let target = Target::new(request.python_version, request.platform, request.glibc)?;
+    let indexes = Indexes::of(context, request.python)?;
+    let session = Session::open(context, indexes, Patience::default()).await?;
+    let building = request.building;
+    let sources = building.map(|building| Sources::new(context, &session, request, building));
+    let sources = sources.as_ref();
+    if let Some(sources) = sources {
+        asked.requirements = sources.built(asked.requirements).await?;
+    }
+    let problem = Problem::new(request, &asked, &target)?;
+    let seen = Seen::default();
+    let resolution = problem.solve(&session, &seen, sources).await?;
+    let chosen: Vec<_> = wheels::distributions(&resolution)
+        .into_iter()
+        .filter_map(|(dist, _)| Some((dist.name().clone(), dist.version()?.clone())))
+        .collect();
+    let all: Vec<_> = asked
+        .requirements
+        .iter()
+        .chain(&asked.constraints)
+        .cloned()
+        .collect();
+    Ok(seen.demands(&all, &chosen, named, &target.markers))
 }
 
 /// Everything about a resolution but where it is looked up.
@@ -146,80 +201,114 @@ impl<'a> Problem<'a> {
         })
     }
 
-    async fn solve(&self, session: &Session) -> Result<Resolution, PythonError> {
-        let locations = &session.indexes.locations;
-        let context = NoBuilds::new(&session.cache, locations, Candidates::Wheels);
-        let flat = self.flat_index(session, &context).await?;
-        let index = InMemoryIndex::default();
-        let manifest = self.manifest(session, &context, &index).await?;
-        let resolver = Resolver::new(
-            manifest,
-            self.options(&context),
-            &self.target.python,
-            self.target.environment(),
-            &self.target.markers,
-            Conflicts::empty(),
-            Some(&self.target.tags),
-            &flat,
-            &index,
-            &HashStrategy::None,
-            &context,
-            EmptyInstalledPackages,
-            database(session, &context),
-        );
-        let platform = self.request.platform;
-        let failed = |error| failure::resolution(error, &session.indexes, platform);
-        // Boxed: uv's futures are tens of kilobytes, too much for a stack of several.
-        let output = Box::pin(resolver.map_err(failed)?.resolve()).await;
-        Ok(Resolution::from(output.map_err(failed)?))
-    }
-
-    /// As [`Self::solve`], where sources are candidates too.
-    async fn solve_with(
+    /// Solves; with `sources`, those are candidates too.
+    async fn solve(
         &self,
         session: &Session,
-        sources: &Sources<'_>,
+        seen: &Seen,
+        sources: Option<&Sources<'_>>,
     ) -> Result<Resolution, PythonError> {
         let locations = &session.indexes.locations;
-        let context = NoBuilds::new(&session.cache, locations, Candidates::All);
+        let candidates = match sources {
+            Some(_) => Candidates::All,
+            None => Candidates::Wheels,
+        };
+        let context = NoBuilds::new(&session.cache, locations, candidates);
         let flat = self.flat_index(session, &context).await?;
         let index = InMemoryIndex::default();
         let manifest = self.manifest(session, &context, &index).await?;
         let options = self.options(&context);
+        let indexes = self.provider(session, &context, &flat, &manifest, &options);
+        let provided = self.request.provided;
+        // Boxed: uv's futures are tens of kilobytes, too much for a stack of several.
+        let output = match sources {
+            None => {
+                let provider = Beside {
+                    provided,
+                    seen,
+                    registries: indexes,
+                };
+                let resolver = self.resolver(manifest, options, &context, &index, provider);
+                Box::pin(resolver.resolve()).await
+            }
+            Some(sources) => {
+                let provider = Beside {
+                    provided,
+                    seen,
+                    registries: WithSources { indexes, sources },
+                };
+                let resolver = self.resolver(manifest, options, &context, &index, provider);
+                Box::pin(resolver.resolve()).await
+            }
+        };
+        let output = output.map_err(|error| self.failed(error, session))?;
+        Ok(Resolution::from(output))
+    }
+
+    /// Returns what answers for the registries.
+    pub(super) fn provider<'s>(
+        &'s self,
+        session: &'s Session,
+        context: &'s NoBuilds,
+        flat: &'s FlatIndex,
+        manifest: &Manifest,
+        options: &Options,
+    ) -> DefaultResolverProvider<'s, NoBuilds> {
         let environment = self.target.environment();
-        let yanks = AllowedYanks::from_manifest(&manifest, &environment, options.dependency_mode);
-        let indexes = DefaultResolverProvider::new(
-            database(session, &context),
-            &flat,
+        DefaultResolverProvider::new(
+            database(session, context),
+            flat,
             Some(&self.target.tags),
             &self.target.requires_python,
-            yanks,
+            AllowedYanks::from_manifest(manifest, &environment, options.dependency_mode),
             &HashStrategy::None,
             options.exclude_newer.clone(),
             context.locations(),
             context.build_options(),
             context.capabilities(),
-        );
-        let resolver = Resolver::new_custom_io(
+        )
+    }
+
+    /// Returns a resolver of the requirements that asks `provider`.
+    pub(super) fn resolver<P: ResolverProvider>(
+        &self,
+        manifest: Manifest,
+        options: Options,
+        context: &NoBuilds,
+        index: &InMemoryIndex,
+        provider: P,
+    ) -> Resolver<P, EmptyInstalledPackages> {
+        Resolver::new_custom_io(
             manifest,
             options,
             &HashStrategy::None,
-            environment,
+            self.target.environment(),
             &self.target.markers,
             Some(self.target.tags.clone()),
             &self.target.python,
             Conflicts::empty(),
-            &index,
+            index,
             context.git(),
             context.capabilities(),
             context.locations(),
-            WithSources { indexes, sources },
+            provider,
             EmptyInstalledPackages,
-        );
-        let platform = self.request.platform;
-        let failed = |error| failure::resolution(error, &session.indexes, platform);
-        let output = Box::pin(resolver.resolve()).await;
-        Ok(Resolution::from(output.map_err(failed)?))
+        )
+    }
+
+    /// Sorts what uv says, and finds those in the way that are there already.
+    fn failed(&self, error: ResolveError, session: &Session) -> PythonError {
+        let mut names = BTreeSet::new();
+        if let ResolveError::NoSolution(error) = &error {
+            let mine = error.packages();
+            let mine = mine.filter(|name| self.request.provided.find(name).is_some());
+            names.extend(mine.map(wheels::python_name));
+        }
+        let mut error = failure::resolution(error, &session.indexes, self.request.platform);
+        if let PythonError::NoSolution { provided, .. } = &mut error {
+            provided.extend(names);
+        }
+        error
     }
 
     /// Returns the files of the find-links.
@@ -273,7 +362,7 @@ impl<'a> Problem<'a> {
             excludes,
             self.preferences.clone(),
             None,
-            std::collections::BTreeSet::new(),
+            BTreeSet::new(),
             Exclusions::default(),
             lookaheads,
         ))
@@ -323,8 +412,9 @@ fn preferences(request: PythonRequest<'_>, target: &Target) -> Result<Preference
         previous.partition(|wheel| wheel.platforms.contains(&request.platform));
     let mut kept = Vec::new();
     // uv takes the first that fits.
-    for wheel in own.into_iter().chain(request.siblings).chain(others) {
-        let pin = format!("{}=={}", wheel.name, wheel.version);
+    let wheels = own.into_iter().chain(request.siblings).chain(others);
+    let wheels = wheels.map(|wheel| format!("{}=={}", wheel.name, wheel.version));
+    for pin in request.provided.pins().chain(wheels) {
         let requirement = pin.parse().map_err(|source| PythonError::Requirement {
             list: "the lock",
             text: pin.clone(),

@@ -15,6 +15,7 @@ use uv_pypi_types::{HashAlgorithm, HashDigest};
 
 use crate::base::{Context, Digest, FsError, Hasher, PythonName};
 use crate::lock::{Artifact, LockedWheel, Origin};
+use crate::resolve::python::provided::Provided;
 use crate::resolve::python::session::Session;
 use crate::resolve::python::solve::PythonRequest;
 use crate::resolve::python::sources::Sources;
@@ -42,6 +43,9 @@ pub(super) async fn locked(
             && let Some(wheel) = of_source(sources, dist, &required_by).await?
         {
             built.push(wheel);
+            continue;
+        }
+        if is_there(request.provided, dist)? {
             continue;
         }
         let found = found(session, dist)?;
@@ -83,6 +87,21 @@ async fn of_source(
             sources.locked_direct(&wheel.filename.to_string(), required_by.to_vec())
         }
         Dist::Built(_) => Ok(None),
+    }
+}
+
+/// Says whether a conda package brings `dist`.
+fn is_there(provided: &Provided, dist: &ResolvedDist) -> Result<bool, PythonError> {
+    let ResolvedDist::Installable { dist, .. } = dist else {
+        return Ok(false);
+    };
+    match provided.find(dist.name()) {
+        None => Ok(false),
+        Some(_) if provided.has(dist) => Ok(true),
+        Some(found) => Err(PythonError::Shadows {
+            name: python_name(dist.name()),
+            version: found.version.clone(),
+        }),
     }
 }
 

@@ -20,8 +20,8 @@ use crate::base::{Context, Platform, PythonName};
 use crate::lock::{Artifact, BuiltFrom, LockedWheel, Lockfile, Origin};
 use crate::manifest::Python;
 use crate::resolve::python::session::Session;
-use crate::resolve::python::solve::resolve_wheels;
-use crate::resolve::python::{PythonError, PythonRequest};
+use crate::resolve::python::solve::resolve_in;
+use crate::resolve::python::{Provided, PythonError, PythonRequest, Resolved};
 
 pub use builder::{
     Backend, BuildFailure, BuildTask, Building, BuiltWheel, Checkout, SourceBuilder,
@@ -243,6 +243,7 @@ impl<'a> Sources<'a> {
             ..self.request.python.clone()
         };
         let previous = self.previous_of(source);
+        let nothing = Provided::default();
         let mut wheels: Vec<LockedWheel> = Vec::new();
         for &(platform, glibc) in &self.building.platforms {
             let request = PythonRequest {
@@ -252,16 +253,21 @@ impl<'a> Sources<'a> {
                 siblings: &wheels,
                 previous: &previous,
                 building: None,
+                // Builds are apart from what is there.
+                provided: &nothing,
                 ..self.request
             };
-            let found = Box::pin(resolve_wheels(self.context, self.session, request)).await;
+            let found = Box::pin(resolve_in(self.context, self.session, request, None)).await;
             let found = found.map_err(|error| PythonError::BuildRequirements {
                 source_file: source.artifact.file.clone(),
                 source: Box::new(error),
             })?;
-            wheels.extend(found);
+            // Extras of what is there are asked for only where something is.
+            if let Resolved::Wheels(found) = found {
+                wheels.extend(found);
+            }
         }
-        Ok(crate::resolve::merged(wheels))
+        Ok(crate::resolve::target::merged(wheels))
     }
 
     /// Returns what the old lock has of what a source is built with.
