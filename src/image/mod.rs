@@ -12,6 +12,7 @@ mod error;
 mod layer;
 mod layout;
 mod plan;
+mod pool;
 mod spec;
 mod supervisor;
 mod tar;
