@@ -124,7 +124,8 @@ pub(super) fn environment(
         });
     }
     let layers = layers(&pulled)?;
-    Ok(Some(from_layers(store, lock, platform, &layers)?))
+    let rootfs = from_layers(context, store, lock, platform, &layers)?;
+    Ok(Some(rootfs))
 }
 
 /// Returns the layers of an image with their place in the store.

@@ -120,6 +120,7 @@ pub fn image_library(
 /// # Errors
 /// Returns [`RootfsError`] when a layer is not what the image says or the store cannot be written.
 pub fn from_layers(
+    context: &Context,
     store: &Store,
     lock: &Lockfile,
     platform: Platform,
@@ -132,7 +133,7 @@ pub fn from_layers(
         ..Limits::default()
     };
     let tree = store.tree(parts.key(), |directory| {
-        let unpacked = unpack_layers(layers, directory, limits);
+        let unpacked = unpack_layers(layers, directory, limits, context.jobs);
         let (manifest, _) = unpacked.map_err(RootfsError::Merge)?;
         write_manifest(directory, &manifest)?;
         Ok::<(), RootfsError>(())
