@@ -8,7 +8,7 @@ use envbox_lockfiles::lock::{BuiltImage, Lockfile};
 use serde::Serialize;
 
 use crate::attest::{PublicKey, verify_payload};
-use crate::image::{Descriptor, DocumentError};
+use crate::image::{DescribedLayer, layers as described_layers};
 use crate::layers::oci::ImageLayer;
 use crate::ops::Error;
 use crate::ops::publish::{signatures, tag_of_id};
@@ -131,26 +131,13 @@ pub(super) fn environment(
 /// Returns the layers of an image with their place in the store.
 pub(super) fn layers(pulled: &Pulled) -> Result<Vec<ImageLayer>, Error> {
     let config = pulled.config()?;
-    let diff_ids = &config.rootfs.diff_ids;
-    if diff_ids.len() != pulled.layers.len() {
-        return Err(Error::from(DocumentError::LayerCount {
-            digest: pulled.descriptor.digest,
-            layers: pulled.layers.len(),
-            diff_ids: diff_ids.len(),
-        }));
-    }
-    let layer = |((descriptor, path), diff_id): (&(Descriptor, PathBuf), &Digest)| {
-        let known = descriptor.media_type.compression();
-        let compression = known.ok_or_else(|| DocumentError::LayerType {
-            digest: descriptor.digest,
-            media_type: descriptor.media_type.clone(),
-        })?;
-        Ok(ImageLayer {
-            path: path.clone(),
-            digest: descriptor.digest,
-            compression,
-            diff_id: *diff_id,
-        })
+    let layers = described_layers(pulled.descriptor.digest, &pulled.manifest, &config)?;
+    let paths = pulled.layers.iter().map(|(_, path)| path.clone());
+    let layer = |(layer, path): (DescribedLayer<'_>, PathBuf)| ImageLayer {
+        path,
+        digest: layer.descriptor.digest,
+        compression: layer.compression,
+        diff_id: layer.diff_id,
     };
-    pulled.layers.iter().zip(diff_ids).map(layer).collect()
+    Ok(layers.into_iter().zip(paths).map(layer).collect())
 }
