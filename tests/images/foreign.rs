@@ -22,7 +22,7 @@ const PROGRAM: &str = "import os, ssl, sqlite3, ctypes, numpy, sklearn, pandas\n
 const PRINTED: &str = "3 1.5.2 UTC\n";
 
 /// Runs a program that must succeed.
-fn tool<S: AsRef<OsStr>>(world: &World, program: &str, arguments: &[S]) -> String {
+pub fn tool<S: AsRef<OsStr>>(world: &World, program: &str, arguments: &[S]) -> String {
     let mut command = world.shell("exec \"$@\"");
     command.arg("sh").arg(program).args(arguments);
     succeeded(program, command.output().unwrap())
