@@ -12,7 +12,7 @@ use crate::image::{DescribedLayer, layers as described_layers};
 use crate::layers::oci::ImageLayer;
 use crate::ops::Error;
 use crate::ops::publish::{signatures, tag_of_id};
-use crate::registry::{ImageReference, Pulled, manifest, pull as pull_image};
+use crate::registry::{ImageName, Pulled, manifest, pull as pull_image};
 use crate::rootfs::{Rootfs, from_layers};
 use crate::store::Store;
 
@@ -21,7 +21,7 @@ use crate::store::Store;
 #[non_exhaustive]
 pub struct PullReport {
     /// The image manifest, by its digest.
-    pub reference: ImageReference,
+    pub reference: ImageName,
     /// The digest of its config.
     pub image_id: Digest,
     /// How many layers it has.
@@ -38,7 +38,7 @@ pub struct PullReport {
 /// Returns [`Error::Registry`], and [`Error::NotSigned`] before a layer is moved.
 pub fn pull(
     context: &Context,
-    reference: &ImageReference,
+    reference: &ImageName,
     platform: Platform,
     key: Option<&PublicKey>,
 ) -> Result<PullReport, Error> {
@@ -57,7 +57,7 @@ pub fn pull(
 /// Does as [`pull`] does, and returns the image.
 pub(super) fn verified(
     context: &Context,
-    reference: &ImageReference,
+    reference: &ImageName,
     platform: Platform,
     key: Option<&PublicKey>,
     store: &Store,
@@ -104,7 +104,7 @@ pub(super) fn environment(
     if context.network == Network::Offline {
         return Ok(None);
     }
-    let reference: ImageReference = repository.parse()?;
+    let reference: ImageName = repository.parse()?;
     let reference = reference.with_tag(tag_of_id(*image_id));
     let pulled = match pull_image(context, &reference, platform, store) {
         Ok(pulled) => pulled,

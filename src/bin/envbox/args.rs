@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
 use envbox::base::Platform;
-use envbox::registry::ImageReference;
+use envbox::registry::ImageName;
 
 pub(crate) use attest::{KeyCommand, Provenance, Sbom, SbomFormat, VerifyAttestation};
 pub(crate) use step::{Conditions, Inside, Run, RunAnywhere, Shell, Step};
@@ -180,7 +180,7 @@ pub(crate) struct Build {
     /// Push the image to this repository, and put the tag on it: `registry.example/team/iris:v1`.
     /// What the registry has is not sent again.
     #[arg(long, value_name = "IMAGE")]
-    pub(crate) push: Option<ImageReference>,
+    pub(crate) push: Option<ImageName>,
     /// With --push: another repository of the registry that has some of the layers, which need not
     /// be sent then: `team/base`. May be given several times.
     #[arg(long, value_name = "REPOSITORY", requires = "push")]
@@ -223,7 +223,7 @@ pub(crate) struct Build {
 pub(crate) struct Pull {
     /// The image: `registry.example/team/iris:v1`, or with `@sha256:…` for the bits and no others.
     #[arg(value_name = "IMAGE")]
-    pub(crate) image: ImageReference,
+    pub(crate) image: ImageName,
     /// Only if the image is signed with this public key: of `envbox key generate` or cosign.
     #[arg(long, value_name = "FILE")]
     pub(crate) verify_key: Option<PathBuf>,

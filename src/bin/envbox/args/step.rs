@@ -4,14 +4,14 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::ArgAction;
-use envbox::registry::ImageReference;
+use envbox::registry::ImageName;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct RunAnywhere {
     /// Run in this image, named by its digest, instead of the project's environment. Neither a
     /// manifest nor a lockfile is needed.
     #[arg(long, value_name = "IMAGE@DIGEST", conflicts_with = "frozen")]
-    pub(crate) image: Option<ImageReference>,
+    pub(crate) image: Option<ImageName>,
     /// With --image: only if it is signed with this public key.
     #[arg(long, value_name = "FILE", requires = "image")]
     pub(crate) verify_key: Option<PathBuf>,
