@@ -11,7 +11,7 @@ use crate::fetch::{Closure, artifacts, fetch};
 use crate::image::Descriptor;
 use crate::mirror::ARTIFACT;
 use crate::ops::{Error, base_image};
-use crate::registry::{ImageReference, pull_blobs};
+use crate::registry::{ImageName, pull_blobs};
 use crate::store::Store;
 
 /// Brings everything that `lock` has for `platform` into `store`.
@@ -40,7 +40,7 @@ fn take(
     platform: Platform,
     store: &Store,
 ) -> Result<(), Error> {
-    let reference: ImageReference = repository.parse()?;
+    let reference: ImageName = repository.parse()?;
     let blobs = artifacts(lock, platform)?.into_iter();
     // Blobs are asked for by their digests alone, so nobody reads the type.
     let blobs = blobs.map(|blob| Descriptor::new(ARTIFACT, blob.digest, blob.size));

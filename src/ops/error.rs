@@ -13,7 +13,7 @@ use crate::image::{DocumentError, ImageError};
 use crate::mirror::MirrorError;
 use crate::ops::inside::InsideError;
 use crate::ops::run::RunError;
-use crate::registry::{ImageReference, InvalidReference, RegistryError};
+use crate::registry::{ImageName, InvalidImageName, RegistryError};
 use crate::rootfs::RootfsError;
 use crate::store::StoreError;
 
@@ -65,12 +65,12 @@ pub enum Error {
     },
     /// The name of an image is malformed.
     #[error(transparent)]
-    Reference(#[from] InvalidReference),
+    Reference(#[from] InvalidImageName),
     /// The registry has another image under a name that holds its identity.
     #[error("`{reference}` is the image {found}, and the lockfile has {expected}")]
     WrongImage {
         /// The name.
-        reference: Box<ImageReference>,
+        reference: Box<ImageName>,
         /// The image id in the lockfile.
         expected: Digest,
         /// That of what the registry has.
@@ -80,13 +80,13 @@ pub enum Error {
     #[error("`{reference}` names no digest")]
     NoDigest {
         /// The image.
-        reference: Box<ImageReference>,
+        reference: Box<ImageName>,
     },
     /// Nobody with the key has signed the image.
     #[error("`{reference}` is not signed with the key {key}")]
     NotSigned {
         /// The image.
-        reference: Box<ImageReference>,
+        reference: Box<ImageName>,
         /// The digest of the public key.
         key: Digest,
         /// How many signatures it has.

@@ -6,6 +6,7 @@ pub mod audit;
 mod base_image;
 pub mod build;
 mod closure;
+mod compiler;
 pub mod doctor;
 mod error;
 pub mod export;

@@ -57,6 +57,25 @@ pub enum RootfsError {
         /// What it said.
         message: String,
     },
+    /// The interpreter is not the one that was asked for.
+    #[error(
+        "the `{interpreter}` for {} is {found}, and the environment has {expected}",
+        Platform::host()
+    )]
+    OtherInterpreter {
+        /// The interpreter's path inside.
+        interpreter: String,
+        /// The version that the environment has.
+        expected: String,
+        /// The version of what was found for this host, or what it said.
+        found: String,
+    },
+    /// Nobody can compile modules.
+    #[error("the interpreter for {platform} does not run here, and no other was given")]
+    NoCompiler {
+        /// The platform.
+        platform: Platform,
+    },
     /// The lock's interpreter is in none of its packages.
     #[error("the packages have no `{path}`, the interpreter of the lock")]
     NoInterpreter {
@@ -100,12 +119,13 @@ impl Explain for RootfsError {
             Self::File(error) => error.kind(),
             Self::Conflict { .. } => Kind::User,
             Self::Compile { .. } => Kind::Host,
-            Self::Interpreter { .. } => Kind::Internal,
+            Self::Interpreter { .. } | Self::NoCompiler { .. } => Kind::Internal,
             Self::NoLayer { .. } => Kind::Host,
             Self::NoInterpreter { .. }
             | Self::NoArchive { .. }
             | Self::NoImage { .. }
             | Self::NoPython
+            | Self::OtherInterpreter { .. }
             | Self::Version { .. } => Kind::Stale,
         }
     }
@@ -123,6 +143,12 @@ impl Explain for RootfsError {
                 vec!["report this, with the lockfile and the lines above".to_owned()]
             }
             Self::NoLayer { .. } => vec!["run `envbox fetch` first".to_owned()],
+            Self::NoCompiler { .. } => Vec::new(),
+            Self::OtherInterpreter { .. } => vec![format!(
+                "add `{}` to `platforms` in the manifest and run `envbox lock`: then the lock has \
+                 the same interpreter for this host",
+                Platform::host()
+            )],
             Self::NoInterpreter { .. }
             | Self::NoArchive { .. }
             | Self::NoImage { .. }

@@ -25,6 +25,7 @@
 
 mod bytecode;
 mod c_library;
+mod compiler;
 mod error;
 mod fixups;
 mod inside;
@@ -34,15 +35,18 @@ mod packages;
 mod parallel;
 mod parts;
 mod prepare;
+mod said;
 #[cfg(test)]
 mod tests;
 mod write;
 
 pub(crate) use bytecode::module_of;
+pub use compiler::Compiler;
 pub use error::RootfsError;
 pub use package_trees::{Ecosystem, PackageTree, package_trees};
 pub(crate) use parallel::{Task, in_parallel};
 pub use prepare::{Rootfs, find, from_layers, image, image_library, prepare};
+pub(crate) use said::said_by;
 
 /// The version of the rules by which trees are merged and completed. Raise it whenever a rootfs of
 /// the same packages changes: it is part of the key by which the store finds it.

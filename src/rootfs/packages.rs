@@ -117,7 +117,7 @@ fn unpack_image(
     layers: &[ImageLayer],
     directory: &Path,
 ) -> Result<TreeManifest, LayerError> {
-    let (manifest, notes) = unpack_layers(layers, directory, Limits::default())?;
+    let (manifest, notes) = unpack_layers(layers, directory, Limits::default(), context.jobs)?;
     for sentence in notes.sentences() {
         let message = format!("of the image `{name}`, {sentence}");
         context.report(Event::Warning { message });

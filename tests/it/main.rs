@@ -19,6 +19,7 @@ mod killed;
 mod lock;
 mod mirror;
 mod places;
+mod platforms;
 mod readme;
 mod registry;
 mod rootfs;

@@ -1,12 +1,17 @@
 //! What can be typed. No input or output happens here.
 
+mod attest;
+mod step;
+
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{ArgAction, Parser, Subcommand, ValueEnum};
-use envbox::attest::Subject;
-use envbox::base::{Digest, Platform};
-use envbox::registry::ImageReference;
+use clap::{Parser, Subcommand, ValueEnum};
+use envbox::base::Platform;
+use envbox::registry::ImageName;
+
+pub(crate) use attest::{KeyCommand, Provenance, Sbom, SbomFormat, VerifyAttestation};
+pub(crate) use step::{Conditions, Inside, Run, RunAnywhere, Shell, Step};
 
 /// Builds hermetic environments for machine learning and runs steps in them.
 #[derive(Debug, Parser)]
@@ -175,7 +180,7 @@ pub(crate) struct Build {
     /// Push the image to this repository, and put the tag on it: `registry.example/team/iris:v1`.
     /// What the registry has is not sent again.
     #[arg(long, value_name = "IMAGE")]
-    pub(crate) push: Option<ImageReference>,
+    pub(crate) push: Option<ImageName>,
     /// With --push: another repository of the registry that has some of the layers, which need not
     /// be sent then: `team/base`. May be given several times.
     #[arg(long, value_name = "REPOSITORY", requires = "push")]
@@ -218,7 +223,7 @@ pub(crate) struct Build {
 pub(crate) struct Pull {
     /// The image: `registry.example/team/iris:v1`, or with `@sha256:…` for the bits and no others.
     #[arg(value_name = "IMAGE")]
-    pub(crate) image: ImageReference,
+    pub(crate) image: ImageName,
     /// Only if the image is signed with this public key: of `envbox key generate` or cosign.
     #[arg(long, value_name = "FILE")]
     pub(crate) verify_key: Option<PathBuf>,
@@ -232,200 +237,6 @@ pub(crate) struct Pull {
 pub(crate) enum Compression {
     Zstd,
     Gzip,
-}
-
-#[derive(Debug, clap::Args)]
-pub(crate) struct RunAnywhere {
-    /// Run in this image, named by its digest, instead of the project's environment. Neither a
-    /// manifest nor a lockfile is needed.
-    #[arg(long, value_name = "IMAGE@DIGEST", conflicts_with = "frozen")]
-    pub(crate) image: Option<ImageReference>,
-    /// With --image: only if it is signed with this public key.
-    #[arg(long, value_name = "FILE", requires = "image")]
-    pub(crate) verify_key: Option<PathBuf>,
-    #[command(flatten)]
-    pub(crate) run: Run,
-}
-
-#[derive(Debug, clap::Args)]
-pub(crate) struct Run {
-    #[command(flatten)]
-    pub(crate) step: Step,
-    /// The name the command sees as its own.
-    #[arg(long, value_name = "NAME")]
-    pub(crate) argv0: Option<OsString>,
-    /// The command and its arguments.
-    #[arg(
-        required = true,
-        trailing_var_arg = true,
-        allow_hyphen_values = true,
-        value_name = "COMMAND"
-    )]
-    pub(crate) command: Vec<OsString>,
-}
-
-#[derive(Debug, clap::Args)]
-pub(crate) struct Inside {
-    /// The policy's file [default: /etc/envbox/policy.json, or a manifest's defaults if there is
-    /// none].
-    #[arg(long, value_name = "FILE")]
-    pub(crate) policy: Option<PathBuf>,
-    /// Set a variable, or pass on the container's when there is no value. May be given several
-    /// times.
-    #[arg(long, value_name = "NAME[=VALUE]", action = ArgAction::Append)]
-    pub(crate) env: Vec<OsString>,
-    /// Pass on every variable of the container's that the policy does not set. By default the
-    /// command gets those that `pass-env` and --env name.
-    #[arg(long)]
-    pub(crate) keep_env: bool,
-    /// Another seed than the policy's.
-    #[arg(long, value_name = "NUMBER")]
-    pub(crate) seed: Option<u32>,
-    /// How the clocks move: instead of what the policy says.
-    #[arg(long, value_name = "CLOCK", value_parser = ["frozen", "logical", "ticking", "real"])]
-    pub(crate) clock: Option<String>,
-    /// How many processors the command sees and uses: instead of what the policy says.
-    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..))]
-    pub(crate) cpus: Option<u32>,
-    /// Run the command also where the container refuses what the policy needs; the report says what
-    /// is not held then.
-    #[arg(long)]
-    pub(crate) best_effort: bool,
-    /// Say which sources of nondeterminism the command drew from, as `envbox audit` does.
-    #[arg(long)]
-    pub(crate) audit: bool,
-    /// Give the command a terminal of its own; by default it has one when standard input and output
-    /// are terminals.
-    #[arg(long, overrides_with = "no_pty")]
-    pub(crate) pty: bool,
-    /// Connect the command to standard input, output and error as they are.
-    #[arg(long)]
-    pub(crate) no_pty: bool,
-    /// Write what happened to this file as JSON, on success and on failure.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) result_file: Option<PathBuf>,
-    /// The command and its arguments.
-    #[arg(
-        required = true,
-        trailing_var_arg = true,
-        allow_hyphen_values = true,
-        value_name = "COMMAND"
-    )]
-    pub(crate) command: Vec<OsString>,
-}
-
-#[derive(Debug, clap::Args)]
-pub(crate) struct Shell {
-    #[command(flatten)]
-    pub(crate) step: Step,
-}
-
-/// How a step runs.
-#[derive(Debug, clap::Args)]
-pub(crate) struct Step {
-    /// Refuse to touch the lockfile: fail when it does not answer the manifest.
-    #[arg(long)]
-    pub(crate) frozen: bool,
-    /// Let the command write to the project itself instead of an overlay.
-    #[arg(long)]
-    pub(crate) direct: bool,
-    /// Set a variable, or pass on the caller's when there is no value. May be given several times.
-    #[arg(long, value_name = "NAME[=VALUE]", action = ArgAction::Append)]
-    pub(crate) env: Vec<OsString>,
-    /// Another seed than the manifest's: another world, as reproducible as the first.
-    #[arg(long, value_name = "NUMBER")]
-    pub(crate) seed: Option<u32>,
-    /// How the clocks move: instead of what the manifest says.
-    #[arg(long, value_name = "CLOCK", value_parser = ["frozen", "logical", "ticking", "real"])]
-    pub(crate) clock: Option<String>,
-    /// How many processors the command sees and uses: instead of what the manifest says.
-    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..))]
-    pub(crate) cpus: Option<u32>,
-    /// Give the command a terminal of its own; by default it has one when standard input and output
-    /// are terminals.
-    #[arg(long, overrides_with = "no_pty")]
-    pub(crate) pty: bool,
-    /// Connect the command to standard input, output and error as they are.
-    #[arg(long)]
-    pub(crate) no_pty: bool,
-    /// Write what happened to this file as JSON, on success and on failure.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) result_file: Option<PathBuf>,
-}
-
-#[derive(Debug, clap::Args)]
-pub(crate) struct Sbom {
-    /// How the list is written: SPDX 2.3 or CycloneDX 1.5, both JSON.
-    #[arg(long, value_name = "FORMAT", default_value = "spdx")]
-    pub(crate) format: SbomFormat,
-    /// For which of the lockfile's platforms [default: this host's, else the first].
-    #[arg(long, value_name = "PLATFORM")]
-    pub(crate) platform: Option<Platform>,
-    /// Read the lockfile alone: without licences, and without downloading anything.
-    #[arg(long)]
-    pub(crate) lock_only: bool,
-    /// Write to this file instead of standard output.
-    #[arg(long, short, value_name = "FILE")]
-    pub(crate) output: Option<PathBuf>,
-}
-
-/// How a parts list is written.
-#[derive(Debug, Clone, Copy, ValueEnum)]
-pub(crate) enum SbomFormat {
-    Spdx,
-    Cyclonedx,
-}
-
-#[derive(Debug, clap::Args)]
-pub(crate) struct Provenance {
-    /// The image, by the digest of its manifest.
-    #[arg(long, value_name = "NAME@DIGEST")]
-    pub(crate) subject: Subject,
-    /// For which of the lockfile's platforms [default: this host's, else the first].
-    #[arg(long, value_name = "PLATFORM")]
-    pub(crate) platform: Option<Platform>,
-    /// A URI for who can be held to account for the build, such as a CI system.
-    #[arg(long, value_name = "URI")]
-    pub(crate) builder_id: Option<String>,
-    /// Sign with this private key: of `envbox key generate` or `cosign generate-key-pair`.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) key: Option<PathBuf>,
-    /// Write to this file instead of standard output.
-    #[arg(long, short, value_name = "FILE")]
-    pub(crate) output: Option<PathBuf>,
-}
-
-#[derive(Debug, clap::Args)]
-pub(crate) struct VerifyAttestation {
-    /// The public key of who must have signed.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) key: PathBuf,
-    /// The digest of the image's manifest.
-    #[arg(long, value_name = "DIGEST")]
-    pub(crate) digest: Digest,
-    /// For which of the lockfile's platforms [default: this host's, else the first].
-    #[arg(long, value_name = "PLATFORM")]
-    pub(crate) platform: Option<Platform>,
-    /// The DSSE envelope.
-    #[arg(value_name = "FILE")]
-    pub(crate) file: PathBuf,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum KeyCommand {
-    /// Make a pair of keys: ECDSA P-256, in the files that cosign reads and writes.
-    ///
-    /// The private key is sealed with the password in $COSIGN_PASSWORD, or one that is typed. Files
-    /// that are there are not replaced.
-    Generate {
-        /// The files are PREFIX.key and PREFIX.pub.
-        #[arg(long, value_name = "PREFIX", default_value = "envbox")]
-        output_key_prefix: PathBuf,
-        /// Do not seal the private key: PKCS#8 that whoever can read the file can use. cosign does
-        /// not take it.
-        #[arg(long)]
-        unencrypted: bool,
-    },
 }
 
 #[derive(Debug, Subcommand)]

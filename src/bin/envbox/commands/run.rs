@@ -78,7 +78,7 @@ fn step_in<P: AsRef<Path>>(
     open: impl FnOnce(&Session) -> Result<P, Failure>,
     verb: impl FnOnce(&Session, &P, RunOptions) -> Result<RunReport, Failure>,
 ) -> ExitCode {
-    let result_file = args.step.result_file.clone();
+    let result_file = args.step.conditions.result_file.clone();
     let failed = |failure: &Failure| render::error::failure_as(failure, json, failure.run_code());
     let ready = session.and_then(|session| {
         let mut options = options(args.step, args.command, args.argv0)?;
@@ -111,14 +111,13 @@ fn options(
     argv: Vec<OsString>,
     argv0: Option<OsString>,
 ) -> Result<RunOptions, AmbientError> {
-    let variables: Result<Vec<Variable>, _> =
-        args.env.into_iter().map(Variable::try_from).collect();
-    let interactive = args.pty || (!args.no_pty && ambient::is_interactive());
-    let file = args.result_file.as_deref().map(ambient::absolute);
+    let conditions = args.conditions;
+    let file = conditions.result_file.as_deref().map(ambient::absolute);
     Ok(RunOptions {
         argv,
         argv0,
-        env: variables.map_err(AmbientError::Variable)?,
+        terminal: terminal(&conditions),
+        env: variables(conditions.env)?,
         host_env: ambient::variables(),
         current_directory: ambient::current_directory()?,
         locking: locking(args.frozen),
@@ -126,16 +125,25 @@ fn options(
             true => Access::Direct,
             false => Access::Overlay,
         },
-        terminal: match interactive {
-            true => Terminal::Pty,
-            false => Terminal::None,
-        },
         result_file: file.transpose()?,
-        seed: args.seed.map(u64::from),
-        clock: args.clock.as_deref().map(clock),
-        cpus: args.cpus,
+        seed: conditions.seed.map(u64::from),
+        clock: conditions.clock.as_deref().map(clock),
+        cpus: conditions.cpus,
         ..RunOptions::default()
     })
+}
+
+/// Reads `NAME=VALUE` and `NAME`.
+pub(super) fn variables(given: Vec<OsString>) -> Result<Vec<Variable>, AmbientError> {
+    let variables: Result<_, _> = given.into_iter().map(Variable::try_from).collect();
+    variables.map_err(AmbientError::Variable)
+}
+
+pub(super) fn terminal(conditions: &args::Conditions) -> Terminal {
+    match conditions.pty || (!conditions.no_pty && ambient::is_interactive()) {
+        true => Terminal::Pty,
+        false => Terminal::None,
+    }
 }
 
 /// The parser lets no other word through.
