@@ -14,7 +14,7 @@ use crate::resolve::interpreter::{
 };
 use crate::resolve::python::{PythonRequest, resolve_python};
 use crate::resolve::roots::BASE;
-use crate::resolve::{ResolveError, Upgrade};
+use crate::resolve::{Pins, ResolveError, Upgrade};
 
 /// Who asks for a package.
 const BY_BASE: &str = "base";
@@ -29,6 +29,8 @@ pub struct ResolveOptions {
     /// The image that the manifest names, for one that names any: to read images is not this
     /// crate's work.
     pub base: Option<LockedBase>,
+    /// What must be chosen, where it is chosen at all.
+    pub pins: Pins,
 }
 
 /// Resolves `manifest` to a lockfile.
@@ -67,6 +69,7 @@ pub fn resolve_with(
         previous,
         upgrade: &options.upgrade,
         base: options.base.as_ref(),
+        pins: &options.pins,
     };
     let affected = resolution.affected(&request);
     // uv's futures outgrow the main thread's stack in builds without optimisation.
@@ -81,6 +84,7 @@ struct Resolution<'a> {
     previous: Option<&'a Lockfile>,
     upgrade: &'a Upgrade,
     base: Option<&'a LockedBase>,
+    pins: &'a Pins,
 }
 
 /// What wheels run on.
@@ -111,6 +115,7 @@ impl Resolution<'_> {
                 || self.upgrade.includes("python")
                 || packages.any(|package| self.upgrade.includes(package.name.as_str())),
             python: changed.python
+                || !self.pins.is_empty()
                 || wheels.any(|wheel| self.upgrade.includes(wheel.name.as_str())),
         }
     }
@@ -288,6 +293,7 @@ impl Resolution<'_> {
                 previous,
                 siblings: &wheels,
                 upgrade: self.upgrade,
+                pins: self.pins,
             };
             let found = self
                 .stage("resolve python", resolve_python(self.context, asked))

@@ -12,6 +12,7 @@ pub mod debian;
 mod error;
 pub mod interpreter;
 mod join;
+mod pins;
 pub mod python;
 mod roots;
 #[cfg(test)]
@@ -20,5 +21,6 @@ mod upgrade;
 
 pub use error::ResolveError;
 pub use join::{ResolveOptions, resolve, resolve_with};
+pub use pins::{PinSource, PinnedFile, Pins, PythonPin, Unkept};
 pub use roots::BASE;
 pub use upgrade::Upgrade;

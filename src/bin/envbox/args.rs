@@ -74,6 +74,13 @@ pub(crate) enum Command {
     ///
     /// What did not change in the manifest is not resolved again.
     Lock(Lock),
+    /// Take over what another tool has locked: make `envbox.lock` with its exact pins.
+    ///
+    /// Reads `uv.lock`, `pylock.toml` and requirements files. Versions, and files where the other
+    /// lockfile names them, are kept; the registry must have those files, with the same size and
+    /// digest. What the environment needs besides is resolved as by `lock`. What could not be kept
+    /// is listed. Where there is no manifest, one is written that asks for the same.
+    Import(Import),
     /// Download what the lockfile names into the store.
     Fetch,
     /// Keep everything that the lockfile names in a mirror.
@@ -156,6 +163,19 @@ pub(crate) struct Lock {
     /// Let this package move to its newest version. May be given several times.
     #[arg(long, value_name = "PACKAGE")]
     pub(crate) upgrade_package: Vec<String>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Import {
+    /// The other tool's lockfile.
+    #[arg(value_name = "LOCKFILE")]
+    pub(crate) file: PathBuf,
+    /// With this extra of the project. May be given several times.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) extra: Vec<String>,
+    /// With this dependency group of the project. May be given several times.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) group: Vec<String>,
 }
 
 #[derive(Debug, clap::Args)]
@@ -434,17 +454,44 @@ pub(crate) enum ExportCommand {
     ///
     /// Made by root, it is for root; made by another user, it is for that user. The step's files go
     /// to `project` below the bundle's directory.
-    Bundle {
-        /// The directory, which must be empty or absent.
-        #[arg(value_name = "DIR")]
-        directory: PathBuf,
-        /// Refuse to touch the lockfile: fail when it does not answer the manifest.
-        #[arg(long)]
-        frozen: bool,
-        /// What runs, and its arguments; by default the interpreter.
-        #[arg(last = true, value_name = "COMMAND")]
-        command: Vec<OsString>,
-    },
+    Bundle(ExportBundle),
+    /// Write a `pylock.toml` (PEP 751), which `pip install -r` and `uv pip sync` read.
+    ///
+    /// It has the wheels, and neither the interpreter nor Debian packages. It must say where the
+    /// wheels lie: that is where they lie for whoever exports.
+    Pylock(ExportDocument),
+    /// Write a requirements file with hashes, for `pip install --require-hashes --no-deps -r`.
+    ///
+    /// It has the wheels, and neither the interpreter nor Debian packages.
+    Requirements(ExportDocument),
+    /// Write a Dockerfile that installs the same packages with `apt-get` and `pip`.
+    ///
+    /// For those who must build without envbox: versions are the same, and the wheels' digests are
+    /// checked, but the image is another one each time. `envbox build` makes one that is not.
+    Dockerfile(ExportDocument),
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct ExportBundle {
+    /// The directory, which must be empty or absent.
+    #[arg(value_name = "DIR")]
+    pub(crate) directory: PathBuf,
+    /// Refuse to touch the lockfile: fail when it does not answer the manifest.
+    #[arg(long)]
+    pub(crate) frozen: bool,
+    /// What runs, and its arguments; by default the interpreter.
+    #[arg(last = true, value_name = "COMMAND")]
+    pub(crate) command: Vec<OsString>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct ExportDocument {
+    /// For which of the lockfile's platforms [default: this host's, else the first].
+    #[arg(long, value_name = "PLATFORM")]
+    pub(crate) platform: Option<Platform>,
+    /// Write to this file instead of standard output.
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]

@@ -11,7 +11,7 @@ use uv_resolver::{
     AllowedYanks, DefaultResolverProvider, InMemoryIndex, MetadataResponse, PackageVersionsResult,
     Resolver, ResolverProvider, WheelMetadataResult,
 };
-use uv_types::{BuildContext as _, EmptyInstalledPackages, HashStrategy};
+use uv_types::{BuildContext as _, EmptyInstalledPackages};
 
 use crate::resolve::python::builds::{Candidates, NoBuilds};
 use crate::resolve::python::session::Session;
@@ -57,7 +57,7 @@ async fn solve(session: &Session, problem: &Problem<'_>) -> Option<Vec<MissingWh
         Some(&target.tags),
         &target.requires_python,
         yanks,
-        &HashStrategy::None,
+        &problem.hashes,
         options.exclude_newer.clone(),
         context.locations(),
         context.build_options(),
@@ -66,7 +66,7 @@ async fn solve(session: &Session, problem: &Problem<'_>) -> Option<Vec<MissingWh
     let resolver = Resolver::new_custom_io(
         manifest,
         options,
-        &HashStrategy::None,
+        &problem.hashes,
         environment,
         &target.markers,
         Some(target.tags.clone()),

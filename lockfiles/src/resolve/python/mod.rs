@@ -20,6 +20,7 @@ mod failure;
 mod indexes;
 mod locate;
 mod missing;
+mod pinned;
 mod requirements;
 mod session;
 mod solve;
@@ -30,6 +31,9 @@ mod wheels;
 #[cfg(test)]
 pub(crate) mod tests;
 
-pub use error::{Explanation, MissingWheel, PythonError, RegistryFailure, Unsupported};
+pub use error::{
+    Explanation, MissingWheel, PythonError, RegistryFailure, UnkeptPackage, Unsupported,
+};
 pub use locate::WheelLocator;
 pub use solve::{PythonRequest, resolve_python};
+pub use target::WheelTarget;

@@ -17,14 +17,15 @@ use uv_types::{BuildContext as _, EmptyInstalledPackages, HashStrategy};
 use crate::base::{Context, Platform};
 use crate::lock::LockedWheel;
 use crate::manifest::{Prerelease, Python};
-use crate::resolve::Upgrade;
 use crate::resolve::python::PythonError;
 use crate::resolve::python::builds::{Candidates, NoBuilds};
 use crate::resolve::python::indexes::Indexes;
+use crate::resolve::python::pinned::Pinned;
 use crate::resolve::python::requirements::Asked;
 use crate::resolve::python::session::{Patience, Session};
 use crate::resolve::python::target::Target;
 use crate::resolve::python::{failure, missing, wheels};
+use crate::resolve::{Pins, Upgrade};
 
 /// What is to be resolved, and for what.
 #[derive(Debug, Clone, Copy)]
@@ -44,6 +45,8 @@ pub struct PythonRequest<'a> {
     pub previous: &'a [LockedWheel],
     /// Which of them may move although they still fit.
     pub upgrade: &'a Upgrade,
+    /// What must be chosen.
+    pub pins: &'a Pins,
 }
 
 /// Resolves the requirements for one platform, taking wheels only.
@@ -72,10 +75,25 @@ pub(super) async fn resolve_patiently(
     let target = Target::new(request.python_version, request.platform, request.glibc)?;
     let indexes = Indexes::of(context, request.python)?;
     let session = Session::open(context, indexes, patience).await?;
-    let problem = Problem::new(request, &asked, &target)?;
+    let pinned = Pinned::of(request, &target)?;
+    let problem = Problem::new(request, &asked, &target, &pinned, &session)?;
     match problem.solve(&session).await {
-        Ok(resolution) => wheels::locked(context, &session, request, &resolution).await,
-        Err(error @ PythonError::NoSolution { .. }) => {
+        Ok(resolution) => {
+            let wheels = wheels::locked(context, &session, request, &resolution).await?;
+            pinned.check(&wheels)?;
+            Ok(wheels)
+        }
+        Err(PythonError::NoSolution {
+            platform,
+            explanation,
+            mut hints,
+        }) => {
+            hints.extend(pinned.suspects());
+            let error = PythonError::NoSolution {
+                platform,
+                explanation,
+                hints,
+            };
             Err(missing::explain(&session, &problem, error).await)
         }
         Err(error) => Err(error),
@@ -86,6 +104,7 @@ pub(super) async fn resolve_patiently(
 pub(super) struct Problem<'a> {
     pub(super) request: PythonRequest<'a>,
     pub(super) target: &'a Target,
+    pub(super) hashes: HashStrategy,
     asked: &'a Asked,
     constraints: Constraints,
     overrides: Overrides,
@@ -97,12 +116,17 @@ impl<'a> Problem<'a> {
         request: PythonRequest<'a>,
         asked: &'a Asked,
         target: &'a Target,
+        pinned: &Pinned<'_>,
+        session: &Session,
     ) -> Result<Self, PythonError> {
+        let mut constraints = asked.constraints.clone();
+        constraints.extend(pinned.constraints(request.python, &session.indexes)?);
         Ok(Self {
             request,
             target,
+            hashes: pinned.hashes(),
             asked,
-            constraints: Constraints::from_requirements(asked.constraints.iter().cloned()),
+            constraints: Constraints::from_requirements(constraints.into_iter()),
             overrides: Overrides::from_requirements(asked.overrides.clone()),
             preferences: preferences(request, target)?,
         })
@@ -124,7 +148,7 @@ impl<'a> Problem<'a> {
             Some(&self.target.tags),
             &flat,
             &index,
-            &HashStrategy::None,
+            &self.hashes,
             &context,
             EmptyInstalledPackages,
             database(session, &context),
@@ -155,7 +179,7 @@ impl<'a> Problem<'a> {
         Ok(FlatIndex::from_entries(
             entries,
             Some(tags),
-            &HashStrategy::None,
+            &self.hashes,
             options,
         ))
     }
@@ -173,7 +197,7 @@ impl<'a> Problem<'a> {
             &self.constraints,
             &self.overrides,
             &excludes,
-            &HashStrategy::None,
+            &self.hashes,
             index,
             database(session, context),
         );

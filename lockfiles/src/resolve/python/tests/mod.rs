@@ -7,6 +7,7 @@ mod locating;
 pub(crate) mod making;
 mod missing;
 mod packse;
+mod pinned;
 
 use std::time::Duration;
 
@@ -18,10 +19,10 @@ use crate::lock::LockedWheel;
 use crate::manifest::{NamedUrl, Python};
 use crate::net::block_on_large_stack;
 use crate::net::tests::http;
-use crate::resolve::Upgrade;
 use crate::resolve::python::session::Patience;
 use crate::resolve::python::solve::resolve_patiently;
 use crate::resolve::python::{PythonError, PythonRequest};
+use crate::resolve::{Pins, Upgrade};
 
 /// A resolution to try, with everything at a value that fits most tests.
 struct Case {
@@ -34,6 +35,7 @@ struct Case {
     siblings: Vec<LockedWheel>,
     previous: Vec<LockedWheel>,
     upgrade: Upgrade,
+    pins: Pins,
     patience: Patience,
 }
 
@@ -56,6 +58,7 @@ impl Case {
             siblings: Vec::new(),
             previous: Vec::new(),
             upgrade: Upgrade::None,
+            pins: Pins::default(),
             patience: Patience {
                 retries: 1,
                 back_off: false,
@@ -107,6 +110,7 @@ impl Case {
                     siblings: &self.siblings,
                     previous: &self.previous,
                     upgrade: &self.upgrade,
+                    pins: &self.pins,
                 },
                 self.patience,
             )
