@@ -78,7 +78,7 @@ impl<'a> Inventory<'a> {
             }
         }
         if let Some(interpreter) = &lock.interpreter
-            && interpreter.from != InterpreterSource::Debian
+            && interpreter.from == InterpreterSource::Standalone
         {
             let archives = interpreter.archives.iter();
             components.extend(archives.filter(|archive| archive.platform == platform).map(

@@ -11,8 +11,8 @@ use envbox_lockfiles::base::{
     Context, Digest, Event, Explain, Kind, Mirror, Network, Platform, RegistryName, Reporter,
 };
 use envbox_lockfiles::lock::{
-    Artifact, LockedArchive, LockedDebian, LockedInterpreter, LockedPackage, LockedSuite,
-    LockedWheel, Lockfile, Origin, Request,
+    Artifact, LockedArchive, LockedConda, LockedDebian, LockedInterpreter, LockedPackage,
+    LockedSuite, LockedWheel, Lockfile, Origin, Request,
 };
 use envbox_lockfiles::manifest::{InterpreterSource, Prerelease};
 use envbox_lockfiles::net::{Client, ClientOptions, NetError, block_on};
@@ -139,10 +139,12 @@ fn empty_lock() -> Lockfile {
             security: None,
             packages: vec![],
             base: None,
+            conda: None,
         },
         base: None,
         built: Vec::new(),
         interpreter: None,
+        conda: LockedConda::default(),
         python: vec![],
         debian: LockedDebian::default(),
     }

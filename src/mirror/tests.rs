@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use envbox_lockfiles::base::{Digest, Explain as _, Kind, Platform};
 use envbox_lockfiles::lock::{
-    Artifact, LockedDebian, LockedPackage, LockedSuite, Lockfile, Origin, Request,
+    Artifact, LockedConda, LockedDebian, LockedPackage, LockedSuite, Lockfile, Origin, Request,
 };
 use envbox_lockfiles::manifest::Manifest;
 use envbox_lockfiles::resolve::debian::{SuiteIndex, SuiteState};
@@ -53,6 +53,7 @@ impl Case {
             base: None,
             built: Vec::new(),
             interpreter: None,
+            conda: LockedConda::default(),
             python: Vec::new(),
             debian: LockedDebian {
                 suites: vec![LockedSuite {

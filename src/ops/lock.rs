@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use envbox_lockfiles::base::{Context, Digest, Event};
 use envbox_lockfiles::lock::{
-    Change, LockError, LockedBase, LockedDebian, Lockfile, Request, StaleReason, diff, satisfies,
+    Change, LockError, LockedBase, LockedConda, LockedDebian, Lockfile, Request, StaleReason, diff,
+    satisfies,
 };
 use envbox_lockfiles::resolve::{Pins, ResolveOptions, Upgrade, resolve};
 use serde::Serialize;
@@ -179,6 +180,7 @@ fn base(
         base: Some(base),
         built: Vec::new(),
         interpreter: None,
+        conda: LockedConda::default(),
         python: Vec::new(),
         debian: LockedDebian::default(),
     };

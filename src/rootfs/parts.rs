@@ -87,7 +87,7 @@ impl<'a> Parts<'a> {
             }
         }
         if let Some(interpreter) = interpreter
-            && interpreter.from != InterpreterSource::Debian
+            && interpreter.from == InterpreterSource::Standalone
         {
             let archive = interpreter
                 .archives

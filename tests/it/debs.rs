@@ -8,8 +8,8 @@ use std::process::Command;
 
 use envbox::base::{Digest, Platform};
 use envbox::lock::{
-    Artifact, LockedDebian, LockedInterpreter, LockedPackage, LockedSuite, Lockfile, Origin,
-    Request,
+    Artifact, LockedConda, LockedDebian, LockedInterpreter, LockedPackage, LockedSuite, Lockfile,
+    Origin, Request,
 };
 use envbox::manifest::Manifest;
 
@@ -94,6 +94,7 @@ fn lock(
         base: None,
         built: Vec::new(),
         interpreter,
+        conda: LockedConda::default(),
         python: Vec::new(),
         debian: LockedDebian {
             suites: vec![LockedSuite {

@@ -22,5 +22,5 @@ pub use fs::FsError;
 pub use hint::{Explain, Kind};
 pub use image::{Compression, ImageReference, InvalidReference, InvalidRepository, Repository};
 pub use mirror::{InvalidMirror, Mirror};
-pub use name::{DebianName, EnvironmentName, InvalidName, PythonName, RegistryName};
+pub use name::{CondaName, DebianName, EnvironmentName, InvalidName, PythonName, RegistryName};
 pub use platform::{Platform, UnknownPlatform};

@@ -81,6 +81,21 @@ name!(
 );
 
 name!(
+    /// Names a conda package in lower case, as channels do (CEP 26). A virtual package's begins
+    /// with `__`.
+    CondaName,
+    "conda package name",
+    "letters, digits, `-`, `_` and `.`, beginning with a letter, digit or `_`",
+    |text| {
+        let lower = text.to_ascii_lowercase();
+        let word = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
+        let valid = lower.bytes().all(|byte| word(byte) || b"-.".contains(&byte));
+        let starts_well = lower.bytes().next().is_some_and(word);
+        (starts_well && valid).then_some(lower)
+    }
+);
+
+name!(
     /// Names a place that artifacts come from; where it lies is the user's configuration.
     RegistryName,
     "registry name",
@@ -139,6 +154,23 @@ mod tests {
         }
         for bad in ["", "-a", "a-", "a b", "ä"] {
             assert!(bad.parse::<PythonName>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn conda_names_are_in_lower_case() {
+        for (found, name) in [
+            ("Cython", "cython"),
+            ("_libgcc_mutex", "_libgcc_mutex"),
+            ("r-base", "r-base"),
+            ("ruamel.yaml", "ruamel.yaml"),
+            ("__glibc", "__glibc"),
+            ("7zip", "7zip"),
+        ] {
+            assert_eq!(found.parse::<CondaName>().unwrap().as_str(), name);
+        }
+        for bad in ["", "-a", ".a", "a b", "a/b", "a=1", "ä"] {
+            assert!(bad.parse::<CondaName>().is_err(), "{bad}");
         }
     }
 

@@ -7,7 +7,7 @@ use crate::lock::schema::Lockfile;
 /// One artifact that is not the same in both locks.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
 pub struct Change {
-    /// `python`, `debian`, `interpreter` or `base`.
+    /// `python`, `conda`, `debian`, `interpreter` or `base`.
     pub ecosystem: &'static str,
     /// The package.
     pub name: String,
@@ -74,6 +74,12 @@ fn contents(lock: &Lockfile) -> Contents {
             &wheel.version,
             wheel.artifact.digest.to_string(),
         );
+    }
+    for package in &lock.conda.packages {
+        // Another build of a version is another package.
+        let version = format!("{} {}", package.version, package.build);
+        let identity = package.artifact.digest.to_string();
+        add("conda", package.name.as_str(), &version, identity);
     }
     for package in &lock.debian.packages {
         let identity = package.artifact.digest.to_string();

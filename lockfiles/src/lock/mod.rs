@@ -14,10 +14,12 @@
 //! (`tests::stale::each_change_of_the_request_is_a_reason_of_its_own`).
 
 mod base;
+mod conda;
 mod diff;
 mod error;
 mod order;
 mod read;
+mod reason;
 mod request;
 mod schema;
 mod stale;
@@ -31,9 +33,11 @@ mod tests;
 pub use diff::{Change, ChangeKind, diff};
 pub use error::LockError;
 pub use order::Disorder;
+pub use reason::{Affected, StaleReason};
 pub use schema::{
-    Artifact, BuiltImage, LockedArchive, LockedBase, LockedDebian, LockedImage, LockedInterpreter,
-    LockedLayer, LockedPackage, LockedSuite, LockedWheel, Lockfile, Origin, Request,
+    Activation, Artifact, BuiltImage, CondaRequest, LockedArchive, LockedBase, LockedConda,
+    LockedCondaPackage, LockedDebian, LockedImage, LockedInterpreter, LockedLayer, LockedPackage,
+    LockedSuite, LockedVirtualPackage, LockedWheel, Lockfile, Origin, Request,
 };
-pub use stale::{Affected, Stale, StaleReason, satisfies};
+pub use stale::{Stale, satisfies};
 pub use wire::InvalidEntry;

@@ -30,6 +30,7 @@ impl Lockfile {
             set(&mut wheel.platforms);
             set(&mut wheel.required_by);
         }
+        self.conda.sort();
         for package in &mut self.debian.packages {
             set(&mut package.platforms);
             set(&mut package.required_by);
@@ -53,6 +54,7 @@ impl Lockfile {
         request(&self.request)
             .or_else(|| self.images())
             .or_else(|| self.interpreter())
+            .or_else(|| self.conda.disorder())
             .or_else(|| self.wheels())
             .or_else(|| self.packages())
             .or_else(|| self.built())
@@ -111,9 +113,10 @@ fn request(request: &Request) -> Option<Disorder> {
         .or_else(|| words("`constraints`", &request.constraints))
         .or_else(|| words("`overrides`", &request.overrides))
         .or_else(|| words("`packages`", &request.packages))
+        .or_else(|| request.conda.as_ref()?.disorder())
 }
 
-fn set<T: Ord>(items: &mut Vec<T>) {
+pub(super) fn set<T: Ord>(items: &mut Vec<T>) {
     items.sort();
     items.dedup();
 }
@@ -143,11 +146,14 @@ impl std::fmt::Display for Shown<'_> {
     }
 }
 
-fn words<T: Ord + std::fmt::Display>(list: &'static str, items: &[T]) -> Option<Disorder> {
+pub(super) fn words<T: Ord + std::fmt::Display>(
+    list: &'static str,
+    items: &[T],
+) -> Option<Disorder> {
     first(list, items, |item| item)
 }
 
-fn first<'a, T, K: Ord + std::fmt::Display>(
+pub(super) fn first<'a, T, K: Ord + std::fmt::Display>(
     list: &'static str,
     items: &'a [T],
     key: impl Fn(&'a T) -> K,

@@ -1,9 +1,12 @@
 //! What a lock answers.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use crate::lock::schema::Request;
-use crate::manifest::{Manifest, NamedUrl};
+use crate::lock::schema::{CondaRequest, Request};
+use crate::manifest::{Conda, Manifest, NamedUrl};
+
+/// The virtual package that tells what the processor can do (CEP 30).
+const ARCHSPEC: &str = "__archspec";
 
 impl Request {
     /// Returns the part of `manifest` that a resolution depends on.
@@ -28,6 +31,42 @@ impl Request {
             security: manifest.debian.security,
             packages: sorted(&manifest.debian.packages),
             base: manifest.base.as_ref().map(|base| base.reference.clone()),
+            conda: manifest
+                .conda
+                .as_ref()
+                .map(|conda| CondaRequest::of(manifest, conda)),
+        }
+    }
+}
+
+impl CondaRequest {
+    fn of(manifest: &Manifest, conda: &Conda) -> Self {
+        let mut virtual_packages: BTreeMap<_, _> = conda
+            .virtual_packages
+            .iter()
+            .map(|(name, version)| (name.as_str(), version.clone()))
+            .collect();
+        // Which builds fit depends on it, so a change of the baseline is one of the request.
+        virtual_packages
+            .entry(ARCHSPEC)
+            .or_insert_with(|| manifest.sandbox.cpu_baseline.archspec().to_owned());
+        let python_names = conda.python_names.iter().map(|(package, names)| {
+            let names: Vec<_> = sorted(names).iter().map(ToString::to_string).collect();
+            format!("{package}={}", names.join(","))
+        });
+        Self {
+            channels: conda.channels.iter().map(|c| c.name.clone()).collect(),
+            channel_priority: conda.channel_priority,
+            dependencies: sorted(&conda.dependencies),
+            constraints: sorted(&conda.constraints),
+            exclude_newer: conda.exclude_newer.or(manifest.python.exclude_newer),
+            virtual_packages: virtual_packages
+                .iter()
+                .map(|(name, version)| format!("{name}={version}"))
+                .collect(),
+            python_names: sorted(&python_names.collect::<Vec<_>>()),
+            link_scripts: sorted(&conda.link_scripts),
+            base: conda.base,
         }
     }
 }

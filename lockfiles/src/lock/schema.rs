@@ -3,10 +3,10 @@
 use jiff::Timestamp;
 
 use crate::base::{
-    Compression, DebianName, Digest, EnvironmentName, ImageReference, Platform, PythonName,
-    RegistryName,
+    Compression, CondaName, DebianName, Digest, EnvironmentName, ImageReference, Platform,
+    PythonName, RegistryName,
 };
-use crate::manifest::{InterpreterSource, Prerelease};
+use crate::manifest::{ChannelPriority, CondaBase, InterpreterSource, Prerelease};
 
 /// A complete lock: every artifact with digest and size.
 ///
@@ -19,6 +19,8 @@ pub struct Lockfile {
     pub base: Option<LockedBase>,
     /// The interpreter, when the environment has one.
     pub interpreter: Option<LockedInterpreter>,
+    /// Conda packages and what they were chosen for.
+    pub conda: LockedConda,
     /// Wheels, sorted by name, version and file name.
     pub python: Vec<LockedWheel>,
     /// The suites and packages of a base of Debian's.
@@ -40,6 +42,7 @@ impl Lockfile {
         interpreter
             .map(|archive| &archive.artifact)
             .chain(layers.map(|layer| &layer.artifact))
+            .chain(self.conda.packages.iter().map(|package| &package.artifact))
             .chain(self.python.iter().map(|wheel| &wheel.artifact))
             .chain(self.debian.packages.iter().map(|package| &package.artifact))
     }
@@ -82,6 +85,32 @@ pub struct Request {
     pub packages: Vec<DebianName>,
     /// `[base] image` without its host.
     pub base: Option<ImageReference>,
+    /// `[conda]`, if there is one.
+    pub conda: Option<CondaRequest>,
+}
+
+/// The part of `[conda]` that a resolution depends on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CondaRequest {
+    /// Names of the channels, the most wanted first.
+    pub channels: Vec<RegistryName>,
+    /// `channel-priority`.
+    pub channel_priority: ChannelPriority,
+    /// MatchSpecs, sorted, without repetition.
+    pub dependencies: Vec<String>,
+    /// MatchSpecs, sorted, without repetition.
+    pub constraints: Vec<String>,
+    /// The cut-off date: that of `[conda]`, else that of `[python]`.
+    pub exclude_newer: Option<Timestamp>,
+    /// Virtual packages that are not the default, `name=version`, sorted; and always
+    /// `__archspec`, which is the sandbox's CPU baseline when nothing else is given.
+    pub virtual_packages: Vec<String>,
+    /// `python-names`, `package=distribution,distribution`, sorted.
+    pub python_names: Vec<String>,
+    /// `link-scripts`: the packages whose scripts may run, sorted, without repetition.
+    pub link_scripts: Vec<CondaName>,
+    /// `base`.
+    pub base: CondaBase,
 }
 
 /// Where an artifact comes from.
@@ -98,7 +127,8 @@ pub enum Origin {
 pub struct Artifact {
     /// Where it comes from.
     pub origin: Origin,
-    /// The file name of a wheel; the pool path of a `.deb`; `release/file` of a standalone Python.
+    /// The file name of a wheel; the pool path of a `.deb`; `release/file` of a standalone Python;
+    /// `subdir/file` of a conda package.
     pub file: String,
     /// The size in bytes.
     pub size: u64,
@@ -175,10 +205,11 @@ pub struct LockedInterpreter {
     pub from: InterpreterSource,
     /// The whole version: `3.11.2`.
     pub version: String,
-    /// The program inside: `/usr/bin/python3.11` or `/opt/python/bin/python3.11`.
+    /// The program inside: `/usr/bin/python3.11`, `/opt/python/bin/python3.11` or
+    /// `/opt/env/bin/python3.11`.
     pub path: String,
     /// The archives of a standalone interpreter, one for each platform; empty when it is among the
-    /// Debian packages.
+    /// Debian or the conda packages.
     pub archives: Vec<LockedArchive>,
 }
 
@@ -204,6 +235,68 @@ pub struct LockedWheel {
     pub artifact: Artifact,
     /// Who asked for it: names of distributions, or `manifest`; sorted.
     pub required_by: Vec<String>,
+}
+
+/// The locked conda packages.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LockedConda {
+    /// The virtual packages that they were chosen for, sorted by name, version and build.
+    pub virtual_packages: Vec<LockedVirtualPackage>,
+    /// The packages, sorted by name, version, build and file.
+    pub packages: Vec<LockedCondaPackage>,
+    /// What their activation scripts set, sorted by name and value.
+    pub activation: Vec<Activation>,
+}
+
+/// A property of the system that conda packages may depend on (CEP 30), as it was declared.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LockedVirtualPackage {
+    /// `__glibc`, `__cuda`, `__linux`, `__unix`, `__archspec`.
+    pub name: CondaName,
+    /// Its version: `2.36`.
+    pub version: String,
+    /// Its build string: `0`; of `__archspec` the microarchitecture.
+    pub build: String,
+    /// The platforms it was declared for, sorted.
+    pub platforms: Vec<Platform>,
+}
+
+/// A locked conda package.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LockedCondaPackage {
+    /// The package.
+    pub name: CondaName,
+    /// The version as its channel writes it.
+    pub version: String,
+    /// The build string: `py312h1234567_0`.
+    pub build: String,
+    /// The platforms it is for, sorted; all of the lock's when it is for all.
+    pub platforms: Vec<Platform>,
+    /// The package's file: of a channel, and `subdir/name-version-build.conda` in it.
+    pub artifact: Artifact,
+    /// The Python distributions that it brings, `name==version`, sorted.
+    pub python: Vec<String>,
+    /// Who asked for it: names of packages, `interpreter` or `manifest`; sorted.
+    pub required_by: Vec<String>,
+}
+
+impl LockedCondaPackage {
+    /// Returns name and version of each distribution that it brings.
+    pub fn distributions(&self) -> impl Iterator<Item = (&str, &str)> {
+        let pins = self.python.iter();
+        pins.filter_map(|pin| pin.split_once("=="))
+    }
+}
+
+/// A variable that activation sets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Activation {
+    /// The platforms it is set on, sorted; all of the lock's when it is on all.
+    pub platforms: Vec<Platform>,
+    /// The variable.
+    pub name: String,
+    /// Its value.
+    pub value: String,
 }
 
 /// The identity of the image that the lock and its manifest make.

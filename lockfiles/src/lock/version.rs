@@ -6,10 +6,14 @@
 //! leaves the bytes of locks alone and older ones read what they can hold. What old versions
 //! looked like is in `lockfiles/compat`.
 
-use crate::lock::schema::Lockfile;
+use crate::lock::schema::{LockedConda, Lockfile};
+use crate::manifest::InterpreterSource;
 
 /// The newest version this program reads and writes.
-pub const CURRENT: u64 = IMAGES;
+pub const CURRENT: u64 = CONDA;
+
+/// The version that has conda packages.
+const CONDA: u64 = 3;
 
 /// The version that has images: to stand on, and built.
 const IMAGES: u64 = 2;
@@ -20,9 +24,21 @@ pub const OLDEST: u64 = 1;
 impl Lockfile {
     /// Returns the version that this lock is written in.
     pub(super) fn version(&self) -> u64 {
-        match self.base.is_some() || !self.built.is_empty() {
-            true => IMAGES,
-            false => OLDEST,
+        let from_conda = Some(InterpreterSource::Conda);
+        let interpreter = self
+            .interpreter
+            .as_ref()
+            .map(|interpreter| interpreter.from);
+        if self.request.conda.is_some()
+            || self.conda != LockedConda::default()
+            || self.request.python_from == from_conda
+            || interpreter == from_conda
+        {
+            CONDA
+        } else if self.base.is_some() || !self.built.is_empty() {
+            IMAGES
+        } else {
+            OLDEST
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The serde shapes of `envbox.lock`, version 1, and their way into [`Lockfile`].
+//! The serde shapes of `envbox.lock`, every version, and their way into [`Lockfile`].
 
 use std::collections::BTreeSet;
 
@@ -9,6 +9,7 @@ use crate::base::{
     DebianName, Digest, EnvironmentName, ImageReference, Platform, PythonName, RegistryName,
 };
 use crate::lock::base::BaseWire;
+use crate::lock::conda::{CondaRequestWire, CondaWire};
 use crate::lock::schema::{
     Artifact, BuiltImage, LockedArchive, LockedDebian, LockedInterpreter, LockedPackage,
     LockedSuite, LockedWheel, Lockfile, Origin, Request,
@@ -31,6 +32,8 @@ pub(super) struct LockWire {
     request: RequestWire,
     base: Option<BaseWire>,
     interpreter: Option<InterpreterWire>,
+    #[serde(default)]
+    conda: CondaWire,
     #[serde(default)]
     python: Vec<WheelWire>,
     #[serde(default)]
@@ -66,6 +69,7 @@ struct RequestWire {
     security: Option<bool>,
     packages: Vec<DebianName>,
     base: Option<ImageReference>,
+    conda: Option<CondaRequestWire>,
 }
 
 #[derive(Deserialize)]
@@ -171,6 +175,7 @@ impl LockWire {
                 .interpreter
                 .map(|interpreter| interpreter.into_interpreter(&all))
                 .transpose()?,
+            conda: self.conda.into_conda(&all)?,
             python: self
                 .python
                 .into_iter()
@@ -223,6 +228,7 @@ impl RequestWire {
             security: self.security,
             packages: self.packages,
             base: self.base,
+            conda: self.conda.map(CondaRequestWire::into_request),
         }
     }
 }
@@ -246,7 +252,7 @@ impl InterpreterWire {
         let archives: Vec<_> = archives.collect::<Result<_, _>>()?;
         let has: BTreeSet<_> = archives.iter().map(|archive| archive.platform).collect();
         let needs: BTreeSet<_> = match self.from {
-            InterpreterSource::Debian => BTreeSet::new(),
+            InterpreterSource::Debian | InterpreterSource::Conda => BTreeSet::new(),
             InterpreterSource::Standalone => all.iter().copied().collect(),
         };
         if has != needs {
@@ -349,7 +355,7 @@ impl PackageWire {
 }
 
 /// What is not said is all of them.
-fn platforms(
+pub(super) fn platforms(
     entry: &str,
     given: Option<Vec<Platform>>,
     all: &[Platform],
@@ -370,16 +376,16 @@ fn platforms(
 }
 
 /// The keys that every artifact has.
-struct ArtifactWire {
-    registry: Option<RegistryName>,
-    url: Option<String>,
-    file: String,
-    size: u64,
-    sha256: String,
+pub(super) struct ArtifactWire {
+    pub(super) registry: Option<RegistryName>,
+    pub(super) url: Option<String>,
+    pub(super) file: String,
+    pub(super) size: u64,
+    pub(super) sha256: String,
 }
 
 impl ArtifactWire {
-    fn into_artifact(self, entry: &str) -> Result<Artifact, InvalidEntry> {
+    pub(super) fn into_artifact(self, entry: &str) -> Result<Artifact, InvalidEntry> {
         let invalid = |problem: String| InvalidEntry::new(entry, problem);
         let origin = match (self.registry, self.url) {
             (Some(registry), None) => Origin::Registry(registry),

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use crate::base::{Digest, Hasher, Platform};
 use crate::lock::base::base_table;
+use crate::lock::conda::{conda_tables, request_table};
 use crate::lock::schema::{
     Artifact, LockedInterpreter, LockedPackage, LockedSuite, LockedWheel, Lockfile, Origin, Request,
 };
@@ -67,6 +68,7 @@ impl Lockfile {
         if let Some(interpreter) = &self.interpreter {
             interpreter_table(&mut text, interpreter);
         }
+        conda_tables(&mut text, &self.conda, platforms);
         for wheel in &self.python {
             wheel_table(&mut text, wheel, platforms);
         }
@@ -121,6 +123,9 @@ impl Request {
         list(&mut text, "packages", &self.packages);
         let base = self.base.as_ref().map(ToString::to_string);
         optional(&mut text, "base", base.as_deref());
+        if let Some(conda) = &self.conda {
+            request_table(&mut text, conda);
+        }
         text
     }
 }
@@ -170,7 +175,7 @@ fn package_table(text: &mut String, package: &LockedPackage, all: &[Platform]) {
     list(text, "required-by", &package.required_by);
 }
 
-fn artifact(text: &mut String, artifact: &Artifact) {
+pub(super) fn artifact(text: &mut String, artifact: &Artifact) {
     match &artifact.origin {
         Origin::Registry(name) => string(text, "registry", name.as_str()),
         Origin::Url(url) => string(text, "url", url),
@@ -180,7 +185,7 @@ fn artifact(text: &mut String, artifact: &Artifact) {
     string(text, "sha256", &artifact.digest.hex());
 }
 
-fn platforms(text: &mut String, platforms: &[Platform], all: &[Platform]) {
+pub(super) fn platforms(text: &mut String, platforms: &[Platform], all: &[Platform]) {
     if platforms != all {
         list(text, "platforms", platforms);
     }
@@ -201,7 +206,7 @@ pub(super) fn optional(text: &mut String, key: &str, value: Option<&str>) {
 }
 
 /// A list stands on one line when it has at most one item, so that a diff shows items by line.
-fn list<T: std::fmt::Display>(text: &mut String, key: &str, items: &[T]) {
+pub(super) fn list<T: std::fmt::Display>(text: &mut String, key: &str, items: &[T]) {
     match items {
         [] => field(text, key, "[]"),
         [item] => field(text, key, format_args!("[{}]", quoted(&item.to_string()))),

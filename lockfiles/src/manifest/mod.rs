@@ -39,8 +39,9 @@ pub use place::Place;
 pub use python_version::allowed_pythons;
 pub use requirements_txt::{HashedRequirement, read_requirements};
 pub use schema::{
-    BaseImage, CpuBaseline, Debian, Environment, Framework, FrameworkKnobs, Interpreter,
-    InterpreterSource, Manifest, NamedUrl, OutputTimes, Prerelease, Python, PythonVersion,
-    SandboxPolicy, StepClock, StepCpuid, StepFileStatus, StepNetwork,
+    BaseImage, ChannelPriority, Conda, CondaBase, CondaChannel, CpuBaseline, Debian, Environment,
+    Framework, FrameworkKnobs, Interpreter, InterpreterSource, Manifest, NamedUrl, OutputTimes,
+    Prerelease, Python, PythonVersion, SandboxPolicy, StepClock, StepCpuid, StepFileStatus,
+    StepNetwork,
 };
 pub use script::has_header;

@@ -192,6 +192,7 @@ fn whole<'a>(
         environment,
         base,
         python,
+        conda: None,
         debian: debian(&root.section("debian", &keys::DEBIAN)?)?,
         sandbox: sandbox(&root.section("sandbox", &keys::SANDBOX)?)?,
     })

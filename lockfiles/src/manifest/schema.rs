@@ -5,7 +5,9 @@ use std::path::PathBuf;
 
 use jiff::Timestamp;
 
-use crate::base::{DebianName, EnvironmentName, ImageReference, Platform, RegistryName};
+use crate::base::{
+    CondaName, DebianName, EnvironmentName, ImageReference, Platform, PythonName, RegistryName,
+};
 
 /// A well-formed manifest: names normalized, requirements read in, nothing resolved.
 ///
@@ -18,6 +20,8 @@ pub struct Manifest {
     pub base: Option<BaseImage>,
     /// `[python]`.
     pub python: Python,
+    /// `[conda]`, if the environment has one.
+    pub conda: Option<Conda>,
     /// `[debian]`.
     pub debian: Debian,
     /// `[sandbox]`.
@@ -72,6 +76,8 @@ pub enum InterpreterSource {
     Debian,
     /// A python-build-standalone release.
     Standalone,
+    /// A channel's package `python`, among the conda packages.
+    Conda,
 }
 
 /// `[base]`.
@@ -131,6 +137,63 @@ pub enum Prerelease {
     /// When a package has nothing else, or a requirement names one.
     #[default]
     IfNecessaryOrExplicit,
+}
+
+/// `[conda]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Conda {
+    /// `channels`, the most wanted first.
+    pub channels: Vec<CondaChannel>,
+    /// `channel-priority`.
+    pub channel_priority: ChannelPriority,
+    /// `dependencies`: MatchSpecs (CEP 29) in the order given.
+    pub dependencies: Vec<String>,
+    /// `constraints`: MatchSpecs that hold for what is there for other reasons.
+    pub constraints: Vec<String>,
+    /// `exclude-newer`: packages uploaded later are not there; by default that of `[python]`.
+    pub exclude_newer: Option<Timestamp>,
+    /// `virtual-packages`: name and version; for `__archspec` the microarchitecture.
+    pub virtual_packages: BTreeMap<CondaName, String>,
+    /// `python-names`: the distributions that a package brings, where it does not say or says
+    /// wrongly.
+    pub python_names: BTreeMap<CondaName, Vec<PythonName>>,
+    /// `link-scripts`: the packages whose scripts may run when they are installed.
+    pub link_scripts: Vec<CondaName>,
+    /// `base`.
+    pub base: CondaBase,
+}
+
+/// A channel as the manifest names it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CondaChannel {
+    /// Its name in the lock.
+    pub name: RegistryName,
+    /// Where it lies, when the manifest says so.
+    pub url: Option<String>,
+}
+
+/// What it means that a package is in several channels (conda's setting of the same name).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ChannelPriority {
+    /// It is taken only from the first channel that has its name.
+    #[default]
+    Strict,
+    /// It is taken from the first channel where it fits.
+    Flexible,
+    /// The version alone decides.
+    Disabled,
+}
+
+/// What conda packages stand on.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CondaBase {
+    /// The base of every environment: a shell, its commands, certificates.
+    #[default]
+    Debian,
+    /// The C library alone.
+    Glibc,
 }
 
 /// `[debian]`.
@@ -259,6 +322,15 @@ impl CpuBaseline {
             Self::V2 => "x86-64-v2",
             Self::V3 => "x86-64-v3",
             Self::V4 => "x86-64-v4",
+        }
+    }
+
+    /// Returns the name that archspec gives it, and conda's `__archspec` with it.
+    pub fn archspec(self) -> &'static str {
+        match self {
+            Self::V2 => "x86_64_v2",
+            Self::V3 => "x86_64_v3",
+            Self::V4 => "x86_64_v4",
         }
     }
 }

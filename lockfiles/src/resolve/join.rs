@@ -2,8 +2,8 @@
 
 use crate::base::{Context, Event, Platform};
 use crate::lock::{
-    Affected, LockedBase, LockedDebian, LockedInterpreter, LockedWheel, Lockfile, Request,
-    satisfies,
+    Affected, LockedBase, LockedConda, LockedDebian, LockedInterpreter, LockedWheel, Lockfile,
+    Request, satisfies,
 };
 use crate::manifest::Manifest;
 use crate::net::{Client, block_on_large_stack};
@@ -99,10 +99,7 @@ impl Resolution<'_> {
     /// Returns the sections that cannot be taken over from the old lock.
     fn affected(&self, request: &Request) -> Affected {
         let Some(previous) = self.previous else {
-            return Affected {
-                python: true,
-                debian: true,
-            };
+            return Affected::ALL;
         };
         let changed = satisfies(previous, request)
             .err()
@@ -114,6 +111,7 @@ impl Resolution<'_> {
             debian: changed.debian
                 || self.upgrade.includes("python")
                 || packages.any(|package| self.upgrade.includes(package.name.as_str())),
+            conda: changed.conda,
             python: changed.python
                 || !self.pins.is_empty()
                 || wheels.any(|wheel| self.upgrade.includes(wheel.name.as_str())),
@@ -142,6 +140,7 @@ impl Resolution<'_> {
             request,
             base: system.base,
             interpreter: system.interpreter,
+            conda: LockedConda::default(),
             python,
             debian: system.debian,
             built: Vec::new(),

@@ -6,8 +6,8 @@ use jiff::Timestamp;
 
 use crate::base::{Context, Digest, Explain as _, ImageReference, Kind, Network, Platform};
 use crate::lock::{
-    Artifact, LockedBase, LockedDebian, LockedImage, LockedInterpreter, LockedPackage, Lockfile,
-    Origin, Request,
+    Artifact, LockedBase, LockedConda, LockedDebian, LockedImage, LockedInterpreter, LockedPackage,
+    Lockfile, Origin, Request,
 };
 use crate::manifest::{
     BaseImage, CpuBaseline, Debian, Environment, FrameworkKnobs, Interpreter, InterpreterSource,
@@ -35,6 +35,7 @@ pub(crate) fn manifest(
         },
         base: None,
         python: Python::default(),
+        conda: None,
         debian: Debian {
             suite: suite.map(str::to_owned),
             ..Debian::default()
@@ -95,6 +96,7 @@ impl Project {
                 path: "/usr/bin/python3.11".to_owned(),
                 archives: Vec::new(),
             }),
+            conda: LockedConda::default(),
             python: Vec::new(),
             debian: LockedDebian {
                 suites: Vec::new(),

@@ -10,8 +10,8 @@ mod signing;
 
 use envbox_lockfiles::base::{Digest, Platform};
 use envbox_lockfiles::lock::{
-    Artifact, LockedArchive, LockedDebian, LockedInterpreter, LockedPackage, LockedSuite,
-    LockedWheel, Lockfile, Origin, Request,
+    Artifact, LockedArchive, LockedConda, LockedDebian, LockedInterpreter, LockedPackage,
+    LockedSuite, LockedWheel, Lockfile, Origin, Request,
 };
 use envbox_lockfiles::manifest::{InterpreterSource, Prerelease};
 use jiff::Timestamp;
@@ -102,8 +102,10 @@ fn lock() -> Lockfile {
     Lockfile {
         base: None,
         built: Vec::new(),
+        conda: LockedConda::default(),
         request: Request {
             base: None,
+            conda: None,
             name: "iris".parse().unwrap(),
             platforms: Platform::ALL.to_vec(),
             python: Some("3.11".to_owned()),

@@ -57,13 +57,16 @@ pub(super) fn unpack(
 }
 
 /// Where the environment's Python looks, and the same interpreter called by its own path.
-fn places(python: PythonTarget, from: InterpreterSource) -> [String; 2] {
+fn places(python: PythonTarget, from: InterpreterSource) -> Vec<String> {
     let PythonTarget { major, minor } = python;
-    let own = match from {
-        InterpreterSource::Debian => format!("usr/lib/python{major}/dist-packages"),
-        InterpreterSource::Standalone => {
-            format!("opt/python/lib/python{major}.{minor}/site-packages")
-        }
-    };
-    [python.site_packages(), own]
+    let mut places = vec![python.site_packages()];
+    match from {
+        InterpreterSource::Debian => places.push(format!("usr/lib/python{major}/dist-packages")),
+        InterpreterSource::Standalone => places.push(format!(
+            "opt/python/lib/python{major}.{minor}/site-packages"
+        )),
+        // It lies in the environment itself.
+        InterpreterSource::Conda => {}
+    }
+    places
 }

@@ -10,10 +10,11 @@ use proptest::sample::{Index, select, subsequence};
 
 use crate::base::{Compression, Digest, ImageReference, Platform, RegistryName};
 use crate::lock::{
-    Artifact, BuiltImage, LockedArchive, LockedBase, LockedDebian, LockedImage, LockedInterpreter,
-    LockedLayer, LockedPackage, LockedSuite, LockedWheel, Lockfile, Origin, Request,
+    Activation, Artifact, BuiltImage, CondaRequest, LockedArchive, LockedBase, LockedConda,
+    LockedCondaPackage, LockedDebian, LockedImage, LockedInterpreter, LockedLayer, LockedPackage,
+    LockedSuite, LockedVirtualPackage, LockedWheel, Lockfile, Origin, Request,
 };
-use crate::manifest::{InterpreterSource, Prerelease};
+use crate::manifest::{ChannelPriority, CondaBase, InterpreterSource, Prerelease};
 
 pub(super) fn any_lock() -> impl Strategy<Value = Lockfile> {
     any_request().prop_flat_map(|request| {
@@ -24,23 +25,27 @@ pub(super) fn any_lock() -> impl Strategy<Value = Lockfile> {
             any_wheels(platforms.clone()),
             any_debian(platforms.clone()),
             option::of(any_base(platforms.clone())),
-            any_built(platforms),
+            any_built(platforms.clone()),
+            any_conda(platforms),
         )
-            .prop_map(|(request, interpreter, python, debian, base, built)| {
-                let mut lock = Lockfile {
-                    request: Request {
-                        base: base.as_ref().map(|base| base.reference.clone()),
-                        ..request
-                    },
-                    base,
-                    interpreter,
-                    python,
-                    debian,
-                    built,
-                };
-                lock.sort();
-                lock
-            })
+            .prop_map(
+                |(request, interpreter, python, debian, base, built, conda)| {
+                    let mut lock = Lockfile {
+                        request: Request {
+                            base: base.as_ref().map(|base| base.reference.clone()),
+                            ..request
+                        },
+                        base,
+                        interpreter,
+                        conda,
+                        python,
+                        debian,
+                        built,
+                    };
+                    lock.sort();
+                    lock
+                },
+            )
     })
 }
 
@@ -79,6 +84,7 @@ fn any_request() -> impl Strategy<Value = Request> {
         option::of(select(vec![
             InterpreterSource::Debian,
             InterpreterSource::Standalone,
+            InterpreterSource::Conda,
         ])),
     );
     let python = (
@@ -97,7 +103,8 @@ fn any_request() -> impl Strategy<Value = Request> {
         option::of(any::<bool>()),
         btree_set("[a-z0-9][a-z0-9+.-]{1,8}", 0..3),
     );
-    (environment, python, debian).prop_map(|(environment, python, debian)| Request {
+    let conda = option::of(any_conda_request());
+    (environment, python, debian, conda).prop_map(|(environment, python, debian, conda)| Request {
         name: environment.0.parse().unwrap(),
         platforms: environment.1,
         python: environment.2,
@@ -115,6 +122,7 @@ fn any_request() -> impl Strategy<Value = Request> {
         security: debian.2,
         packages: debian.3.iter().map(|name| name.parse().unwrap()).collect(),
         base: None,
+        conda,
     })
 }
 
@@ -208,6 +216,97 @@ fn any_base(platforms: Vec<Platform>) -> impl Strategy<Value = LockedBase> {
             reference: reference.clone(),
         }
     })
+}
+
+fn any_conda_request() -> impl Strategy<Value = CondaRequest> {
+    let lists = (any_texts(), any_texts(), any_texts(), any_texts());
+    let names = btree_set("[a-z_][a-z0-9_.-]{0,8}", 0..3);
+    let words = (
+        vec(any_registry(), 0..3),
+        select(vec![
+            ChannelPriority::Strict,
+            ChannelPriority::Flexible,
+            ChannelPriority::Disabled,
+        ]),
+        option::of(any_time()),
+        select(vec![CondaBase::Debian, CondaBase::Glibc]),
+    );
+    (lists, names, words).prop_map(|(lists, names, words)| CondaRequest {
+        channels: words.0,
+        channel_priority: words.1,
+        dependencies: lists.0,
+        constraints: lists.1,
+        exclude_newer: words.2,
+        virtual_packages: lists.2,
+        python_names: lists.3,
+        link_scripts: names.iter().map(|name| name.parse().unwrap()).collect(),
+        base: words.3,
+    })
+}
+
+fn any_conda(platforms: Vec<Platform>) -> impl Strategy<Value = LockedConda> {
+    let key = ("__[a-z]{1,4}", "[0-9.]{1,4}", "[a-z0-9_]{1,4}");
+    let virtual_packages = btree_map(key, any_platforms(platforms.clone()), 0..3);
+    let activation = btree_map(
+        ("[A-Z_]{1,8}", "\\PC{0,12}"),
+        any_platforms(platforms.clone()),
+        0..3,
+    );
+    let key = ("[a-z_][a-z0-9_.-]{0,4}", "[0-9.]{1,4}", "[a-z0-9_]{1,4}");
+    let pins = btree_set("[a-z]{1,4}==[0-9.]{1,4}", 0..3);
+    let package = (
+        any_artifact(Just(String::new())),
+        any_platforms(platforms),
+        pins,
+        any_texts(),
+        any::<bool>(),
+    );
+    let packages = btree_map(key, package, 0..4);
+    (virtual_packages, activation, packages).prop_map(|(virtual_packages, activation, packages)| {
+        let virtual_packages = virtual_packages
+            .into_iter()
+            .map(|((name, version, build), on)| LockedVirtualPackage {
+                name: name.parse().unwrap(),
+                version,
+                build,
+                platforms: on,
+            });
+        let activation = activation
+            .into_iter()
+            .map(|((name, value), on)| Activation {
+                platforms: on,
+                name,
+                value,
+            });
+        LockedConda {
+            virtual_packages: virtual_packages.collect(),
+            packages: packages.into_iter().map(conda_package).collect(),
+            activation: activation.collect(),
+        }
+    })
+}
+
+type CondaRest = (Artifact, Vec<Platform>, BTreeSet<String>, Vec<String>, bool);
+
+fn conda_package(
+    ((name, version, build), rest): ((String, String, String), CondaRest),
+) -> LockedCondaPackage {
+    let (artifact, platforms, pins, required_by, zipped) = rest;
+    let subdir = match platforms.as_slice() {
+        [one] => one.conda_subdir(),
+        _ => "noarch",
+    };
+    let kind = if zipped { "conda" } else { "tar.bz2" };
+    let file = format!("{subdir}/{name}-{version}-{build}.{kind}");
+    LockedCondaPackage {
+        name: name.parse().unwrap(),
+        version,
+        build,
+        platforms,
+        artifact: Artifact { file, ..artifact },
+        python: pins.into_iter().collect(),
+        required_by,
+    }
 }
 
 /// What a wheel's file name says, as a key that keeps entries apart.

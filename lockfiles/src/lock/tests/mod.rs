@@ -7,10 +7,11 @@ use std::path::Path;
 
 use crate::base::{Compression, Digest, ImageReference, Platform};
 use crate::lock::{
-    Artifact, LockError, LockedArchive, LockedBase, LockedDebian, LockedImage, LockedInterpreter,
-    LockedLayer, LockedPackage, LockedSuite, LockedWheel, Lockfile, Origin, Request,
+    Activation, Artifact, CondaRequest, LockError, LockedArchive, LockedBase, LockedConda,
+    LockedCondaPackage, LockedDebian, LockedImage, LockedInterpreter, LockedLayer, LockedPackage,
+    LockedSuite, LockedVirtualPackage, LockedWheel, Lockfile, Origin, Request,
 };
-use crate::manifest::{InterpreterSource, Prerelease};
+use crate::manifest::{ChannelPriority, CondaBase, InterpreterSource, Prerelease};
 
 const AMD64: Platform = Platform::LinuxAmd64;
 const ARM64: Platform = Platform::LinuxArm64;
@@ -75,6 +76,7 @@ fn request() -> Request {
         security: None,
         packages: Vec::new(),
         base: None,
+        conda: None,
     }
 }
 
@@ -89,6 +91,7 @@ fn plain() -> Lockfile {
             path: "/usr/bin/python3.11".to_owned(),
             archives: Vec::new(),
         }),
+        conda: LockedConda::default(),
         python: vec![
             wheel("numpy", "2.1.3", "py3-none-any", &[AMD64]),
             wheel("pandas", "2.2.3", "py3-none-any", &[AMD64]),
@@ -146,6 +149,7 @@ fn full() -> Lockfile {
             path: "/opt/python/bin/python3.12".to_owned(),
             archives: both.map(archive).to_vec(),
         }),
+        conda: LockedConda::default(),
         python: vec![
             wheel(
                 "numpy",
@@ -212,6 +216,99 @@ fn on_image() -> Lockfile {
             reference,
         }),
         debian: LockedDebian::default(),
+        ..full()
+    }
+}
+
+fn conda_package(
+    name: &str,
+    build: &str,
+    subdir: &str,
+    platforms: &[Platform],
+) -> LockedCondaPackage {
+    let version = "1.26.4";
+    let file = format!("{subdir}/{name}-{version}-{build}.conda");
+    LockedCondaPackage {
+        name: name.parse().unwrap(),
+        version: version.to_owned(),
+        build: build.to_owned(),
+        platforms: platforms.to_vec(),
+        artifact: artifact("conda-forge", &file),
+        python: Vec::new(),
+        required_by: vec!["manifest".to_owned()],
+    }
+}
+
+/// A lock that uses every key of conda packages.
+fn conda() -> Lockfile {
+    let texts = |texts: &[&str]| texts.iter().map(|&text| text.to_owned()).collect();
+    let both = [AMD64, ARM64];
+    let archspec = |build: &str, platform| LockedVirtualPackage {
+        name: "__archspec".parse().unwrap(),
+        version: "1".to_owned(),
+        build: build.to_owned(),
+        platforms: vec![platform],
+    };
+    let glibc = LockedVirtualPackage {
+        name: "__glibc".parse().unwrap(),
+        version: "2.41".to_owned(),
+        build: "0".to_owned(),
+        platforms: both.to_vec(),
+    };
+    let mut numpy = conda_package("numpy", "py312h1_0", "linux-64", &[AMD64]);
+    numpy.python = texts(&["numpy==1.26.4"]);
+    let mut several = conda_package("several", "pyh1_0", "noarch", &both);
+    several.python = texts(&["one==1.26.4", "two==1.26.4.post1"]);
+    several.artifact.file = several.artifact.file.replace(".conda", ".tar.bz2");
+    let mut direct = conda_package("direct", "0", "noarch", &both);
+    direct.artifact.origin =
+        Origin::Url("https://files.example/noarch/direct-1.26.4-0.conda".to_owned());
+    let python = conda_package("python", "h1_0_cpython", "linux-64", &[AMD64]);
+    let mut other_python = conda_package("python", "h1_0_cpython", "linux-aarch64", &[ARM64]);
+    other_python.required_by = texts(&["interpreter", "manifest", "several"]);
+    Lockfile {
+        request: Request {
+            python: Some("1.26".to_owned()),
+            python_from: Some(InterpreterSource::Conda),
+            conda: Some(CondaRequest {
+                channels: vec!["lab".parse().unwrap(), "conda-forge".parse().unwrap()],
+                channel_priority: ChannelPriority::Flexible,
+                dependencies: texts(&["numpy 1.26.*", "several[version='>=1']"]),
+                constraints: texts(&["blas <3"]),
+                exclude_newer: Some("2026-11-01T00:00:00Z".parse().unwrap()),
+                virtual_packages: texts(&["__archspec=x86_64_v3", "__cuda=12.4"]),
+                python_names: texts(&["pytorch=torch", "some-meta="]),
+                link_scripts: vec!["several".parse().unwrap()],
+                base: CondaBase::Glibc,
+            }),
+            ..full().request
+        },
+        interpreter: Some(LockedInterpreter {
+            from: InterpreterSource::Conda,
+            version: "1.26.4".to_owned(),
+            path: "/opt/env/bin/python1.26".to_owned(),
+            archives: Vec::new(),
+        }),
+        conda: LockedConda {
+            virtual_packages: vec![
+                archspec("aarch64", ARM64),
+                archspec("x86_64_v3", AMD64),
+                glibc,
+            ],
+            packages: vec![direct, numpy, python, other_python, several],
+            activation: vec![
+                Activation {
+                    platforms: vec![AMD64],
+                    name: "PROJ_DATA".to_owned(),
+                    value: "/opt/env/share/proj".to_owned(),
+                },
+                Activation {
+                    platforms: both.to_vec(),
+                    name: "PROJ_NETWORK".to_owned(),
+                    value: "ON".to_owned(),
+                },
+            ],
+        },
         ..full()
     }
 }

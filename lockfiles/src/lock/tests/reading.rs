@@ -3,7 +3,7 @@ use std::path::Path;
 use proptest::prelude::*;
 
 use crate::base::Explain as _;
-use crate::lock::tests::{full, parse, plain, text};
+use crate::lock::tests::{conda, full, parse, plain, text};
 use crate::lock::{LockError, Lockfile};
 
 /// The error with its causes and hints, each on a line.
@@ -28,7 +28,7 @@ fn tampered(lock: &Lockfile, from: &str, to: &str) -> LockError {
 #[test]
 fn every_tampering_has_its_own_error() {
     for (from, to, expected) in [
-        ("version = 1\n", "version = 3\n", "format version 3"),
+        ("version = 1\n", "version = 4\n", "format version 4"),
         ("version = 1\n", "version = 0\n", "there never was"),
         ("version = 1\n", "version = -1\n", "failed to parse"),
         ("size = ", "size = 9", "edited by hand"),
@@ -126,6 +126,92 @@ fn an_entry_that_contradicts_itself_is_refused() {
 }
 
 #[test]
+fn a_conda_entry_that_contradicts_itself_is_refused() {
+    for (from, to, expected) in [
+        (
+            "linux-64/numpy-1.26.4",
+            "linux-64/numpy-1.26.5",
+            "is no file of it",
+        ),
+        ("linux-64/numpy-", "linux-64/scipy-", "is no file of it"),
+        (
+            "numpy-1.26.4-py312h1_0.conda",
+            "numpy-1.26.4-py312h1_0.whl",
+            "is no file of it",
+        ),
+        (
+            "linux-64/numpy-",
+            "linux-aarch64/numpy-",
+            "subdir `linux-aarch64`",
+        ),
+        (
+            "linux-64/numpy-",
+            "../linux-64/numpy-",
+            "subdir `../linux-64`",
+        ),
+        (
+            "noarch/several-",
+            "../noarch/several-",
+            "subdir `../noarch`",
+        ),
+        ("noarch/several-", "several-", "is in no subdir"),
+        (
+            "\"numpy==1.26.4\"",
+            "\"numpy=1.26.4\"",
+            "no Python distribution",
+        ),
+        (
+            "\"numpy==1.26.4\"",
+            "\"NumPy==1.26.4\"",
+            "no Python distribution",
+        ),
+        ("\"numpy==1.26.4\"", "\"numpy==\"", "no Python distribution"),
+        (
+            "url = \"https:",
+            "url = \"file:",
+            "no `http` or `https` URL",
+        ),
+    ] {
+        let LockError::Entry { source, .. } = tampered(&conda(), from, to) else {
+            panic!("{to} is a problem of its entry");
+        };
+        assert!(source.problem.contains(expected), "{to}: {source}");
+    }
+    for (from, to, expected) in [
+        (
+            "name = \"__glibc\"",
+            "name = \"__a\"",
+            "[[conda.virtual-package]]",
+        ),
+        (
+            "name = \"PROJ_DATA\"",
+            "name = \"Q\"",
+            "[[conda.activation]]",
+        ),
+        (
+            "    \"interpreter\",\n",
+            "    \"z\",\n",
+            "`required-by` of a conda package",
+        ),
+        (
+            "    \"one==1.26.4\",\n",
+            "    \"z==1\",\n",
+            "`python` of a conda package",
+        ),
+        (
+            "    \"__archspec=x86_64_v3\",\n",
+            "    \"__z=1\",\n",
+            "`virtual-packages`",
+        ),
+    ] {
+        let LockError::Unsorted { source, .. } = tampered(&conda(), from, to) else {
+            panic!("{to} is out of order");
+        };
+        assert!(source.to_string().contains(expected), "{to}: {source}");
+    }
+}
+
+#[test]
 fn what_is_out_of_order_or_twice_is_named() {
     for (from, to, expected) in [
         (
@@ -170,7 +256,7 @@ fn what_is_out_of_order_or_twice_is_named() {
 fn errors_read_well() {
     let newer = tampered(&plain(), "version = 1\n", "version = 9\n");
     insta::assert_snapshot!(rendered(&newer), @"
-    `envbox.lock` has format version 9, and this envbox reads up to 2
+    `envbox.lock` has format version 9, and this envbox reads up to 3
     hint: update envbox
     ");
     let edited = tampered(&plain(), "dash_0.5.12-2", "dash_0.5.12-3");
@@ -185,7 +271,7 @@ fn errors_read_well() {
        |
     20 | no-biuld = true
        | ^^^^^^^^
-    unknown field `no-biuld`, expected one of `name`, `platforms`, `python`, `python-from`, `requirements`, `constraints`, `overrides`, `exclude-newer`, `prerelease`, `extra-indexes`, `find-links`, `no-build`, `suite`, `snapshot`, `security`, `packages`, `base`
+    unknown field `no-biuld`, expected one of `name`, `platforms`, `python`, `python-from`, `requirements`, `constraints`, `overrides`, `exclude-newer`, `prerelease`, `extra-indexes`, `find-links`, `no-build`, `suite`, `snapshot`, `security`, `packages`, `base`, `conda`
     hint: run `envbox lock` to write it anew, or restore it from version control
     ");
     let twice = tampered(&plain(), "    \"numpy\",\n", "    \"pandas>=2\",\n");
@@ -219,11 +305,12 @@ proptest! {
 
     #[test]
     fn no_changed_byte_goes_unseen(at in any::<proptest::sample::Index>(), byte in any::<u8>()) {
-        let good = full().to_bytes();
-        let mut bytes = good.clone();
-        let at = at.index(bytes.len());
-        bytes[at] = byte;
-        let read = Lockfile::parse(&bytes, Path::new("envbox.lock"));
-        prop_assert_eq!(read.is_ok(), bytes == good);
+        for good in [full().to_bytes(), conda().to_bytes()] {
+            let mut bytes = good.clone();
+            let at = at.index(bytes.len());
+            bytes[at] = byte;
+            let read = Lockfile::parse(&bytes, Path::new("envbox.lock"));
+            prop_assert_eq!(read.is_ok(), bytes == good);
+        }
     }
 }

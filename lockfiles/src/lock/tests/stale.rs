@@ -1,7 +1,7 @@
 use crate::base::{Explain as _, Platform};
-use crate::lock::tests::{full, plain};
-use crate::lock::{Affected, Request, Stale, satisfies};
-use crate::manifest::{InterpreterSource, Prerelease};
+use crate::lock::tests::{conda, full, plain};
+use crate::lock::{Affected, CondaRequest, Request, Stale, satisfies};
+use crate::manifest::{ChannelPriority, CondaBase, InterpreterSource, Prerelease};
 
 fn stale(change: impl FnOnce(&mut Request)) -> Stale {
     let lock = full();
@@ -12,7 +12,7 @@ fn stale(change: impl FnOnce(&mut Request)) -> Stale {
 
 #[test]
 fn a_lock_answers_its_own_request() {
-    for lock in [plain(), full()] {
+    for lock in [plain(), full(), conda()] {
         assert_eq!(satisfies(&lock, &lock.request), Ok(()));
     }
 }
@@ -139,8 +139,122 @@ fn each_change_of_the_request_is_a_reason_of_its_own() {
         let stale = stale(change);
         let whole = format!("the lockfile does not answer the manifest: {expected}");
         assert_eq!(stale.to_string(), whole);
-        assert_eq!(stale.affected, Affected { python, debian }, "{expected}");
+        let conda = python && debian;
+        let affected = Affected {
+            python,
+            conda,
+            debian,
+        };
+        assert_eq!(stale.affected, affected, "{expected}");
         assert!(stale.hints()[0].contains("envbox lock"));
+    }
+}
+
+#[test]
+fn each_change_of_the_conda_request_is_a_reason_of_its_own() {
+    const CONDA: Affected = Affected {
+        conda: true,
+        ..Affected::NONE
+    };
+    const DEBIAN: Affected = Affected {
+        debian: true,
+        ..Affected::NONE
+    };
+    type Case = (fn(&mut CondaRequest), &'static str, Affected);
+    let cases: [Case; 15] = [
+        (
+            |request| request.channels.reverse(),
+            "the channels changed from `lab`, `conda-forge` to `conda-forge`, `lab`",
+            CONDA,
+        ),
+        (
+            |request| request.channel_priority = ChannelPriority::Strict,
+            "`channel-priority` changed from `flexible` to `strict`",
+            CONDA,
+        ),
+        (
+            |request| request.dependencies.push("scipy".to_owned()),
+            "the conda dependency `scipy` was added",
+            CONDA,
+        ),
+        (
+            |request| request.dependencies.truncate(1),
+            "the conda dependency `several[version='>=1']` was removed",
+            CONDA,
+        ),
+        (
+            |request| request.constraints.push("scipy <2".to_owned()),
+            "the conda constraint `scipy <2` was added",
+            CONDA,
+        ),
+        (
+            |request| request.constraints.clear(),
+            "the conda constraint `blas <3` was removed",
+            CONDA,
+        ),
+        (
+            |request| request.exclude_newer = None,
+            "`exclude-newer` of `[conda]` changed from `2026-11-01T00:00:00Z` to nothing",
+            CONDA,
+        ),
+        (
+            |request| request.virtual_packages.push("__osx=14".to_owned()),
+            "the virtual package `__osx=14` was added",
+            CONDA,
+        ),
+        (
+            |request| request.virtual_packages.truncate(1),
+            "the virtual package `__cuda=12.4` was removed",
+            CONDA,
+        ),
+        (
+            |request| request.python_names.push("x=y".to_owned()),
+            "the entry `x=y` of `python-names` was added",
+            CONDA,
+        ),
+        (
+            |request| request.python_names.truncate(1),
+            "the entry `some-meta=` of `python-names` was removed",
+            CONDA,
+        ),
+        (
+            |request| request.link_scripts.push("x".parse().unwrap()),
+            "the link script of `x` was allowed",
+            Affected::NONE,
+        ),
+        (
+            |request| request.link_scripts.clear(),
+            "the link script of `several` is no longer allowed",
+            Affected::NONE,
+        ),
+        (
+            |request| request.base = CondaBase::Debian,
+            "`[conda] base` changed from `glibc` to `debian`",
+            DEBIAN,
+        ),
+        (
+            |request| request.dependencies[0] = "numpy".to_owned(),
+            "the conda dependency `numpy` was added; \
+             the conda dependency `numpy 1.26.*` was removed",
+            CONDA,
+        ),
+    ];
+    let lock = conda();
+    for (change, expected, affected) in cases {
+        let mut request = lock.request.clone();
+        change(request.conda.as_mut().unwrap());
+        let stale = satisfies(&lock, &request).unwrap_err();
+        let whole = format!("the lockfile does not answer the manifest: {expected}");
+        assert_eq!(stale.to_string(), whole);
+        assert_eq!(stale.affected, affected, "{expected}");
+    }
+    for (from, to, expected) in [
+        (conda(), full(), "`[conda]` was removed"),
+        (full(), conda(), "`[conda]` was added"),
+    ] {
+        let stale = satisfies(&from, &to.request).unwrap_err();
+        assert!(stale.to_string().ends_with(expected), "{stale}");
+        assert_eq!(stale.affected, Affected::ALL);
     }
 }
 

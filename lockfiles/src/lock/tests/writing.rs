@@ -3,7 +3,7 @@ use std::path::Path;
 
 use crate::base::{Digest, Platform};
 use crate::lock::tests::any::any_lock;
-use crate::lock::tests::{full, on_image, parse, plain, text};
+use crate::lock::tests::{conda, full, on_image, parse, plain, text};
 use crate::lock::{BuiltImage, ChangeKind, Lockfile, Request, diff};
 use crate::manifest::Manifest;
 
@@ -13,7 +13,7 @@ const COMPAT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/compat");
 
 #[test]
 fn what_is_written_is_read_back() {
-    for lock in [plain(), full(), on_image()] {
+    for lock in [plain(), full(), on_image(), conda()] {
         assert_eq!(parse(&text(&lock)).unwrap(), lock);
     }
 }
@@ -24,6 +24,7 @@ fn the_written_form_is_stable() {
         (plain(), "v1/plain.lock"),
         (full(), "v1/full.lock"),
         (on_image(), "v2/image.lock"),
+        (conda(), "v3/conda.lock"),
     ] {
         let golden = fs::read_to_string(Path::new(COMPAT).join(file)).unwrap();
         assert_eq!(text(&lock), golden, "{file}");
@@ -40,7 +41,7 @@ fn locks_of_every_version_are_readable() {
             read += 1;
         }
     }
-    assert!(read >= 3, "the locks of versions 1 and 2 are there");
+    assert!(read >= 4, "the locks of versions 1, 2 and 3 are there");
 }
 
 #[test]
@@ -138,6 +139,30 @@ fn images_are_those_that_were_asked_for() {
 }
 
 #[test]
+fn conda_packages_are_compared_by_build_too() {
+    let mut other = conda();
+    let numpy = &mut other.conda.packages[1];
+    numpy.build = "py312h1_1".to_owned();
+    let changes = diff(&conda(), &other);
+    let [change] = changes.as_slice() else {
+        panic!("{changes:?} is one change");
+    };
+    assert_eq!((change.ecosystem, change.name.as_str()), ("conda", "numpy"));
+    assert_eq!(change.kind(), ChangeKind::Updated);
+    assert_eq!(change.after, ["1.26.4 py312h1_1"]);
+}
+
+#[test]
+fn only_what_needs_a_version_raises_it() {
+    for (lock, version) in [(plain(), 1), (on_image(), 2), (conda(), 3)] {
+        assert!(text(&lock).contains(&format!("\nversion = {version}\n")));
+    }
+    let mut asks = plain();
+    asks.request.conda = conda().request.conda;
+    assert!(text(&asks).contains("\nversion = 3\n"));
+}
+
+#[test]
 fn a_diff_names_what_moved() {
     let old = plain();
     let mut new = plain();
@@ -188,6 +213,9 @@ proptest! {
         let mut turned = lock.clone();
         turned.python.reverse();
         turned.debian.packages.reverse();
+        turned.conda.packages.reverse();
+        turned.conda.virtual_packages.reverse();
+        turned.conda.activation.reverse();
         turned.debian.suites.reverse();
         for wheel in &mut turned.python {
             wheel.required_by.reverse();

@@ -163,6 +163,7 @@ fn source_name(source: InterpreterSource) -> &'static str {
     match source {
         InterpreterSource::Debian => "debian",
         InterpreterSource::Standalone => "standalone",
+        InterpreterSource::Conda => "conda",
     }
 }
 

@@ -49,6 +49,11 @@ pub fn plan(manifest: &Manifest) -> Result<Plan, InterpreterError> {
     let platforms = &manifest.environment.platforms;
     match (python.from, debian(manifest, python)) {
         (None | Some(InterpreterSource::Debian), Some(plan)) => Ok(plan),
+        // A channel's solution tells which; the base is that of an environment without Python.
+        (Some(InterpreterSource::Conda), _) => Ok(Plan {
+            suite: suite_or_default(manifest),
+            interpreter: None,
+        }),
         (Some(InterpreterSource::Debian), None) => Err(InterpreterError::NotOfferedBy {
             version: python.version,
             from: InterpreterSource::Debian,
