@@ -118,7 +118,7 @@ fn outline(
     let own = match foreign.format {
         Format::Requirements => below(directory, file),
         Format::UvLock if has_project(directory)? => Some(PYPROJECT.to_owned()),
-        Format::UvLock | Format::Pylock => None,
+        _ => None,
     };
     if let Some(file) = own {
         outline.requirements.clear();

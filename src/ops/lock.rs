@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use envbox_lockfiles::base::fs::create_dir_all;
 use envbox_lockfiles::base::{Context, Digest, Event};
 use envbox_lockfiles::lock::{
     Change, LockError, LockedBase, LockedConda, LockedDebian, Lockfile, Request, StaleReason, diff,
@@ -82,6 +83,8 @@ pub fn lock(
     let file = project.lockfile();
     let done = resolved(context, project, options)?;
     if done.outcome != LockOutcome::Unchanged {
+        // That of a script may be in the store.
+        create_dir_all(file.parent().unwrap_or(project.directory()))?;
         done.lock.write(&file)?;
     }
     Ok(LockReport {

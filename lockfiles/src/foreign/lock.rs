@@ -37,16 +37,28 @@ pub enum Format {
     Pylock,
     /// `uv.lock`.
     UvLock,
+    /// `pixi.lock`.
+    PixiLock,
+    /// `conda-lock.yml` (CEP 37).
+    CondaLock,
     /// A requirements file.
     Requirements,
+    /// `environment.yml`, which pins nothing.
+    EnvironmentYml,
+    /// `pixi.toml`, which pins nothing.
+    PixiToml,
 }
 
 impl fmt::Display for Format {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Pylock => "`pylock.toml`",
-            Self::UvLock => "`uv.lock`",
+            Self::Pylock => "PEP 751 lockfile",
+            Self::UvLock => "uv lockfile",
+            Self::PixiLock => "pixi lockfile",
+            Self::CondaLock => "conda-lock lockfile",
             Self::Requirements => "requirements file",
+            Self::EnvironmentYml => "conda environment file",
+            Self::PixiToml => "pixi manifest",
         })
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use crate::base::Platform;
 use crate::manifest::environment_name;
 
 /// What the manifest of another tool's environment says.
@@ -24,8 +25,32 @@ pub struct Outline {
     pub exclude_newer: Option<String>,
     /// URLs of indexes beside the default one, in order of preference.
     pub extra_indexes: Vec<String>,
+    /// The platforms, when they are not the default.
+    pub platforms: Vec<Platform>,
+    /// Conda packages.
+    pub conda: OutlineConda,
     /// Variables of a step.
     pub variables: BTreeMap<String, String>,
+}
+
+/// What `[conda]` says.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct OutlineConda {
+    /// The channels, the most wanted first.
+    pub channels: Vec<OutlineChannel>,
+    /// MatchSpecs.
+    pub dependencies: Vec<String>,
+    /// Virtual packages that are declared, with their versions.
+    pub virtual_packages: BTreeMap<String, String>,
+}
+
+/// A channel.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OutlineChannel {
+    /// Its name in the lock.
+    pub name: String,
+    /// Where it lies, unless that is where channels lie by default.
+    pub url: Option<String>,
 }
 
 /// An entry of `requirements-from`.
@@ -48,7 +73,15 @@ impl Outline {
         if let Some(python) = &self.python {
             let _ = writeln!(text, "python = {}", quoted(python));
         }
+        if !self.platforms.is_empty() {
+            let platforms = self
+                .platforms
+                .iter()
+                .map(|platform| quoted(&platform.to_string()));
+            list(&mut text, "platforms", &platforms.collect::<Vec<_>>());
+        }
         text.push_str(&self.python_table());
+        text.push_str(&self.conda_table());
         if !self.variables.is_empty() {
             text.push_str("\n[sandbox.env]\n");
             for (name, value) in &self.variables {
@@ -79,6 +112,38 @@ impl Outline {
             true => text,
             false => format!("\n[python]\n{text}"),
         }
+    }
+}
+
+impl Outline {
+    fn conda_table(&self) -> String {
+        let conda = &self.conda;
+        if conda.channels.is_empty() && conda.dependencies.is_empty() {
+            return String::new();
+        }
+        let mut text = "\n[conda]\n".to_owned();
+        let channel = |channel: &OutlineChannel| match &channel.url {
+            None => quoted(&channel.name),
+            Some(url) => format!(
+                "{{ name = {}, url = {} }}",
+                quoted(&channel.name),
+                quoted(url)
+            ),
+        };
+        list(
+            &mut text,
+            "channels",
+            &conda.channels.iter().map(channel).collect::<Vec<_>>(),
+        );
+        let dependencies = conda.dependencies.iter().map(|spec| quoted(spec));
+        list(&mut text, "dependencies", &dependencies.collect::<Vec<_>>());
+        if !conda.virtual_packages.is_empty() {
+            let declared = conda.virtual_packages.iter();
+            let declared = declared.map(|(name, version)| format!("{name} = {}", quoted(version)));
+            let declared: Vec<_> = declared.collect();
+            let _ = writeln!(text, "virtual-packages = {{ {} }}", declared.join(", "));
+        }
+        text
     }
 }
 

@@ -87,10 +87,10 @@ impl Reading<'_> {
         let environments: Result<Vec<MarkerTree>, _> =
             wire.environments.iter().map(marker).collect();
         let mut pins = Pins {
-            python: Vec::new(),
             environments: environments?,
             extras,
             groups,
+            ..Pins::default()
         };
         let mut indexes = BTreeSet::new();
         for package in wire.packages {

@@ -74,7 +74,7 @@ impl Reading<'_> {
         }
     }
 
-    fn invalid(
+    pub(super) fn invalid(
         self,
         entry: &str,
         expected: &'static str,

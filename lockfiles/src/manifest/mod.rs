@@ -44,4 +44,4 @@ pub use schema::{
     Prerelease, Python, PythonVersion, SandboxPolicy, StepClock, StepCpuid, StepFileStatus,
     StepNetwork,
 };
-pub use script::has_header;
+pub use script::{described, has_header};

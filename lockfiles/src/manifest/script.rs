@@ -8,10 +8,12 @@ use std::path::Path;
 
 use toml::Spanned;
 use toml::de::DeTable;
+use uv_pep440::VersionSpecifiers;
 
 use crate::manifest::error::{ManifestError, Problem};
 use crate::manifest::keys;
-use crate::manifest::parse::read;
+use crate::manifest::parse::{lookup, read};
+use crate::manifest::pyproject::requires_python;
 use crate::manifest::python::{Gathered, RequiresPython};
 use crate::manifest::python_version::allowed_pythons;
 use crate::manifest::requirement::requirement;
@@ -116,6 +118,39 @@ pub(super) fn python(gathered: &Gathered) -> Option<Interpreter> {
         version: *version,
         from: None,
     })
+}
+
+/// Returns the name and the range of Pythons of the project or script at `file`; of one that is not
+/// named, the name of the file.
+///
+/// # Errors
+/// Returns the first thing that is wrong, with its place.
+pub fn described(
+    file: &Path,
+) -> Result<(Option<String>, Option<VersionSpecifiers>), ManifestError> {
+    let text = read(file)?;
+    let source = Source { file, text: &text };
+    if file.extension().is_some_and(|extension| extension == "py") {
+        let Some(masked) = header(source)? else {
+            let problem = Problem::NoHeader {
+                file: file.to_path_buf(),
+            };
+            return Err(ManifestError::whole(file, problem));
+        };
+        let document = source.parse_masked(&masked)?;
+        let mut gathered = Gathered::default();
+        own(source, &document, &mut gathered)?;
+        let stem = file.file_stem().unwrap_or_default().to_string_lossy();
+        let range = gathered.requires_python.pop();
+        return Ok((Some(stem.into_owned()), range.map(|range| range.specifiers)));
+    }
+    let document = source.parse()?;
+    let name = lookup(document.get_ref(), &["project", "name"]);
+    let name = name
+        .map(|name| Value::new(source, name).str())
+        .transpose()?;
+    let range = requires_python(source, document.get_ref())?;
+    Ok((name.map(str::to_owned), range))
 }
 
 /// Takes in what the script at `file`, which `value` names, requires.

@@ -21,6 +21,6 @@ mod upgrade;
 
 pub use error::ResolveError;
 pub use join::{ResolveOptions, resolve, resolve_with};
-pub use pins::{PinSource, PinnedFile, Pins, PythonPin, Unkept};
+pub use pins::{CondaPin, PinSource, PinnedFile, Pins, PythonPin, Unkept};
 pub use roots::BASE;
 pub use upgrade::Upgrade;

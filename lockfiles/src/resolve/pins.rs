@@ -7,13 +7,15 @@ use uv_normalize::{ExtraName, GroupName};
 use uv_pep440::Version;
 use uv_pep508::MarkerTree;
 
-use crate::base::{Digest, PythonName};
+use crate::base::{CondaName, Digest, Platform, PythonName};
 
 /// Choices that a resolution must come to, where it comes to a package at all.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Pins {
     /// The distributions; one name may be there several times, with markers that exclude each other.
     pub python: Vec<PythonPin>,
+    /// The conda packages.
+    pub conda: Vec<CondaPin>,
     /// The environments that they were chosen for; none says nothing.
     pub environments: Vec<MarkerTree>,
     /// The extras that markers see (PEP 751).
@@ -25,7 +27,7 @@ pub struct Pins {
 impl Pins {
     /// Says whether nothing is pinned.
     pub fn is_empty(&self) -> bool {
-        self.python.is_empty()
+        self.python.is_empty() && self.conda.is_empty()
     }
 }
 
@@ -52,6 +54,38 @@ impl PythonPin {
             (Ok(own), Ok(version)) => own == version,
             _ => true,
         }
+    }
+}
+
+/// A conda package that was chosen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CondaPin {
+    /// The package.
+    pub name: CondaName,
+    /// The version as its channel writes it.
+    pub version: String,
+    /// The build string, where the lockfile has one.
+    pub build: Option<String>,
+    /// The platform.
+    pub platform: Platform,
+    /// `subdir/file`.
+    pub file: String,
+    /// Its size in bytes, where the lockfile has one.
+    pub size: Option<u64>,
+    /// Its digest, where the lockfile has one.
+    pub digest: Option<Digest>,
+}
+
+impl CondaPin {
+    /// Returns the MatchSpec that only the pinned package meets.
+    pub fn constraint(&self) -> String {
+        let build = self.build.as_ref().map(|build| format!(" {build}"));
+        format!(
+            "{} =={}{}",
+            self.name,
+            self.version,
+            build.unwrap_or_default()
+        )
     }
 }
 

@@ -22,6 +22,12 @@ pub(super) fn write(
     lock: &Lockfile,
     platform: Platform,
 ) -> Result<String, ExportError> {
+    if !lock.conda.packages.is_empty() {
+        return Err(ExportError::NoWords {
+            what: "conda packages".to_owned(),
+            format: FORMAT,
+        });
+    }
     let mut text = comment(lock, platform, "dockerfile");
     let requirements = requirements::lines(places, lock, platform)?;
     match &lock.base {

@@ -1,6 +1,10 @@
 //! A lock as another tool's file.
 
+mod conda;
+mod conda_explicit;
+mod conda_lock;
 mod dockerfile;
+mod environment_yml;
 mod error;
 mod places;
 mod pylock;
@@ -20,6 +24,12 @@ pub enum ExportFormat {
     Pylock,
     /// A requirements file with hashes.
     Requirements,
+    /// An explicit specification of conda's.
+    CondaExplicit,
+    /// `conda-lock.yml` (CEP 37).
+    CondaLock,
+    /// `environment.yml`, with every version and build.
+    EnvironmentYml,
     /// A Dockerfile that installs the same packages with `apt-get` and `pip`.
     Dockerfile,
 }
@@ -48,6 +58,9 @@ pub fn export(
     let text = match format {
         ExportFormat::Pylock => pylock::write(&places, lock, platform)?,
         ExportFormat::Requirements => requirements::write(&places, lock, platform)?,
+        ExportFormat::CondaExplicit => conda_explicit::write(&places, lock, platform)?,
+        ExportFormat::CondaLock => conda_lock::write(&places, lock, platform)?,
+        ExportFormat::EnvironmentYml => environment_yml::write(&places, lock, platform)?,
         ExportFormat::Dockerfile => dockerfile::write(&places, lock, platform)?,
     };
     Ok(text.into_bytes())

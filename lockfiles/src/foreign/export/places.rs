@@ -28,6 +28,11 @@ impl<'a> Places<'a> {
         Ok(open(registry_url(self.context, name)?))
     }
 
+    /// Returns where the channel `name` lies, without a password.
+    pub(super) fn channel(&self, name: &RegistryName) -> Result<Url, ExportError> {
+        self.registry(name)
+    }
+
     /// Returns the URL of each of `wheels`, without a password, in their order.
     pub(super) fn wheels(&self, wheels: &[&LockedWheel]) -> Result<Vec<String>, ExportError> {
         let context = self.context;

@@ -40,6 +40,17 @@ pub(super) fn lines(
     platform: Platform,
 ) -> Result<Vec<String>, ExportError> {
     let wheels = wheels(lock, platform);
+    let mut lines = options(places, lock, &wheels)?;
+    lines.extend(wheels.into_iter().map(requirement));
+    Ok(lines)
+}
+
+/// Returns the options that say where `wheels` lie that are not where pip looks anyway.
+pub(super) fn options(
+    places: &Places<'_>,
+    lock: &Lockfile,
+    wheels: &[&LockedWheel],
+) -> Result<Vec<String>, ExportError> {
     let registries: BTreeSet<_> = wheels
         .iter()
         .filter_map(|wheel| match &wheel.artifact.origin {
@@ -47,16 +58,14 @@ pub(super) fn lines(
             _ => None,
         })
         .collect();
-    let mut lines = Vec::new();
-    for registry in registries {
+    let option = |registry| {
         let option = match lock.request.find_links.contains(registry) {
             true => "--find-links",
             false => "--extra-index-url",
         };
-        lines.push(format!("{option} {}", places.registry(registry)?));
-    }
-    lines.extend(wheels.into_iter().map(requirement));
-    Ok(lines)
+        Ok(format!("{option} {}", places.registry(registry)?))
+    };
+    registries.into_iter().map(option).collect()
 }
 
 fn requirement(wheel: &LockedWheel) -> String {

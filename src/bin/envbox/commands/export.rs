@@ -14,6 +14,9 @@ pub(super) fn export(session: &Session, args: &ExportCommand) -> Result<ExitCode
         ExportCommand::Bundle(args) => return export_bundle(session, args),
         ExportCommand::Pylock(args) => (ExportFormat::Pylock, args),
         ExportCommand::Requirements(args) => (ExportFormat::Requirements, args),
+        ExportCommand::CondaExplicit(args) => (ExportFormat::CondaExplicit, args),
+        ExportCommand::CondaLock(args) => (ExportFormat::CondaLock, args),
+        ExportCommand::EnvironmentYml(args) => (ExportFormat::EnvironmentYml, args),
         ExportCommand::Dockerfile(args) => (ExportFormat::Dockerfile, args),
     };
     export_document(session, format, args)

@@ -53,7 +53,7 @@ impl Session {
     }
 
     fn project(&self) -> Result<Project, Failure> {
-        match script::named(&self.global)? {
+        match script::named(self)? {
             Some(script) => script.open(self),
             None => Ok(Project::open(&ambient::project(&self.global)?)?),
         }
@@ -122,7 +122,7 @@ pub(crate) fn dispatch(args: Args) -> ExitCode {
         Command::Audit(args) => return audit::audit(session, args, json),
         Command::Shell(args) => return run::shell(session, args, json),
         Command::Inside(_) => unreachable!("was returned above"),
-        Command::Init => session.and_then(|session| init::init(&session)),
+        Command::Init(args) => session.and_then(|session| init::init(&session, &args)),
         Command::Import(args) => session.and_then(|session| import::import(&session, &args)),
         Command::Lock(args) => session.and_then(|session| lock::lock(&session, &args)),
         Command::Build(args) => session.and_then(|session| build::build(&session, &args)),

@@ -72,7 +72,7 @@ pub(super) fn step(
     verb: impl FnOnce(&Session, &Project, RunOptions) -> Result<RunReport, Failure>,
 ) -> ExitCode {
     let open = |session: &Session, options: &mut RunOptions| {
-        let Some(script) = Script::of(&session.global, &options.argv)? else {
+        let Some(script) = Script::of(session, &options.argv)? else {
             let project = session.project()?;
             enter(session, project.as_ref(), options);
             return Ok(project);

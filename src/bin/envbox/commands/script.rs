@@ -24,7 +24,7 @@ pub(super) struct Script {
 impl Script {
     /// Returns the script that `command` begins with, if that is one with a header. As with uv, the
     /// header decides, also in a project: without one, the word is a command like any other.
-    pub(super) fn of(global: &Global, command: &[OsString]) -> Result<Option<Self>, Failure> {
+    pub(super) fn of(session: &Session, command: &[OsString]) -> Result<Option<Self>, Failure> {
         let Some(first) = command.first().map(Path::new) else {
             return Ok(None);
         };
@@ -35,28 +35,35 @@ impl Script {
         if !file.is_file() || !has_header(&file).map_err(ops::Error::from)? {
             return Ok(None);
         }
-        Self::at(global, file).map(Some)
+        Self::at(session, file).map(Some)
     }
 
-    /// Returns the script at `file`.
-    fn at(global: &Global, file: PathBuf) -> Result<Self, Failure> {
+    /// Returns the script at `file`. The project is the one around the current directory, or that
+    /// directory, if the script is below it; else the script's own directory, which must also do
+    /// where the store lies in the other.
+    fn at(session: &Session, file: PathBuf) -> Result<Self, Failure> {
         let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
         let parent = file.parent().unwrap_or(Path::new("/")).to_path_buf();
-        let directory = match &global.project {
-            Some(project) if project.extension().is_some_and(|it| it == "py") => parent.clone(),
-            _ => ambient::project(global)?,
+        let directory = match is_script(&session.global) {
+            true => parent.clone(),
+            false => ambient::project(&session.global)?,
         };
-        let name = file.file_name().unwrap_or_default();
-        Ok(match real(&file).strip_prefix(real(&directory)) {
-            Ok(below) => Self {
-                below: below.to_path_buf(),
+        let name = PathBuf::from(file.file_name().unwrap_or_default());
+        let apart = !real(&session.context.store).starts_with(real(&directory));
+        let below = match real(&file).strip_prefix(real(&directory)) {
+            Ok(below) if apart => Some(below.to_path_buf()),
+            _ => None,
+        };
+        Ok(match below {
+            Some(below) => Self {
+                file,
                 directory,
-                file,
+                below,
             },
-            Err(_) => Self {
-                below: PathBuf::from(name),
-                directory: parent,
+            None => Self {
                 file,
+                directory: parent,
+                below: name,
             },
         })
     }
@@ -79,11 +86,19 @@ impl Script {
 }
 
 /// Returns the script that `--project` names, if it names one.
-pub(super) fn named(global: &Global) -> Result<Option<Script>, Failure> {
-    match &global.project {
-        Some(project) if project.extension().is_some_and(|it| it == "py") => {
-            Script::at(global, ambient::absolute(project)?).map(Some)
+pub(super) fn named(session: &Session) -> Result<Option<Script>, Failure> {
+    match &session.global.project {
+        Some(project) if is_script(&session.global) => {
+            Script::at(session, ambient::absolute(project)?).map(Some)
         }
         _ => Ok(None),
     }
+}
+
+fn is_script(global: &Global) -> bool {
+    let extension = global
+        .project
+        .as_ref()
+        .and_then(|project| project.extension());
+    extension.is_some_and(|extension| extension == "py")
 }
