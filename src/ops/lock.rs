@@ -66,6 +66,8 @@ pub struct LockReport {
     pub changes: Vec<Change>,
     /// How many Python distributions it has.
     pub python: usize,
+    /// How many conda packages it has.
+    pub conda: usize,
     /// How many Debian packages it has.
     pub debian: usize,
 }
@@ -94,6 +96,7 @@ pub fn lock(
         reasons: done.reasons,
         changes: done.changes,
         python: done.lock.python.len(),
+        conda: done.lock.conda.packages.len(),
         debian: done.lock.debian.packages.len(),
     })
 }

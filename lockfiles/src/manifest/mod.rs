@@ -11,6 +11,7 @@
 //! (`tests::values::times_mean_the_same_everywhere`, `tests::files::variables_are_not_expanded`).
 
 mod base;
+mod conda;
 mod debian;
 mod environment;
 mod error;
@@ -32,6 +33,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use conda::match_spec_options;
 pub use error::{ManifestError, Problem};
 pub use init::{environment_name, init_text, names_project};
 pub use parse::{MANIFEST, PYPROJECT};

@@ -8,6 +8,7 @@ use uv_pep440::Version;
 use uv_pep508::MarkerTree;
 
 use crate::base::{CondaName, Digest, Platform, PythonName};
+use crate::lock::LockedCondaPackage;
 
 /// Choices that a resolution must come to, where it comes to a package at all.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -29,6 +30,55 @@ impl Pins {
     pub fn is_empty(&self) -> bool {
         self.python.is_empty() && self.conda.is_empty()
     }
+
+    /// Checks that the conda packages that were chosen for `platform` are those that are pinned, as
+    /// far as they are pinned at all.
+    ///
+    /// # Errors
+    /// Returns the first that is not.
+    pub(in crate::resolve) fn check(
+        &self,
+        platform: Platform,
+        packages: &[LockedCondaPackage],
+    ) -> Result<(), OtherPackage> {
+        for package in packages {
+            let mut pins = self.conda.iter();
+            let pin = pins.find(|pin| pin.platform == platform && pin.name == package.name);
+            let artifact = &package.artifact;
+            let (pinned, found) = match pin {
+                Some(CondaPin {
+                    digest: Some(digest),
+                    ..
+                }) if *digest != artifact.digest => {
+                    (digest.to_string(), artifact.digest.to_string())
+                }
+                Some(CondaPin {
+                    size: Some(size), ..
+                }) if *size != artifact.size => {
+                    (format!("{size} bytes"), format!("{} bytes", artifact.size))
+                }
+                _ => continue,
+            };
+            return Err(OtherPackage {
+                file: artifact.file.clone(),
+                pinned,
+                found,
+            });
+        }
+        Ok(())
+    }
+}
+
+/// A channel has another package than the one that is pinned.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the channel has {found} for `{file}`, and the other tool's lockfile has {pinned}")]
+pub struct OtherPackage {
+    /// The package's file.
+    pub file: String,
+    /// The digest or size that is pinned.
+    pub pinned: String,
+    /// That of the channel's.
+    pub found: String,
 }
 
 /// A distribution that was chosen.

@@ -6,7 +6,7 @@ use url::Url;
 use crate::base::{Context, RegistryName};
 use crate::foreign::export::ExportError;
 use crate::lock::{LockedWheel, Origin};
-use crate::net::{block_on_large_stack, registry_url};
+use crate::net::{block_on_large_stack, channel_url, registry_url};
 use crate::resolve::python::WheelLocator;
 
 /// Where the registries of a context have their files.
@@ -30,7 +30,7 @@ impl<'a> Places<'a> {
 
     /// Returns where the channel `name` lies, without a password.
     pub(super) fn channel(&self, name: &RegistryName) -> Result<Url, ExportError> {
-        self.registry(name)
+        Ok(open(channel_url(self.context, name)?))
     }
 
     /// Returns the URL of each of `wheels`, without a password, in their order.

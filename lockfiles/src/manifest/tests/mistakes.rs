@@ -8,7 +8,7 @@ fn every_mistake_has_a_place() {
         "[pyhton]\n",
         "[python]\nrequirments = [\"numpy\"]\n",
         "[python]\npackages = []\n",
-        "[conda]\n",
+        "[gpu]\n",
         "[sandbox]\nclock = \"frozn\"\n",
         // Types.
         "[python]\nrequirements = \"numpy\"\n",
@@ -80,10 +80,10 @@ fn every_mistake_has_a_place() {
       | ^^^^^^^^
     hint: move it to [debian]
 
-    envbox.toml:4:2: the table `[conda]` is not supported yet
+    envbox.toml:4:2: the table `[gpu]` is not supported yet
       |
-    4 | [conda]
-      |  ^^^^^
+    4 | [gpu]
+      |  ^^^
     hint: remove it, or update envbox
 
     envbox.toml:5:9: `frozn` is not one of `frozen`, `logical`, `ticking`, `real`
@@ -390,13 +390,13 @@ fn an_environment_that_cannot_be_is_refused() {
       |                              ^^^^
     hint: write `from`
 
-    envbox.toml:3:37: an interpreter from `conda` is not supported yet
+    envbox.toml:1:1: the Python is to come from `conda`, but there is no table `[conda]`
       |
-    3 | python = { version = "3.11", from = "conda" }
-      |                                     ^^^^^^^
-    hint: remove it, or update envbox
+    1 | [environment]
+      | ^^^^^^^^^^^^^
+    hint: add `[conda]` and its `channels`
 
-    envbox.toml:3:37: `standalne` is not one of `debian`, `standalone`
+    envbox.toml:3:37: `standalne` is not one of `debian`, `standalone`, `conda`
       |
     3 | python = { version = "3.11", from = "standalne" }
       |                                     ^^^^^^^^^^^

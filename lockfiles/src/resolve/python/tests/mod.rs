@@ -8,6 +8,7 @@ pub(crate) mod making;
 mod missing;
 mod packse;
 mod pinned;
+mod provided;
 
 use std::time::Duration;
 
@@ -21,7 +22,9 @@ use crate::net::block_on_large_stack;
 use crate::net::tests::http;
 use crate::resolve::python::session::Patience;
 use crate::resolve::python::solve::resolve_patiently;
-use crate::resolve::python::{PythonError, PythonRequest};
+use crate::resolve::python::{
+    Provided, ProvidedDistribution, PythonError, PythonRequest, Resolved,
+};
 use crate::resolve::{Pins, Upgrade};
 
 /// A resolution to try, with everything at a value that fits most tests.
@@ -37,6 +40,7 @@ struct Case {
     upgrade: Upgrade,
     pins: Pins,
     patience: Patience,
+    provided: Provided,
 }
 
 impl Case {
@@ -64,7 +68,22 @@ impl Case {
                 back_off: false,
                 ..Patience::default()
             },
+            provided: Provided::default(),
         }
+    }
+
+    /// Has conda packages bring distributions, `name==version`.
+    fn provided(mut self, pins: &[&str]) -> Self {
+        for pin in pins {
+            let (name, version) = pin.split_once("==").unwrap();
+            let distribution = ProvidedDistribution {
+                version: version.to_owned(),
+                others: Vec::new(),
+                metadata: None,
+            };
+            self.provided.insert(name.parse().unwrap(), distribution);
+        }
+        self
     }
 
     fn constraints(mut self, constraints: &[&str]) -> Self {
@@ -99,6 +118,13 @@ impl Case {
     }
 
     fn resolve(&self) -> Result<Vec<LockedWheel>, PythonError> {
+        match self.resolved()? {
+            Resolved::Wheels(wheels) => Ok(wheels),
+            Resolved::Extras(names) => panic!("the extras of {names:?} are not known"),
+        }
+    }
+
+    fn resolved(&self) -> Result<Resolved, PythonError> {
         block_on_large_stack(|| {
             resolve_patiently(
                 &self.context,
@@ -111,6 +137,7 @@ impl Case {
                     previous: &self.previous,
                     upgrade: &self.upgrade,
                     pins: &self.pins,
+                    provided: &self.provided,
                 },
                 self.patience,
             )
