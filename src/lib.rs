@@ -12,6 +12,7 @@
 //! | the manifest's keys, their errors | [`manifest`], `lockfiles/src/manifest/parse.rs` |
 //! | the lock's format, staleness, diff | [`lock`], `lockfiles/README.md` |
 //! | Python, conda, Debian and interpreter resolution; conda and Python together | [`resolve`], `lockfiles/src/resolve/mixed/` |
+//! | other tools' lockfiles, read and written | [`foreign`], `lockfiles/src/foreign/` |
 //! | HTTP, retries, where registries lie | [`net`] |
 //! | downloads | [`mod@fetch`] |
 //! | the store: blobs, trees, locks, gc | [`store`] |
@@ -35,7 +36,7 @@
 //! **Invariant:** modules import only from their left in the order of the line above
 //! (`tests/it/architecture.rs`).
 
-pub use envbox_lockfiles::{base, lock, manifest, net, resolve};
+pub use envbox_lockfiles::{base, foreign, lock, manifest, net, resolve};
 
 pub mod attest;
 pub mod fetch;

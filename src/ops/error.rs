@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use envbox_lockfiles::base::{Digest, Explain, FsError, Kind};
+use envbox_lockfiles::foreign::{ExportError, ForeignError};
 use envbox_lockfiles::lock::{LockError, Stale};
 use envbox_lockfiles::manifest::ManifestError;
 use envbox_lockfiles::resolve::ResolveError;
@@ -30,6 +31,12 @@ pub enum Error {
         /// The manifest.
         file: PathBuf,
     },
+    /// Another tool's file is not usable.
+    #[error(transparent)]
+    Foreign(#[from] Box<ForeignError>),
+    /// The lock cannot be written as another tool's file.
+    #[error(transparent)]
+    Export(#[from] Box<ExportError>),
     /// The lockfile is not usable.
     #[error(transparent)]
     Lock(#[from] LockError),
@@ -120,6 +127,8 @@ macro_rules! boxed {
 }
 
 boxed!(
+    Foreign(ForeignError),
+    Export(ExportError),
     Resolve(ResolveError),
     Document(DocumentError),
     Fetch(FetchError),
@@ -144,6 +153,10 @@ impl Error {
     pub fn excerpt(&self) -> Option<String> {
         match self {
             Self::Manifest(error) => error.excerpt(),
+            Self::Foreign(error) => match error.as_ref() {
+                ForeignError::Manifest(error) => error.excerpt(),
+                _ => None,
+            },
             _ => None,
         }
     }
@@ -158,6 +171,8 @@ impl Explain for Error {
             | Self::NoDigest { .. }
             | Self::MirrorPlace { .. } => Kind::User,
             Self::WrongImage { .. } | Self::NotSigned { .. } => Kind::Integrity,
+            Self::Foreign(error) => error.kind(),
+            Self::Export(error) => error.kind(),
             Self::Lock(error) => error.kind(),
             Self::Stale(error) => error.kind(),
             Self::Resolve(error) => error.kind(),
@@ -195,6 +210,8 @@ impl Explain for Error {
                     .to_owned(),
             ],
             Self::ManifestExists { .. } => vec!["edit it, or remove it first".to_owned()],
+            Self::Foreign(error) => error.hints(),
+            Self::Export(error) => error.hints(),
             Self::Lock(error) => error.hints(),
             Self::Stale(error) => error.hints(),
             Self::Resolve(error) => error.hints(),

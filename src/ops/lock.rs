@@ -2,12 +2,13 @@
 
 use std::path::PathBuf;
 
+use envbox_lockfiles::base::fs::create_dir_all;
 use envbox_lockfiles::base::{Context, Digest, Event};
 use envbox_lockfiles::lock::{
     Change, LockError, LockedBase, LockedConda, LockedDebian, Lockfile, Request, StaleReason, diff,
     satisfies,
 };
-use envbox_lockfiles::resolve::{ResolveOptions, Upgrade, resolve};
+use envbox_lockfiles::resolve::{Pins, ResolveOptions, Upgrade, resolve};
 use serde::Serialize;
 
 use crate::ops::base_image::base as locked_base;
@@ -33,6 +34,8 @@ pub struct LockOptions {
     pub mode: LockMode,
     /// Which packages may move although their locked version still fits.
     pub upgrade: Upgrade,
+    /// What must be chosen, where it is chosen at all.
+    pub pins: Pins,
 }
 
 /// What became of the lockfile.
@@ -79,6 +82,39 @@ pub fn lock(
     project: &Project,
     options: &LockOptions,
 ) -> Result<LockReport, Error> {
+    let file = project.lockfile();
+    let done = resolved(context, project, options)?;
+    if done.outcome != LockOutcome::Unchanged {
+        // That of a script may be in the store.
+        create_dir_all(file.parent().unwrap_or(project.directory()))?;
+        done.lock.write(&file)?;
+    }
+    Ok(LockReport {
+        lockfile: file,
+        digest: done.lock.digest(),
+        outcome: done.outcome,
+        reasons: done.reasons,
+        changes: done.changes,
+        python: done.lock.python.len(),
+        conda: done.lock.conda.packages.len(),
+        debian: done.lock.debian.packages.len(),
+    })
+}
+
+/// A lock that answers the manifest, and how it differs from what is written.
+pub(in crate::ops) struct Resolved {
+    pub(in crate::ops) lock: Lockfile,
+    pub(in crate::ops) outcome: LockOutcome,
+    pub(in crate::ops) reasons: Vec<StaleReason>,
+    pub(in crate::ops) changes: Vec<Change>,
+}
+
+/// Returns the lock that the project should have, which is not written.
+pub(in crate::ops) fn resolved(
+    context: &Context,
+    project: &Project,
+    options: &LockOptions,
+) -> Result<Resolved, Error> {
     let context = &project.context(context);
     let file = project.lockfile();
     let request = Request::of(project.manifest());
@@ -95,15 +131,13 @@ pub fn lock(
     };
     let stale = previous.as_ref().map(|lock| satisfies(lock, &request));
     let reasons = match stale {
-        Some(Ok(())) if options.upgrade == Upgrade::None => {
-            let lock = previous.expect("a lock that answers the request is there");
-            return Ok(report(
-                file,
-                &lock,
-                LockOutcome::Unchanged,
-                Vec::new(),
-                Vec::new(),
-            ));
+        Some(Ok(())) if options.upgrade == Upgrade::None && options.pins.is_empty() => {
+            return Ok(Resolved {
+                lock: previous.expect("a lock that answers the request is there"),
+                outcome: LockOutcome::Unchanged,
+                reasons: Vec::new(),
+                changes: Vec::new(),
+            });
         }
         Some(Err(stale)) if options.mode == LockMode::Check => return Err(stale.into()),
         Some(Err(stale)) => stale.reasons,
@@ -112,21 +146,20 @@ pub fn lock(
     let resolving = ResolveOptions {
         upgrade: options.upgrade.clone(),
         base: base(context, &request, previous.as_ref())?,
+        pins: options.pins.clone(),
     };
     let lock = resolve(context, project.manifest(), previous.as_ref(), &resolving)?;
-    let changes = previous
-        .as_ref()
-        .map(|old| diff(old, &lock))
-        .unwrap_or_default();
-    let outcome = match &previous {
-        None => LockOutcome::Created,
-        Some(old) if *old == lock => LockOutcome::Unchanged,
-        Some(_) => LockOutcome::Updated,
-    };
-    if outcome != LockOutcome::Unchanged {
-        lock.write(&file)?;
-    }
-    Ok(report(file, &lock, outcome, reasons, changes))
+    let changes = previous.as_ref().map(|old| diff(old, &lock));
+    Ok(Resolved {
+        outcome: match &previous {
+            None => LockOutcome::Created,
+            Some(old) if *old == lock => LockOutcome::Unchanged,
+            Some(_) => LockOutcome::Updated,
+        },
+        lock,
+        reasons,
+        changes: changes.unwrap_or_default(),
+    })
 }
 
 /// Returns the image that `request` names, with all of it in the store: only the image itself says
@@ -165,23 +198,4 @@ fn base(
         image.glibc = image_library(context, &store, reference.repository.as_str(), image)?;
     }
     Ok(alone.base)
-}
-
-fn report(
-    lockfile: PathBuf,
-    lock: &Lockfile,
-    outcome: LockOutcome,
-    reasons: Vec<StaleReason>,
-    changes: Vec<Change>,
-) -> LockReport {
-    LockReport {
-        lockfile,
-        digest: lock.digest(),
-        outcome,
-        reasons,
-        changes,
-        python: lock.python.len(),
-        conda: lock.conda.packages.len(),
-        debian: lock.debian.packages.len(),
-    }
 }

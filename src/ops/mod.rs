@@ -11,6 +11,7 @@ pub mod doctor;
 mod error;
 pub mod export;
 pub mod fetch;
+pub mod import;
 pub mod init;
 pub mod inside;
 pub mod key;

@@ -12,9 +12,10 @@ use crate::manifest::keys;
 use crate::manifest::parse::PYPROJECT;
 use crate::manifest::pyproject::{self, Part};
 use crate::manifest::requirement::requirement;
-use crate::manifest::requirements_txt;
+use crate::manifest::requirements_txt::{self, HashedRequirement};
 use crate::manifest::scalar::{time, url, url_or_directory};
 use crate::manifest::schema::{NamedUrl, Python, PythonVersion};
+use crate::manifest::script;
 use crate::manifest::table::{Table, Value};
 
 /// What the files that a manifest refers to say.
@@ -23,6 +24,8 @@ pub(super) struct Gathered {
     pub(super) requirements: Vec<String>,
     pub(super) constraints: Vec<String>,
     pub(super) requires_python: Vec<RequiresPython>,
+    /// The requirements that come from requirements files, with their digests.
+    pub(super) hashed: Vec<HashedRequirement>,
 }
 
 /// `requires-python` of a project.
@@ -155,6 +158,9 @@ fn from_file(value: Value<'_>, gathered: &mut Gathered) -> Result<(), ManifestEr
         let expected = "a `pyproject.toml`: only that has extras and groups";
         return Err(part.value().invalid(text, expected));
     }
+    if path.extension().is_some_and(|extension| extension == "py") {
+        return script::gather(name, &path, gathered);
+    }
     check_kind(name, &path)?;
     requirements_txt::gather(name, &path, gathered)
 }
@@ -164,7 +170,6 @@ fn check_kind(value: Value<'_>, path: &Path) -> Result<(), ManifestError> {
     let extension = path.extension().and_then(|extension| extension.to_str());
     let what = match extension {
         Some("yml" | "yaml") => "a conda `environment.yml`",
-        Some("py") => "the header of a script",
         // `requirements.lock` is a requirements file.
         Some("lock") if is_foreign_lock(path) => "another tool's lockfile",
         Some("toml" | "cfg" | "json") => {

@@ -13,7 +13,7 @@ use crate::resolve::interpreter::{
 };
 use crate::resolve::mixed::Mixed;
 use crate::resolve::roots::{BARE_BASE, BASE};
-use crate::resolve::{ResolveError, Upgrade};
+use crate::resolve::{Pins, ResolveError, Upgrade};
 
 /// Who asks for a package.
 const BY_BASE: &str = "base";
@@ -28,6 +28,8 @@ pub struct ResolveOptions {
     /// The image that the manifest names, for one that names any: to read images is not this
     /// crate's work.
     pub base: Option<LockedBase>,
+    /// What must be chosen, where it is chosen at all.
+    pub pins: Pins,
 }
 
 /// Resolves `manifest` to a lockfile.
@@ -66,6 +68,7 @@ pub fn resolve_with(
         previous,
         upgrade: &options.upgrade,
         base: options.base.as_ref(),
+        pins: &options.pins,
     };
     let affected = resolution.affected(&request);
     // uv's futures outgrow the main thread's stack in builds without optimisation.
@@ -80,6 +83,7 @@ pub(super) struct Resolution<'a> {
     pub(super) previous: Option<&'a Lockfile>,
     pub(super) upgrade: &'a Upgrade,
     base: Option<&'a LockedBase>,
+    pub(super) pins: &'a Pins,
 }
 
 /// What packages run on.
@@ -109,8 +113,10 @@ impl Resolution<'_> {
                 || self.upgrade.includes("python")
                 || packages.any(|package| self.upgrade.includes(package.name.as_str())),
             conda: changed.conda
+                || !self.pins.conda.is_empty()
                 || conda.any(|package| self.upgrade.includes_conda(package.name.as_str())),
             python: changed.python
+                || !self.pins.is_empty()
                 || wheels.any(|wheel| self.upgrade.includes(wheel.name.as_str())),
         }
     }

@@ -394,7 +394,11 @@ fn an_image_takes_the_place_of_packages() {
     project.manifest.environment.python = None;
     let lock = |project: &Project, base| {
         let upgrade = Upgrade::None;
-        let options = ResolveOptions { upgrade, base };
+        let options = ResolveOptions {
+            upgrade,
+            base,
+            ..ResolveOptions::default()
+        };
         resolve(
             &project.context,
             &project.manifest,

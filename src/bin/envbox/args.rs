@@ -27,8 +27,8 @@ pub(crate) struct Args {
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Global options")]
 pub(crate) struct Global {
-    /// The project's directory; by default the nearest one at or above the current directory that
-    /// has a manifest.
+    /// The project's directory, or a script whose header is a manifest (PEP 723); by default the
+    /// nearest directory at or above the current one that has a manifest.
     #[arg(long, global = true, value_name = "DIR")]
     pub(crate) project: Option<PathBuf>,
     /// The store's directory [default: $ENVBOX_STORE, or envbox in the cache directory].
@@ -74,11 +74,18 @@ pub(crate) enum Command {
     /// Write a first `envbox.toml`.
     ///
     /// Refers to the directory's `pyproject.toml` or `requirements.txt` when there is one.
-    Init,
+    Init(Init),
     /// Resolve the manifest into `envbox.lock`.
     ///
     /// What did not change in the manifest is not resolved again.
     Lock(Lock),
+    /// Take over what another tool has locked: make `envbox.lock` with its exact pins.
+    ///
+    /// Reads `uv.lock`, `pylock.toml`, `pixi.lock`, `conda-lock.yml` and requirements files. Versions, and files where the other
+    /// lockfile names them, are kept; the registry must have those files, with the same size and
+    /// digest. What the environment needs besides is resolved as by `lock`. What could not be kept
+    /// is listed. Where there is no manifest, one is written that asks for the same.
+    Import(Import),
     /// Download what the lockfile names into the store.
     Fetch,
     /// Keep everything that the lockfile names in a mirror.
@@ -106,6 +113,10 @@ pub(crate) enum Command {
     /// the command writes there is brought back when it ends. The command's status is passed
     /// through; 125, 126 and 127 say that envbox failed, that the command cannot be executed, and
     /// that there is no such command.
+    ///
+    /// A command that is a script, `train.py`, with a header that says what it requires (PEP 723)
+    /// runs in an environment of its own, whatever the project's is. Its lockfile is `train.py.lock`
+    /// beside it; where that cannot be written, or is uv's, it is kept in the store.
     Run(RunAnywhere),
     /// Run a command and say which sources of nondeterminism it drew from.
     ///
@@ -151,6 +162,41 @@ pub(crate) enum Command {
 }
 
 #[derive(Debug, clap::Args)]
+pub(crate) struct Init {
+    /// Ask for what this file asks for: `pyproject.toml`, a requirements file, a script with a header
+    /// (PEP 723), `environment.yml`, `pixi.toml`, or a lockfile that `envbox import` reads.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) from: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) choice: Choice,
+}
+
+/// Which part of another tool's file is wanted.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Choice {
+    /// With this extra of the project. May be given several times.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) extra: Vec<String>,
+    /// With this dependency group of the project, or this category of `conda-lock.yml`. May be given
+    /// several times.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) group: Vec<String>,
+    /// This environment of pixi's [default: default].
+    #[arg(long, value_name = "NAME")]
+    pub(crate) environment: Option<String>,
+}
+
+impl From<&Choice> for envbox::foreign::Choice {
+    fn from(choice: &Choice) -> Self {
+        Self {
+            extras: choice.extra.clone(),
+            groups: choice.group.clone(),
+            environment: choice.environment.clone(),
+        }
+    }
+}
+
+#[derive(Debug, clap::Args)]
 pub(crate) struct Lock {
     /// Only say whether the lockfile answers the manifest; exit with 11 when it does not.
     #[arg(long, conflicts_with_all = ["upgrade", "upgrade_package"])]
@@ -161,6 +207,15 @@ pub(crate) struct Lock {
     /// Let this package move to its newest version. May be given several times.
     #[arg(long, value_name = "PACKAGE")]
     pub(crate) upgrade_package: Vec<String>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Import {
+    /// The other tool's lockfile.
+    #[arg(value_name = "LOCKFILE")]
+    pub(crate) file: PathBuf,
+    #[command(flatten)]
+    pub(crate) choice: Choice,
 }
 
 #[derive(Debug, clap::Args)]
@@ -245,17 +300,57 @@ pub(crate) enum ExportCommand {
     ///
     /// Made by root, it is for root; made by another user, it is for that user. The step's files go
     /// to `project` below the bundle's directory.
-    Bundle {
-        /// The directory, which must be empty or absent.
-        #[arg(value_name = "DIR")]
-        directory: PathBuf,
-        /// Refuse to touch the lockfile: fail when it does not answer the manifest.
-        #[arg(long)]
-        frozen: bool,
-        /// What runs, and its arguments; by default the interpreter.
-        #[arg(last = true, value_name = "COMMAND")]
-        command: Vec<OsString>,
-    },
+    Bundle(ExportBundle),
+    /// Write a `pylock.toml` (PEP 751), which `pip install -r` and `uv pip sync` read.
+    ///
+    /// It has the wheels, and neither the interpreter nor Debian packages. It must say where the
+    /// wheels lie: that is where they lie for whoever exports.
+    Pylock(ExportDocument),
+    /// Write a requirements file with hashes, for `pip install --require-hashes --no-deps -r`.
+    ///
+    /// It has the wheels, and neither the interpreter nor Debian packages.
+    Requirements(ExportDocument),
+    /// Write an explicit specification, which `conda create --file` reads.
+    ///
+    /// It has the conda packages, by URL and digest: where the channels lie for whoever exports.
+    CondaExplicit(ExportDocument),
+    /// Write a `conda-lock.yml` (CEP 37), which `conda-lock install` and `micromamba` read.
+    ///
+    /// It has the conda packages and the wheels, by URL and digest.
+    CondaLock(ExportDocument),
+    /// Write an `environment.yml` with every version and build, for `conda env create`.
+    ///
+    /// It has the conda packages and the wheels; digests it cannot hold.
+    #[command(name = "environment.yml")]
+    EnvironmentYml(ExportDocument),
+    /// Write a Dockerfile that installs the same packages with `apt-get` and `pip`.
+    ///
+    /// For those who must build without envbox: versions are the same, and the wheels' digests are
+    /// checked, but the image is another one each time. `envbox build` makes one that is not.
+    Dockerfile(ExportDocument),
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct ExportBundle {
+    /// The directory, which must be empty or absent.
+    #[arg(value_name = "DIR")]
+    pub(crate) directory: PathBuf,
+    /// Refuse to touch the lockfile: fail when it does not answer the manifest.
+    #[arg(long)]
+    pub(crate) frozen: bool,
+    /// What runs, and its arguments; by default the interpreter.
+    #[arg(last = true, value_name = "COMMAND")]
+    pub(crate) command: Vec<OsString>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct ExportDocument {
+    /// For which of the lockfile's platforms [default: this host's, else the first].
+    #[arg(long, value_name = "PLATFORM")]
+    pub(crate) platform: Option<Platform>,
+    /// Write to this file instead of standard output.
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]

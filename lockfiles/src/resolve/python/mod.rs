@@ -22,6 +22,7 @@ mod failure;
 mod indexes;
 mod locate;
 mod missing;
+mod pinned;
 mod provided;
 mod requirements;
 mod session;
@@ -33,7 +34,10 @@ mod wheels;
 #[cfg(test)]
 pub(crate) mod tests;
 
-pub use error::{Explanation, MissingWheel, PythonError, RegistryFailure, Unsupported};
+pub use error::{
+    Explanation, MissingWheel, PythonError, RegistryFailure, UnkeptPackage, Unsupported,
+};
 pub use locate::WheelLocator;
 pub use provided::{Demand, Provided, ProvidedDistribution};
 pub use solve::{PythonRequest, Resolved, demands, resolve_python};
+pub use target::WheelTarget;

@@ -20,15 +20,16 @@ use uv_types::{BuildContext as _, EmptyInstalledPackages, HashStrategy};
 use crate::base::{Context, Platform, PythonName};
 use crate::lock::LockedWheel;
 use crate::manifest::{Prerelease, Python};
-use crate::resolve::Upgrade;
 use crate::resolve::python::PythonError;
 use crate::resolve::python::builds::{Candidates, NoBuilds};
 use crate::resolve::python::indexes::Indexes;
+use crate::resolve::python::pinned::Pinned;
 use crate::resolve::python::provided::{Beside, Demand, Provided, Seen};
 use crate::resolve::python::requirements::Asked;
 use crate::resolve::python::session::{Patience, Session};
 use crate::resolve::python::target::Target;
 use crate::resolve::python::{failure, missing, wheels};
+use crate::resolve::{Pins, Upgrade};
 
 /// What is to be resolved, and for what.
 #[derive(Debug, Clone, Copy)]
@@ -50,6 +51,8 @@ pub struct PythonRequest<'a> {
     pub upgrade: &'a Upgrade,
     /// The distributions that are there already.
     pub provided: &'a Provided,
+    /// What must be chosen, where it is chosen at all.
+    pub pins: &'a Pins,
 }
 
 /// What became of a resolution.
@@ -86,7 +89,8 @@ pub(super) async fn resolve_patiently(
     let target = Target::new(request.python_version, request.platform, request.glibc)?;
     let indexes = Indexes::of(context, request.python)?;
     let session = Session::open(context, indexes, patience).await?;
-    let problem = Problem::new(request, &asked, &target)?;
+    let pinned = Pinned::of(request, &target)?;
+    let problem = Problem::new(request, &asked, &target, &pinned, &session)?;
     let seen = Seen::default();
     match problem.solve(&session, &seen).await {
         Ok(resolution) => {
@@ -94,10 +98,14 @@ pub(super) async fn resolve_patiently(
             if !extras.is_empty() {
                 return Ok(Resolved::Extras(extras));
             }
-            let wheels = wheels::locked(context, &session, request, &resolution).await;
-            wheels.map(Resolved::Wheels)
+            let wheels = wheels::locked(context, &session, request, &resolution).await?;
+            pinned.check(&wheels)?;
+            Ok(Resolved::Wheels(wheels))
         }
-        Err(error @ PythonError::NoSolution { .. }) => {
+        Err(mut error @ PythonError::NoSolution { .. }) => {
+            if let PythonError::NoSolution { hints, .. } = &mut error {
+                hints.extend(pinned.suspects());
+            }
             Err(missing::explain(&session, &problem, error).await)
         }
         Err(error) => Err(error),
@@ -118,7 +126,8 @@ pub async fn demands(
     let target = Target::new(request.python_version, request.platform, request.glibc)?;
     let indexes = Indexes::of(context, request.python)?;
     let session = Session::open(context, indexes, Patience::default()).await?;
-    let problem = Problem::new(request, &asked, &target)?;
+    let pinned = Pinned::of(request, &target)?;
+    let problem = Problem::new(request, &asked, &target, &pinned, &session)?;
     let seen = Seen::default();
     let resolution = problem.solve(&session, &seen).await?;
     let chosen: Vec<_> = wheels::distributions(&resolution)
@@ -139,6 +148,7 @@ pub(super) struct Problem<'a> {
     pub(super) request: PythonRequest<'a>,
     pub(super) target: &'a Target,
     asked: &'a Asked,
+    hashes: HashStrategy,
     constraints: Constraints,
     overrides: Overrides,
     preferences: Preferences,
@@ -149,12 +159,17 @@ impl<'a> Problem<'a> {
         request: PythonRequest<'a>,
         asked: &'a Asked,
         target: &'a Target,
+        pinned: &Pinned<'_>,
+        session: &Session,
     ) -> Result<Self, PythonError> {
+        let mut constraints = asked.constraints.clone();
+        constraints.extend(pinned.constraints(request.python, &session.indexes)?);
         Ok(Self {
             request,
             target,
             asked,
-            constraints: Constraints::from_requirements(asked.constraints.iter().cloned()),
+            hashes: pinned.hashes(),
+            constraints: Constraints::from_requirements(constraints.into_iter()),
             overrides: Overrides::from_requirements(asked.overrides.clone()),
             preferences: preferences(request, target)?,
         })
@@ -196,7 +211,7 @@ impl<'a> Problem<'a> {
             Some(&self.target.tags),
             &self.target.requires_python,
             AllowedYanks::from_manifest(manifest, &environment, options.dependency_mode),
-            &HashStrategy::None,
+            &self.hashes,
             options.exclude_newer.clone(),
             context.locations(),
             context.build_options(),
@@ -216,7 +231,7 @@ impl<'a> Problem<'a> {
         Resolver::new_custom_io(
             manifest,
             options,
-            &HashStrategy::None,
+            &self.hashes,
             self.target.environment(),
             &self.target.markers,
             Some(self.target.tags.clone()),
@@ -265,7 +280,7 @@ impl<'a> Problem<'a> {
         Ok(FlatIndex::from_entries(
             entries,
             Some(tags),
-            &HashStrategy::None,
+            &self.hashes,
             options,
         ))
     }
@@ -283,7 +298,7 @@ impl<'a> Problem<'a> {
             &self.constraints,
             &self.overrides,
             &excludes,
-            &HashStrategy::None,
+            &self.hashes,
             index,
             database(session, context),
         );

@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use envbox::lock::Change;
 use envbox::ops::lock::{LockMode, LockOptions, LockOutcome, LockReport, lock as bring_up_to_date};
 use envbox::resolve::Upgrade;
 
@@ -20,7 +21,11 @@ pub(super) fn lock(session: &Session, args: &args::Lock) -> Result<ExitCode, Fai
     } else {
         LockMode::Write
     };
-    let options = LockOptions { mode, upgrade };
+    let options = LockOptions {
+        mode,
+        upgrade,
+        ..LockOptions::default()
+    };
     let report = bring_up_to_date(&session.context, &session.project()?, &options)?;
     session.tell("envbox.lock/1", &report, text)?;
     Ok(ExitCode::SUCCESS)
@@ -31,16 +36,7 @@ fn text(report: &LockReport) -> String {
     for reason in &report.reasons {
         text += &format!("{reason}\n");
     }
-    for change in &report.changes {
-        let (before, after) = (change.before.join(", "), change.after.join(", "));
-        let name = &change.name;
-        text += &match (before.as_str(), after.as_str()) {
-            ("", after) => format!("+ {name} {after}\n"),
-            (before, "") => format!("- {name} {before}\n"),
-            (before, after) if before == after => format!("~ {name} {after}, another file\n"),
-            (before, after) => format!("~ {name} {before} -> {after}\n"),
-        };
-    }
+    text += &changes(&report.changes);
     let what = match report.outcome {
         LockOutcome::Created => "wrote",
         LockOutcome::Updated => "updated",
@@ -52,4 +48,19 @@ fn text(report: &LockReport) -> String {
         conda => format!("{conda} conda, "),
     };
     text + &format!("{what} `{file}`: {conda}{python} Python and {debian} Debian packages\n")
+}
+
+/// One line for each package that changed.
+pub(super) fn changes(changes: &[Change]) -> String {
+    let line = |change: &Change| {
+        let (before, after) = (change.before.join(", "), change.after.join(", "));
+        let name = &change.name;
+        match (before.as_str(), after.as_str()) {
+            ("", after) => format!("+ {name} {after}\n"),
+            (before, "") => format!("- {name} {before}\n"),
+            (before, after) if before == after => format!("~ {name} {after}, another file\n"),
+            (before, after) => format!("~ {name} {before} -> {after}\n"),
+        }
+    };
+    changes.iter().map(line).collect()
 }

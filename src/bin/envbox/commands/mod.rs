@@ -6,6 +6,7 @@ mod doctor;
 mod document;
 mod export;
 mod fetch;
+mod import;
 mod init;
 mod inside;
 mod key;
@@ -15,6 +16,7 @@ mod provenance;
 mod pull;
 mod run;
 mod sbom;
+mod script;
 mod store;
 mod verify_attestation;
 
@@ -51,7 +53,10 @@ impl Session {
     }
 
     fn project(&self) -> Result<Project, Failure> {
-        Ok(Project::open(&ambient::project(&self.global)?)?)
+        match script::named(self)? {
+            Some(script) => script.open(self),
+            None => Ok(Project::open(&ambient::project(&self.global)?)?),
+        }
     }
 
     /// Prints what was asked for: as a document, or in words.
@@ -117,7 +122,8 @@ pub(crate) fn dispatch(args: Args) -> ExitCode {
         Command::Audit(args) => return audit::audit(session, args, json),
         Command::Shell(args) => return run::shell(session, args, json),
         Command::Inside(_) => unreachable!("was returned above"),
-        Command::Init => session.and_then(|session| init::init(&session)),
+        Command::Init(args) => session.and_then(|session| init::init(&session, &args)),
+        Command::Import(args) => session.and_then(|session| import::import(&session, &args)),
         Command::Lock(args) => session.and_then(|session| lock::lock(&session, &args)),
         Command::Build(args) => session.and_then(|session| build::build(&session, &args)),
         Command::Export(args) => session.and_then(|session| export::export(&session, &args)),

@@ -15,6 +15,7 @@ use envbox_sandbox::{Exit, Terminal, mirror_signal};
 
 use crate::ambient::{self, AmbientError};
 use crate::args;
+use crate::commands::script::Script;
 use crate::commands::{Session, locking};
 use crate::exit;
 use crate::render::{self, Failure};
@@ -35,7 +36,11 @@ pub(super) fn run(
     let Some(image) = image else {
         return step(session, run, json, run_and_tell);
     };
-    let directory = |session: &Session| Ok(ambient::project(&session.global)?);
+    let directory = |session: &Session, options: &mut RunOptions| {
+        let directory = ambient::project(&session.global)?;
+        enter(session, &directory, options);
+        Ok(directory)
+    };
     step_in(
         session,
         run,
@@ -66,8 +71,27 @@ pub(super) fn step(
     json: bool,
     verb: impl FnOnce(&Session, &Project, RunOptions) -> Result<RunReport, Failure>,
 ) -> ExitCode {
-    let open = |session: &Session| Ok(Project::open(&ambient::project(&session.global)?)?);
+    let open = |session: &Session, options: &mut RunOptions| {
+        let Some(script) = Script::of(session, &options.argv)? else {
+            let project = session.project()?;
+            enter(session, project.as_ref(), options);
+            return Ok(project);
+        };
+        options.argv = script.command(std::mem::take(&mut options.argv));
+        let project = script.open(session)?;
+        let current = std::mem::take(&mut options.current_directory);
+        options.current_directory = directory_in(project.as_ref(), current);
+        Ok(project)
+    };
     step_in(session, args, json, open, verb)
+}
+
+/// Puts the step into the project, when that is not the one around the current directory.
+fn enter(session: &Session, project: &Path, options: &mut RunOptions) {
+    if session.global.project.is_some() {
+        let current = std::mem::take(&mut options.current_directory);
+        options.current_directory = directory_in(project, current);
+    }
 }
 
 /// As [`step`], where `open` finds the project or what stands for it.
@@ -75,17 +99,14 @@ fn step_in<P: AsRef<Path>>(
     session: Result<Session, Failure>,
     args: args::Run,
     json: bool,
-    open: impl FnOnce(&Session) -> Result<P, Failure>,
+    open: impl FnOnce(&Session, &mut RunOptions) -> Result<P, Failure>,
     verb: impl FnOnce(&Session, &P, RunOptions) -> Result<RunReport, Failure>,
 ) -> ExitCode {
     let result_file = args.step.conditions.result_file.clone();
     let failed = |failure: &Failure| render::error::failure_as(failure, json, failure.run_code());
     let ready = session.and_then(|session| {
         let mut options = options(args.step, args.command, args.argv0)?;
-        let project = open(&session)?;
-        if session.global.project.is_some() {
-            options.current_directory = directory_in(project.as_ref(), options.current_directory);
-        }
+        let project = open(&session, &mut options)?;
         Ok((session, project, options))
     });
     let (session, project, options) = match ready {

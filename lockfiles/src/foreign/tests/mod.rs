@@ -1,0 +1,4 @@
+//! Other tools' files, real ones and made ones.
+
+mod exports;
+mod reading;
