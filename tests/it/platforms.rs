@@ -8,8 +8,8 @@ use std::path::Path;
 use envbox::base::{Digest, Platform};
 use envbox::image::{ImageConfig, ImageIndex, ImageManifest};
 use envbox::lock::{
-    Artifact, LockedDebian, LockedInterpreter, LockedPackage, LockedSuite, Lockfile, Origin,
-    Request,
+    Artifact, LockedConda, LockedDebian, LockedInterpreter, LockedPackage, LockedSuite, Lockfile,
+    Origin, Request,
 };
 use envbox::manifest::{InterpreterSource, Manifest};
 use serde_json::Value;
@@ -101,6 +101,7 @@ fn write_project(
             archives: Vec::new(),
         }),
         python: Vec::new(),
+        conda: LockedConda::default(),
         debian: LockedDebian {
             suites: vec![LockedSuite {
                 name: "bookworm".to_owned(),
