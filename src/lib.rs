@@ -18,6 +18,7 @@
 //! | the store: blobs, trees, locks, gc | [`store`] |
 //! | unpacking `.deb`, wheels, interpreters, images | [`layers`] |
 //! | the merged tree a step sees | [`rootfs`] |
+//! | who compiles for a platform that is not the host's | `src/rootfs/compiler.rs`, `src/ops/compiler.rs` |
 //! | OCI images and their documents; what `[base] image` names | [`image`] |
 //! | push to and pull from registries of images | [`registry`] |
 //! | mirrors of what locks name: a directory, a repository of images | [`mirror`], `lockfiles/src/base/mirror.rs` |

@@ -18,6 +18,9 @@ use std::thread;
 use crate::image::Codec;
 use crate::image::codec::{Encoder, PIECE};
 
+/// How many pieces there are for each thread, beside the one that it compresses into.
+const PIECES: usize = 2;
+
 /// Compressing threads, and pieces.
 pub(super) struct Pool {
     codec: Codec,
@@ -51,8 +54,8 @@ enum Next {
     Compressed(io::Result<Vec<u8>>),
 }
 
-/// Calls `work` with a pool of as many threads, each of which has a piece that it fills, one to
-/// compress and one that waits for it.
+/// Calls `work` with a pool of `threads` threads, each of which has a piece that it compresses, one
+/// that waits for it or is filled meanwhile, and one that it compresses into.
 pub(super) fn with_pool<R>(codec: Codec, threads: usize, work: impl FnOnce(&Pool) -> R) -> R {
     /// Ends the threads, also when `work` panics: else nobody would learn of that.
     struct End<'a>(&'a Pool);
@@ -71,7 +74,7 @@ pub(super) fn with_pool<R>(codec: Codec, threads: usize, work: impl FnOnce(&Pool
             waiting: VecDeque::new(),
             compressed: BTreeMap::new(),
             free: Vec::new(),
-            unmade: 3 * threads,
+            unmade: PIECES * threads,
             streams: 0,
             ended: false,
         }),
@@ -387,7 +390,7 @@ mod tests {
                 }
             });
             let state = pool.state();
-            let made = 3 * 2 - state.unmade;
+            let made = PIECES * 2 - state.unmade;
             assert_eq!((state.free.len(), state.compressed.len()), (made, 0));
             let greatest = state.free.iter().map(Vec::capacity).max();
             assert_eq!(greatest, Some(Codec::Zstd.bound()));

@@ -22,6 +22,9 @@
 //! **Invariant:** a rootfs depends on its packages, the rules and the platform alone
 //! (`tests/it/rootfs.rs`: `a_rootfs_is_equal_everywhere`).
 //! **Invariant:** packages that disagree are named (`tests::disagreements_name_both`).
+//! **Invariant:** on a host that cannot run the environment's interpreter, bytecode is what that
+//! would write (`tests/images/platforms.rs`:
+//! `images_bytecode_is_what_the_platforms_own_interpreter_writes`).
 
 mod bytecode;
 mod c_library;
