@@ -26,6 +26,8 @@ enum What {
     /// With the dates of its registry's suites, newest first.
     Package(Vec<Timestamp>),
     Interpreter,
+    /// Of a channel.
+    Conda,
     /// Of an image.
     Layer,
 }
@@ -65,6 +67,11 @@ pub(super) fn wanted(lock: &Lockfile, platform: Platform) -> Result<Vec<Wanted>,
     let image = lock.base.as_ref().and_then(|base| base.image(platform));
     for layer in image.iter().flat_map(|image| &image.layers) {
         want(&layer.artifact, What::Layer);
+    }
+    for package in &lock.conda.packages {
+        if package.platforms.contains(&platform) {
+            want(&package.artifact, What::Conda);
+        }
     }
     for wheel in &lock.python {
         if wheel.platforms.contains(&platform) {
@@ -144,7 +151,7 @@ impl Wanted {
                 Source::Noted(registry.clone(), project.clone()),
                 Source::Listed(registry.clone(), project.clone()),
             ],
-            What::Interpreter => vec![below(registry_url(context, registry))?],
+            What::Interpreter | What::Conda => vec![below(registry_url(context, registry))?],
             What::Layer => {
                 let root = registry_url(context, registry).map_err(FetchError::Net)?;
                 if root.scheme() != "file" {

@@ -2,6 +2,7 @@
 //!
 //! A report is what `--json` prints. Nothing here prints, reads the environment, or exits.
 
+mod activation;
 pub mod audit;
 mod base_image;
 pub mod build;
@@ -24,5 +25,6 @@ pub mod sbom;
 pub mod store;
 pub mod verify_attestation;
 
+pub use activation::ActivationError;
 pub use error::Error;
 pub use project::{LOCKFILE, Project};

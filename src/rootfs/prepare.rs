@@ -12,7 +12,7 @@ use crate::layers::oci::{ImageLayer, unpack_layers};
 use crate::rootfs::merge::Merged;
 use crate::rootfs::packages::{read_manifest, unpack, unpack_all, write_manifest};
 use crate::rootfs::parts::Parts;
-use crate::rootfs::{RootfsError, bytecode, c_library, fixups, write};
+use crate::rootfs::{RootfsError, bytecode, c_library, fixups, link_scripts, write};
 use crate::store::{Store, Tree, TreeManifest};
 
 /// A root filesystem in the store. It stays there while this value, or a clone of its store's
@@ -146,12 +146,14 @@ fn build(context: &Context, store: &Store, parts: &Parts<'_>) -> Result<Rootfs, 
         return Ok(rootfs(tree, parts));
     }
     let packages = unpack_all(context, store, parts)?;
+    let scripts = link_scripts::allowed(&packages, parts.link_scripts)?;
     let mut warnings = Vec::new();
     let tree = store.tree(parts.key(), |directory| {
         let mut merged = Merged::of(&packages)?;
         warnings = merged.warnings(&packages);
         fixups::apply(&mut merged, &packages, parts)?;
         let mut tree = write::write(&merged, &packages, directory)?;
+        link_scripts::run(context, store, &scripts, directory, &mut tree, &mut merged)?;
         let bytecode = bytecode::compile_all(context, store, &packages, parts, directory)?;
         bytecode::add(&mut tree, &merged, &bytecode).map_err(RootfsError::Merge)?;
         let manifest = tree.finish().map_err(RootfsError::Merge)?;
