@@ -55,7 +55,7 @@ pub(super) fn in_text<'a>(
     placeholder: &str,
     prefix: &str,
 ) -> Box<dyn Read + 'a> {
-    replaced(Box::new(content), placeholder, prefix, false)
+    replaced(Box::new(content), placeholder, prefix, false, CHUNK)
 }
 
 /// Returns a reader of `content` in which every `placeholder` has become `prefix`, and zeros behind
@@ -66,7 +66,7 @@ pub(super) fn in_binary<'a>(
     prefix: &str,
 ) -> Box<dyn Read + 'a> {
     debug_assert!(placeholder.len() >= prefix.len(), "strings cannot grow");
-    replaced(Box::new(content), placeholder, prefix, true)
+    replaced(Box::new(content), placeholder, prefix, true, CHUNK)
 }
 
 fn replaced<'a>(
@@ -74,6 +74,7 @@ fn replaced<'a>(
     placeholder: &str,
     prefix: &str,
     padded: bool,
+    chunk: usize,
 ) -> Box<dyn Read + 'a> {
     Encoding::ALL.iter().fold(content, |content, encoding| {
         Box::new(Replaced {
@@ -82,6 +83,7 @@ fn replaced<'a>(
             prefix: encoding.encode(prefix),
             unit: encoding.unit(),
             padded,
+            chunk,
             ahead: Vec::new(),
             start: 0,
             ended: false,
@@ -103,6 +105,8 @@ struct Replaced<R> {
     /// The length of a zero.
     unit: usize,
     padded: bool,
+    /// How much is read at once.
+    chunk: usize,
     /// What was read; up to `start` it is done with.
     ahead: Vec<u8>,
     start: usize,
@@ -145,11 +149,8 @@ impl<R: Read> Replaced<R> {
         }
         self.ahead.drain(..self.start);
         self.start = 0;
-        let kept = self.ahead.len();
-        self.ahead.resize(kept + CHUNK, 0);
-        let read = self.content.read(&mut self.ahead[kept..])?;
-        self.ahead.truncate(kept + read);
-        self.ended = read == 0;
+        let mut content = (&mut self.content).take(self.chunk as u64);
+        self.ended = content.read_to_end(&mut self.ahead)? < self.chunk;
         Ok(())
     }
 
@@ -216,16 +217,6 @@ mod tests {
     const PLACEHOLDER: &str = "/placeholder/abc";
     const PREFIX: &str = "/opt/env";
 
-    /// Gives one byte at a time.
-    struct Slow<'a>(&'a [u8]);
-
-    impl Read for Slow<'_> {
-        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-            let length = buffer.len().min(1);
-            self.0.read(&mut buffer[..length])
-        }
-    }
-
     fn read(mut reader: impl Read) -> Vec<u8> {
         let mut bytes = Vec::new();
         reader.read_to_end(&mut bytes).unwrap();
@@ -234,7 +225,11 @@ mod tests {
 
     fn binary(content: &[u8]) -> Vec<u8> {
         let whole = read(in_binary(content, PLACEHOLDER, PREFIX));
-        assert_eq!(read(in_binary(Slow(content), PLACEHOLDER, PREFIX)), whole);
+        for chunk in [1, 7, 16] {
+            let content = Box::new(content);
+            let pieces = replaced(content, PLACEHOLDER, PREFIX, true, chunk);
+            assert_eq!(read(pieces), whole, "in pieces of {chunk}");
+        }
         assert_eq!(whole.len(), content.len(), "nothing moves");
         whole
     }
