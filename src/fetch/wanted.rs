@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use envbox_lockfiles::base::{Context, Digest, Mirror, Platform, PythonName, RegistryName};
 use envbox_lockfiles::lock::{Artifact, Lockfile, Origin};
-use envbox_lockfiles::net::{NetError, join, registry_url, snapshot_url};
+use envbox_lockfiles::net::{NetError, channel_url, join, registry_url, snapshot_url};
 use jiff::Timestamp;
 use url::Url;
 
@@ -124,7 +124,11 @@ impl Wanted {
         match self.origins(context) {
             Ok(origins) => sources.extend(origins),
             // What the mirror has needs no other place.
-            Err(FetchError::Image { .. } | FetchError::Net(NetError::UnknownRegistry { .. })) => {}
+            Err(
+                FetchError::Image { .. }
+                | FetchError::NotInChannel { .. }
+                | FetchError::Net(NetError::UnknownRegistry { .. }),
+            ) => {}
             Err(error) => return Err(error),
         }
         Ok(sources)
@@ -151,7 +155,17 @@ impl Wanted {
                 Source::Noted(registry.clone(), project.clone()),
                 Source::Listed(registry.clone(), project.clone()),
             ],
-            What::Interpreter | What::Conda => vec![below(registry_url(context, registry))?],
+            What::Interpreter => vec![below(registry_url(context, registry))?],
+            What::Conda => {
+                let root = channel_url(context, registry).map_err(FetchError::Net)?;
+                if root.scheme() == "oci" {
+                    return Err(FetchError::NotInChannel {
+                        file: self.artifact.file.clone(),
+                        channel: registry.clone(),
+                    });
+                }
+                vec![Source::At(join(&root, &self.artifact.file))]
+            }
             What::Layer => {
                 let root = registry_url(context, registry).map_err(FetchError::Net)?;
                 if root.scheme() != "file" {

@@ -7,6 +7,7 @@ pub mod audit;
 mod base_image;
 pub mod build;
 mod closure;
+mod conda_images;
 pub mod doctor;
 mod error;
 pub mod export;

@@ -7,11 +7,16 @@ use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use envbox::base::{Digest, Platform};
+use envbox::base::{Context, Digest, Platform};
+use envbox::fetch::{Closure, fetch};
 use envbox::lock::{
-    Activation, Artifact, LockedConda, LockedInterpreter, LockedWheel, Lockfile, Origin,
+    Activation, Artifact, CondaRequest, LockedConda, LockedInterpreter, LockedWheel, Lockfile,
+    Origin,
 };
-use envbox::manifest::InterpreterSource;
+use envbox::manifest::{ChannelPriority, CondaBase, InterpreterSource};
+use envbox::rootfs::{package_trees, prepare};
+use envbox::store::{Store, TreeManifest};
+use jiff::Timestamp;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
@@ -404,4 +409,83 @@ fn hostile_packages_are_refused_by_name() {
     caused by: `bin/x` has `/old` in its strings, which is shorter than the prefix `/opt/env`
     ");
     assert!(Path::new(&case.world.project()).exists());
+}
+
+/// A package that finishes itself when it is installed.
+fn scripted() -> Recipe {
+    let script = "set -e\n\
+        [ \"$PKG_NAME-$PKG_VERSION-$PKG_BUILDNUM\" = scripted-2-7 ]\n\
+        mkdir \"$PREFIX/made\"\n\
+        echo \"$PREFIX $(stat -c %Y \"$PREFIX/etc/kept\")\" > \"$PREFIX/made/here\"\n\
+        ln -s here \"$PREFIX/made/link\"\n\
+        echo changed >> \"$PREFIX/etc/changed\"\n\
+        rm \"$PREFIX/etc/gone\"\n\
+        echo read me >> \"$PREFIX/.messages.txt\"\n";
+    Recipe::new("scripted", "2", "h_7")
+        .script("bin/.scripted-post-link.sh", script)
+        .text("etc/changed", "as it was\n")
+        .text("etc/gone", "x")
+        .text("etc/kept", "kept\n")
+}
+
+#[test]
+fn link_scripts_run_over_a_copy() {
+    let case = Case::new(User::Current, &[scripted()]);
+    let refused = case.run(&["true"]);
+    insta::assert_snapshot!(refused.whole(), @r#"
+    exit: 125
+    -- stdout
+    -- stderr
+    error: these packages run a script when they are installed, which the manifest does not allow: scripted
+
+    hint: read them, then allow them with `link-scripts = ["scripted"]` in `[conda]`
+    "#);
+    let context = Context {
+        registries: [
+            ("lab", case.world.path().join("channel")),
+            ("debian", case.world.path().join("registry")),
+        ]
+        .map(|(name, path)| (name.parse().unwrap(), path.display().to_string()))
+        .into(),
+        ..Context::new(case.world.path().join("store"), Timestamp::UNIX_EPOCH)
+    };
+    let mut lock = Lockfile::read(&case.world.project().join("envbox.lock")).unwrap();
+    lock.interpreter = None;
+    lock.request.conda = Some(CondaRequest {
+        channels: vec!["lab".parse().unwrap()],
+        channel_priority: ChannelPriority::Strict,
+        dependencies: vec!["scripted".to_owned()],
+        constraints: Vec::new(),
+        exclude_newer: None,
+        virtual_packages: Vec::new(),
+        python_names: Vec::new(),
+        link_scripts: vec!["scripted".parse().unwrap()],
+        base: CondaBase::Debian,
+    });
+    let store = Store::open(&context.store).unwrap();
+    let closure = fetch(&context, &lock, Platform::LinuxAmd64, &store).unwrap();
+    let rootfs = prepare(&context, &closure).unwrap();
+    let path = |name: &str| rootfs.path().join("opt/env").join(name);
+    let text = |name: &str| fs::read_to_string(path(name)).unwrap();
+    assert_eq!(text("made/here"), "/opt/env 1577836799\n");
+    assert_eq!(fs::read_link(path("made/link")).unwrap(), Path::new("here"));
+    assert_eq!(text("etc/changed"), "as it was\nchanged\n");
+    assert_eq!(text("etc/kept"), "kept\n");
+    assert!(!path("etc/gone").exists() && !path(".messages.txt").exists());
+    assert_eq!(
+        rootfs.manifest().unwrap(),
+        TreeManifest::of(&rootfs.path()).unwrap()
+    );
+    // The package itself is what it was, for those who have it from the store later.
+    let package = rootfs_packages(&context, &closure);
+    assert_eq!(
+        fs::read_to_string(package.join("opt/env/etc/changed")).unwrap(),
+        "as it was\n"
+    );
+}
+
+fn rootfs_packages(context: &Context, closure: &Closure) -> PathBuf {
+    let trees = package_trees(context, closure).unwrap();
+    let scripted = trees.into_iter().find(|tree| tree.name == "scripted");
+    scripted.unwrap().path
 }
