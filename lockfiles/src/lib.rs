@@ -6,7 +6,7 @@
 //! | [`net`] | HTTP: retries, offline mode, certificates |
 //! | [`manifest`] | `envbox.toml` to [`manifest::Manifest`] |
 //! | [`lock`] | `envbox.lock` to and from [`lock::Lockfile`]; is it stale, what differs |
-//! | [`resolve`] | a manifest and the registries to a lockfile |
+//! | [`resolve`] | a manifest and the registries to a lockfile: Debian, conda and Python packages |
 //!
 //! A module imports only from those above it.
 

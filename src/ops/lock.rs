@@ -63,6 +63,8 @@ pub struct LockReport {
     pub changes: Vec<Change>,
     /// How many Python distributions it has.
     pub python: usize,
+    /// How many conda packages it has.
+    pub conda: usize,
     /// How many Debian packages it has.
     pub debian: usize,
 }
@@ -180,6 +182,7 @@ fn report(
         reasons,
         changes,
         python: lock.python.len(),
+        conda: lock.conda.packages.len(),
         debian: lock.debian.packages.len(),
     }
 }

@@ -99,6 +99,11 @@ impl Project {
         {
             place(base.reference.registry.as_str(), url);
         }
+        for channel in self.manifest.conda.iter().flat_map(|conda| &conda.channels) {
+            if let Some(url) = &channel.url {
+                place(channel.name.as_str(), url);
+            }
+        }
         for named in python.extra_indexes.iter().chain(&python.find_links) {
             place(named.name.as_str(), &named.url);
         }

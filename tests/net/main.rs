@@ -8,6 +8,7 @@ mod support;
 
 mod attest;
 mod audit;
+mod conda;
 mod corpus;
 mod downloads;
 mod examples;

@@ -25,6 +25,8 @@ pub enum Answer {
     Bytes(Vec<u8>),
     /// Sends the bytes under this `Content-Type`.
     Typed(Vec<u8>, &'static str),
+    /// Sends the bytes, or the part asked for: also one with an end, or so many last bytes.
+    Parts(Vec<u8>),
     /// Sends all the bytes, whatever part was asked for.
     IgnoringRange(Vec<u8>),
     /// Sends the bytes with this `ETag`, or `304` to who has it.
@@ -63,6 +65,20 @@ impl Request {
     pub fn range(&self) -> Option<usize> {
         let range = self.headers.get("range")?.strip_prefix("bytes=")?;
         range.strip_suffix('-')?.parse().ok()
+    }
+}
+
+impl Request {
+    /// Returns begin and end of the part asked for of so many bytes.
+    fn part(&self, size: usize) -> Option<(usize, usize)> {
+        let range = self.headers.get("range")?.strip_prefix("bytes=")?;
+        let (begin, end) = range.split_once('-')?;
+        match (begin.parse::<usize>(), end.parse::<usize>()) {
+            (Ok(begin), Ok(last)) => Some((begin.min(size), (last + 1).min(size))),
+            (Ok(begin), Err(_)) => Some((begin.min(size), size)),
+            (Err(_), Ok(last)) => Some((size.saturating_sub(last), size)),
+            (Err(_), Err(_)) => None,
+        }
     }
 }
 
@@ -251,6 +267,20 @@ fn respond(stream: &TcpStream, request: &Request, answer: Answer) -> std::io::Re
         Answer::Typed(bytes, kind) => {
             let headers = [("Content-Type", kind.to_owned())];
             send(stream, 200, &headers, Some(bytes.len()), &bytes)
+        }
+        Answer::Parts(bytes) => {
+            let Some((start, end)) = request.part(bytes.len()) else {
+                return send(stream, 200, &[], Some(bytes.len()), &bytes);
+            };
+            let value = format!("bytes {start}-{}/{}", end - 1, bytes.len());
+            let part = &bytes[start..end];
+            send(
+                stream,
+                206,
+                &[("Content-Range", value)],
+                Some(part.len()),
+                part,
+            )
         }
         Answer::IgnoringRange(bytes) => send(stream, 200, &[], Some(bytes.len()), &bytes),
         Answer::Tagged(bytes, etag) => {

@@ -49,6 +49,10 @@ pub struct Context {
     /// Files with credentials of registries of images, in docker's format; the first that names
     /// the registry counts, those that do not exist do not.
     pub credentials: Vec<PathBuf>,
+    /// Files with credentials of conda channels, by host: those that end with `.json` in rattler's
+    /// format, the others netrc's; the first that names the host counts, those that do not exist
+    /// do not.
+    pub channel_credentials: Vec<PathBuf>,
     /// The repository that has images of environments, as `registry.example/team/environments`:
     /// where there is one, what it has is not built from packages.
     pub images: Option<String>,
@@ -75,6 +79,7 @@ impl Context {
             keyrings: BTreeMap::new(),
             image_registries: BTreeMap::new(),
             credentials: Vec::new(),
+            channel_credentials: Vec::new(),
             images: None,
             mirror: None,
             certificates: None,

@@ -178,7 +178,8 @@ fn is_pin(text: &str) -> bool {
 }
 
 impl LockedConda {
-    pub(super) fn sort(&mut self) {
+    /// Sorts every list into canonical order and drops repetitions of plain words.
+    pub fn sort(&mut self) {
         for package in &mut self.virtual_packages {
             set(&mut package.platforms);
         }

@@ -45,11 +45,7 @@ fn interpreter(value: Value<'_>) -> Result<Interpreter, ManifestError> {
 }
 
 fn interpreter_source(value: Value<'_>) -> Result<InterpreterSource, ManifestError> {
-    if value.str()? == "conda" {
-        let what = "an interpreter from `conda`".to_owned();
-        return Err(value.error(Problem::NotYet { what }));
-    }
-    value.word(&["debian", "standalone"])
+    value.word(&["debian", "standalone", "conda"])
 }
 
 fn python_version(value: Value<'_>) -> Result<PythonVersion, ManifestError> {

@@ -77,6 +77,28 @@ pub enum Problem {
     /// There are requirements, and nothing that could import them.
     #[error("there are Python requirements, but [environment] has no `python`")]
     NoPython,
+    /// The interpreter is to come from conda, and there are no channels.
+    #[error("the Python is to come from `conda`, but there is no table `[conda]`")]
+    NoChannels,
+    /// A text that is no MatchSpec (CEP 29).
+    #[error("`{found}` is not a package and its version like `numpy >=1.26,<2`")]
+    MatchSpec {
+        /// The text.
+        found: String,
+        /// How it should be written, when that can be guessed.
+        instead: Option<String>,
+        /// The grammar's words.
+        #[source]
+        source: Box<rattler_conda_types::ParseMatchSpecError>,
+    },
+    /// A package is to come from a channel that is none of the environment's.
+    #[error("`{found}` names the channel `{channel}`, which is not among `channels`")]
+    OtherChannel {
+        /// The MatchSpec.
+        found: String,
+        /// The channel.
+        channel: String,
+    },
     /// A value of the wrong type.
     #[error("expected {expected}, found {found}")]
     WrongType {
@@ -291,7 +313,11 @@ impl Problem {
             Self::MissingKey { key, table } => return Some(format!("add `{key} = …` to {table}")),
             Self::NoEnvironment => "add `[environment]` and a `name` below it",
             Self::NoPython => "add a `python` version to [environment]",
-            Self::WrongType { instead, .. } => {
+            Self::NoChannels => "add `[conda]` and its `channels`",
+            Self::OtherChannel { channel, .. } => {
+                return Some(format!("add `{channel}` to `channels`, or leave it out"));
+            }
+            Self::WrongType { instead, .. } | Self::MatchSpec { instead, .. } => {
                 return instead.as_ref().map(|text| format!("write `{text}`"));
             }
             Self::Invalid { remedy, .. } => return remedy.map(str::to_owned),

@@ -13,8 +13,15 @@ pub(super) struct Keys {
 
 pub(super) const ROOT: Keys = Keys {
     table: "the manifest",
-    known: &["environment", "base", "python", "debian", "sandbox"],
-    planned: &["conda", "data", "gpu"],
+    known: &[
+        "environment",
+        "base",
+        "python",
+        "conda",
+        "debian",
+        "sandbox",
+    ],
+    planned: &["data", "gpu"],
 };
 
 pub(super) const ENVIRONMENT: Keys = Keys {
@@ -64,6 +71,22 @@ pub(super) const REGISTRY: Keys = Keys {
     planned: &[],
 };
 
+pub(super) const CONDA: Keys = Keys {
+    table: "[conda]",
+    known: &[
+        "channels",
+        "channel-priority",
+        "dependencies",
+        "constraints",
+        "exclude-newer",
+        "virtual-packages",
+        "python-names",
+        "link-scripts",
+        "base",
+    ],
+    planned: &[],
+};
+
 pub(super) const DEBIAN: Keys = Keys {
     table: "[debian]",
     known: &[
@@ -107,7 +130,7 @@ pub(super) const GROUP_ITEM: Keys = Keys {
 
 /// Returns the table that `key` belongs in.
 pub(super) fn table_of(key: &str) -> Option<&'static str> {
-    [&ENVIRONMENT, &BASE, &PYTHON, &DEBIAN, &SANDBOX]
+    [&ENVIRONMENT, &BASE, &PYTHON, &CONDA, &DEBIAN, &SANDBOX]
         .into_iter()
         .find(|keys| keys.known.contains(&key))
         .map(|keys| keys.table)

@@ -11,6 +11,7 @@
 //! (`tests::values::times_mean_the_same_everywhere`, `tests::files::variables_are_not_expanded`).
 
 mod base;
+mod conda;
 mod debian;
 mod environment;
 mod error;
@@ -30,6 +31,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use conda::match_spec_options;
 pub use error::{ManifestError, Problem};
 pub use init::init_text;
 pub use parse::{MANIFEST, PYPROJECT};

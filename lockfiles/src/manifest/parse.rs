@@ -7,6 +7,7 @@ use toml::de::{DeTable, DeValue};
 
 use crate::base::fs;
 use crate::manifest::base::base;
+use crate::manifest::conda::conda as conda_of;
 use crate::manifest::debian::debian;
 use crate::manifest::environment::{environment, requires_python};
 use crate::manifest::error::{ManifestError, Problem};
@@ -14,7 +15,7 @@ use crate::manifest::keys::{self, ROOT};
 use crate::manifest::pyproject;
 use crate::manifest::python::{Gathered, python as python_of};
 use crate::manifest::sandbox::sandbox;
-use crate::manifest::schema::Manifest;
+use crate::manifest::schema::{Conda, Environment, InterpreterSource, Manifest, Python};
 use crate::manifest::table::{Source, Table, Value};
 
 /// The manifest's own file name.
@@ -124,9 +125,8 @@ fn manifest<'a>(
         pyproject::own(source, project, &mut gathered)?;
     }
     let python = python_of(&python, &mut gathered)?;
-    if environment.python.is_none() && !python.requirements.is_empty() {
-        return Err(table.error(Problem::NoPython));
-    }
+    let conda = root.map("conda", |table| conda_of(table, &python))?;
+    check_interpreter(table, &environment, &python, conda.as_ref())?;
     requires_python(table, &environment, &gathered.requires_python)?;
     let base = root.map("base", |table| {
         base(table, &environment, root.get("debian"))
@@ -135,8 +135,27 @@ fn manifest<'a>(
         environment,
         base,
         python,
-        conda: None,
+        conda,
         debian: debian(&root.section("debian", &keys::DEBIAN)?)?,
         sandbox: sandbox(&root.section("sandbox", &keys::SANDBOX)?)?,
     })
+}
+
+/// Checks that there is a Python where one is needed, and who could offer it.
+fn check_interpreter(
+    table: Value<'_>,
+    environment: &Environment,
+    python: &Python,
+    conda: Option<&Conda>,
+) -> Result<(), ManifestError> {
+    let from = environment.python.as_ref().and_then(|python| python.from);
+    if from == Some(InterpreterSource::Conda) && conda.is_none() {
+        return Err(table.error(Problem::NoChannels));
+    }
+    // A channel's package may bring one unasked.
+    let has_none = environment.python.is_none() && conda.is_none();
+    match has_none && !python.requirements.is_empty() {
+        true => Err(table.error(Problem::NoPython)),
+        false => Ok(()),
+    }
 }

@@ -60,7 +60,7 @@ struct Shared {
     http: OnceCell<reqwest::Client>,
 }
 
-struct Certificates {
+pub(super) struct Certificates {
     path: std::path::PathBuf,
     pem: Vec<u8>,
 }
@@ -93,18 +93,11 @@ impl Client {
     /// # Errors
     /// As [`Client::new`].
     pub fn with_options(context: &Context, options: ClientOptions) -> Result<Self, NetError> {
-        let certificates = match &context.certificates {
-            None => None,
-            Some(path) => Some(Certificates {
-                pem: fs::read(path)?,
-                path: path.clone(),
-            }),
-        };
         Ok(Self {
             shared: Arc::new(Shared {
                 network: context.network,
                 options,
-                certificates,
+                certificates: Certificates::of(context)?,
                 http: OnceCell::new(),
             }),
         })
@@ -270,31 +263,52 @@ impl Client {
 
 impl Shared {
     fn connect(&self) -> Result<reqwest::Client, NetError> {
-        let options = &self.options;
-        let mut builder = reqwest::Client::builder()
-            .user_agent(concat!("envbox/", env!("CARGO_PKG_VERSION")))
-            .connect_timeout(options.connect_timeout)
-            // Other crates of this program may switch these on for the whole graph.
-            .no_gzip()
-            .no_brotli()
-            .no_zstd()
-            .no_deflate();
-        if !options.system_proxies {
-            builder = builder.no_proxy();
-        }
-        if let Some(Certificates { path, pem }) = &self.certificates {
-            let bundle =
-                Certificate::from_pem_bundle(pem).map_err(|source| NetError::Certificates {
-                    path: path.clone(),
-                    source,
-                })?;
-            if bundle.is_empty() {
-                return Err(NetError::NoCertificates { path: path.clone() });
-            }
-            builder = builder.tls_certs_only(bundle);
-        }
+        let builder = builder(&self.options, self.certificates.as_ref())?;
         builder.build().map_err(|source| NetError::Setup { source })
     }
+}
+
+impl Certificates {
+    /// Reads the file that `context` names, if it names one.
+    pub(super) fn of(context: &Context) -> Result<Option<Self>, NetError> {
+        let Some(path) = &context.certificates else {
+            return Ok(None);
+        };
+        Ok(Some(Self {
+            pem: fs::read(path)?,
+            path: path.clone(),
+        }))
+    }
+}
+
+/// Returns what clients are built from.
+pub(super) fn builder(
+    options: &ClientOptions,
+    certificates: Option<&Certificates>,
+) -> Result<reqwest::ClientBuilder, NetError> {
+    let mut builder = reqwest::Client::builder()
+        .user_agent(concat!("envbox/", env!("CARGO_PKG_VERSION")))
+        .connect_timeout(options.connect_timeout)
+        // Other crates of this program may switch these on for the whole graph.
+        .no_gzip()
+        .no_brotli()
+        .no_zstd()
+        .no_deflate();
+    if !options.system_proxies {
+        builder = builder.no_proxy();
+    }
+    if let Some(Certificates { path, pem }) = certificates {
+        let bundle =
+            Certificate::from_pem_bundle(pem).map_err(|source| NetError::Certificates {
+                path: path.clone(),
+                source,
+            })?;
+        if bundle.is_empty() {
+            return Err(NetError::NoCertificates { path: path.clone() });
+        }
+        builder = builder.tls_certs_only(bundle);
+    }
+    Ok(builder)
 }
 
 /// Returns the first byte that a `206` holds.

@@ -123,6 +123,15 @@ pub enum NetError {
         /// The file.
         path: PathBuf,
     },
+    /// A file of credentials cannot be read.
+    #[error("failed to read credentials from `{}`", path.display())]
+    Credentials {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// TLS could not be set up at all.
     #[error("failed to set up TLS")]
     Setup {
@@ -171,9 +180,10 @@ impl Explain for NetError {
                 Kind::User
             }
             Self::File(error) => error.kind(),
-            Self::Certificates { .. } | Self::NoCertificates { .. } | Self::Setup { .. } => {
-                Kind::Host
-            }
+            Self::Certificates { .. }
+            | Self::NoCertificates { .. }
+            | Self::Credentials { .. }
+            | Self::Setup { .. } => Kind::Host,
             _ => Kind::Network,
         }
     }

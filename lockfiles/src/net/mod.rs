@@ -13,6 +13,7 @@
 //! **Invariant:** no error text holds a password (`error::tests`).
 
 mod body;
+mod channels;
 mod client;
 mod error;
 mod exchange;
@@ -22,6 +23,7 @@ mod runtime;
 pub(crate) mod tests;
 
 pub use body::Body;
+pub use channels::{ChannelPatience, channel_client, channel_url};
 pub use client::{Backoff, Client, ClientOptions, Conditional};
 pub use error::{NetError, shown};
 pub use exchange::{FilePart, Method, Payload, Reply, Request, Sent};

@@ -21,10 +21,19 @@ const DEBIAN: &str = "debian";
 /// Returns [`NetError::UnknownRegistry`] for a name that is neither configured nor has a default,
 /// and [`NetError::BadRegistry`] when what is configured is neither a URL nor an absolute path.
 pub fn registry_url(context: &Context, name: &RegistryName) -> Result<Url, NetError> {
-    match context.registries.get(name) {
-        Some(configured) => parse(name, configured),
+    match configured_url(context, name) {
+        Some(url) => url,
         None => default_url(name).ok_or_else(|| NetError::UnknownRegistry { name: name.clone() }),
     }
+}
+
+/// Returns where the user says that the registry `name` lies.
+pub(super) fn configured_url(
+    context: &Context,
+    name: &RegistryName,
+) -> Option<Result<Url, NetError>> {
+    let configured = context.registries.get(name)?;
+    Some(parse(name, configured))
 }
 
 /// Returns the root that `archive` (a registry of Debian packages) had at `date`, in the archive

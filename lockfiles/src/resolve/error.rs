@@ -2,6 +2,7 @@
 
 use crate::base::{Explain, Kind, Platform};
 use crate::net::NetError;
+use crate::resolve::conda::CondaError;
 use crate::resolve::debian::DebianError;
 use crate::resolve::interpreter::InterpreterError;
 use crate::resolve::python::PythonError;
@@ -19,6 +20,23 @@ pub enum ResolveError {
     /// The wheels could not.
     #[error(transparent)]
     Python(#[from] PythonError),
+    /// The conda packages could not.
+    #[error(transparent)]
+    Conda(#[from] CondaError),
+    /// Each side could be, but not both together.
+    #[error(
+        "the conda dependencies and the Python requirements exclude each other on {platform}: {}",
+        listed(demands)
+    )]
+    Border {
+        /// The platform.
+        platform: Platform,
+        /// What the Python side requires of conda packages that conda keeps at another version.
+        demands: Vec<String>,
+        /// Either side's derivation.
+        #[source]
+        conflict: Conflict,
+    },
     /// No request can be made.
     #[error(transparent)]
     Net(#[from] NetError),
@@ -44,6 +62,20 @@ pub enum ResolveError {
     NoImage,
 }
 
+/// Why either side does not give way to the other.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("Python: {python}\nconda: {conda}")]
+pub struct Conflict {
+    /// uv's derivation.
+    pub python: String,
+    /// resolvo's, or that it found nothing in so many rounds.
+    pub conda: String,
+}
+
+fn listed(demands: &[String]) -> String {
+    demands.join("; ")
+}
+
 impl Explain for ResolveError {
     fn kind(&self) -> Kind {
         match self {
@@ -51,7 +83,8 @@ impl Explain for ResolveError {
             Self::Interpreter(error) => error.kind(),
             Self::Python(error) => error.kind(),
             Self::Net(error) => error.kind(),
-            Self::NoInterpreter => Kind::User,
+            Self::Conda(error) => error.kind(),
+            Self::Border { .. } | Self::NoInterpreter => Kind::User,
             Self::ImageLibrary { .. } => Kind::User,
             Self::NoLibrary { .. } | Self::NoImage => Kind::Internal,
         }
@@ -63,7 +96,15 @@ impl Explain for ResolveError {
             Self::Interpreter(error) => error.hints(),
             Self::Python(error) => error.hints(),
             Self::Net(error) => error.hints(),
-            Self::NoInterpreter => vec!["set `python` in `[environment]`".to_owned()],
+            Self::Conda(error) => error.hints(),
+            Self::Border { .. } => vec![
+                "loosen one of the two sides, or take what they disagree on from one of them alone"
+                    .to_owned(),
+            ],
+            Self::NoInterpreter => vec![
+                "set `python` in `[environment]`, or add it to the `dependencies` of `[conda]`"
+                    .to_owned(),
+            ],
             Self::ImageLibrary { .. } => vec![
                 "choose an image of Debian, Ubuntu, Fedora or another system with glibc".to_owned(),
             ],

@@ -1,19 +1,18 @@
 //! Base, interpreter and wheels to one lockfile.
 
-use crate::base::{Context, Event, Platform};
+use crate::base::{Context, Event};
 use crate::lock::{
-    Affected, LockedBase, LockedConda, LockedDebian, LockedInterpreter, LockedWheel, Lockfile,
-    Request, satisfies,
+    Affected, LockedBase, LockedDebian, LockedInterpreter, Lockfile, Request, satisfies,
 };
-use crate::manifest::Manifest;
+use crate::manifest::{CondaBase, InterpreterSource, Manifest};
 use crate::net::{Client, block_on_large_stack};
 use crate::resolve::debian::{DebianRequest, Keyring, Root, resolve_debian_with};
 use crate::resolve::interpreter::{
     InterpreterError, Plan, Planned, Release, debian_version, lock_standalone, locked_debian, plan,
     plan_standalone,
 };
-use crate::resolve::python::{PythonRequest, resolve_python};
-use crate::resolve::roots::BASE;
+use crate::resolve::mixed::Mixed;
+use crate::resolve::roots::{BARE_BASE, BASE};
 use crate::resolve::{ResolveError, Upgrade};
 
 /// Who asks for a package.
@@ -74,21 +73,22 @@ pub fn resolve_with(
 }
 
 #[derive(Clone, Copy)]
-struct Resolution<'a> {
-    context: &'a Context,
+pub(super) struct Resolution<'a> {
+    pub(super) context: &'a Context,
     keyring: &'a Keyring,
-    manifest: &'a Manifest,
-    previous: Option<&'a Lockfile>,
-    upgrade: &'a Upgrade,
+    pub(super) manifest: &'a Manifest,
+    pub(super) previous: Option<&'a Lockfile>,
+    pub(super) upgrade: &'a Upgrade,
     base: Option<&'a LockedBase>,
 }
 
-/// What wheels run on.
+/// What packages run on.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct System {
-    base: Option<LockedBase>,
-    interpreter: Option<LockedInterpreter>,
-    debian: LockedDebian,
+pub(super) struct System {
+    pub(super) base: Option<LockedBase>,
+    /// The interpreter, unless conda packages bring it.
+    pub(super) interpreter: Option<LockedInterpreter>,
+    pub(super) debian: LockedDebian,
 }
 
 impl Resolution<'_> {
@@ -102,12 +102,14 @@ impl Resolution<'_> {
             .map(|stale| stale.affected);
         let changed = changed.unwrap_or_default();
         let mut packages = previous.debian.packages.iter();
+        let mut conda = previous.conda.packages.iter();
         let mut wheels = previous.python.iter();
         Affected {
             debian: changed.debian
                 || self.upgrade.includes("python")
                 || packages.any(|package| self.upgrade.includes(package.name.as_str())),
-            conda: changed.conda,
+            conda: changed.conda
+                || conda.any(|package| self.upgrade.includes_conda(package.name.as_str())),
             python: changed.python
                 || wheels.any(|wheel| self.upgrade.includes(wheel.name.as_str())),
         }
@@ -118,25 +120,21 @@ impl Resolution<'_> {
         let system = match kept {
             Some(previous) => System {
                 base: previous.base.clone(),
-                interpreter: previous.interpreter.clone(),
+                interpreter: previous
+                    .interpreter
+                    .clone()
+                    .filter(|interpreter| interpreter.from != InterpreterSource::Conda),
                 debian: previous.debian.clone(),
             },
             None => self.system(&request).await?,
         };
-        let same_target = self
-            .previous
-            .is_some_and(|previous| same_target(previous, &system, &request.platforms));
-        let kept = self.previous.filter(|_| !affected.python && same_target);
-        let python = match kept {
-            Some(previous) => previous.python.clone(),
-            None => self.wheels(&request, &system).await?,
-        };
+        let packages = Mixed::new(self, &request, &system).lock(affected).await?;
         let mut lock = Lockfile {
             request,
             base: system.base,
-            interpreter: system.interpreter,
-            conda: LockedConda::default(),
-            python,
+            interpreter: packages.interpreter,
+            conda: packages.conda,
+            python: packages.python,
             debian: system.debian,
             built: Vec::new(),
         };
@@ -246,7 +244,9 @@ impl Resolution<'_> {
                 .expect("names of packages in this crate are valid"),
             required_by: required_by.to_owned(),
         };
-        let mut roots: Vec<_> = BASE.iter().map(|name| root(name, BY_BASE)).collect();
+        let bare = request.conda.as_ref().map(|conda| conda.base) == Some(CondaBase::Glibc);
+        let base = if bare { &BARE_BASE[..] } else { &BASE[..] };
+        let mut roots: Vec<_> = base.iter().map(|name| root(name, BY_BASE)).collect();
         if let Some(Planned::Debian { package, .. }) = &plan.interpreter {
             roots.push(root(package.as_str(), BY_INTERPRETER));
         }
@@ -264,39 +264,7 @@ impl Resolution<'_> {
         Ok(resolve_debian_with(self.context, client, self.keyring, &asked).await?)
     }
 
-    /// Locks the wheels of every platform.
-    async fn wheels(
-        &self,
-        request: &Request,
-        system: &System,
-    ) -> Result<Vec<LockedWheel>, ResolveError> {
-        if request.requirements.is_empty() {
-            return Ok(Vec::new());
-        }
-        let Some(interpreter) = &system.interpreter else {
-            return Err(ResolveError::NoInterpreter);
-        };
-        let previous = self.previous.map_or(&[][..], |previous| &previous.python);
-        let mut wheels = Vec::new();
-        for platform in &request.platforms {
-            let asked = PythonRequest {
-                python: &self.manifest.python,
-                python_version: &interpreter.version,
-                platform: *platform,
-                glibc: glibc(system.base.as_ref(), &system.debian, *platform)?,
-                previous,
-                siblings: &wheels,
-                upgrade: self.upgrade,
-            };
-            let found = self
-                .stage("resolve python", resolve_python(self.context, asked))
-                .await?;
-            wheels.extend(found);
-        }
-        Ok(merged(wheels))
-    }
-
-    async fn stage<T, E: Into<ResolveError>>(
+    pub(super) async fn stage<T, E: Into<ResolveError>>(
         &self,
         name: &str,
         work: impl Future<Output = Result<T, E>>,
@@ -309,80 +277,4 @@ impl Resolution<'_> {
         self.context.report(Event::StageFinished { stage });
         Ok(done)
     }
-}
-
-/// Says whether wheels chosen for the old lock's system are those for `system` as well.
-fn same_target(previous: &Lockfile, system: &System, platforms: &[Platform]) -> bool {
-    let version = |interpreter: &Option<LockedInterpreter>| {
-        interpreter
-            .as_ref()
-            .map(|interpreter| interpreter.version.clone())
-    };
-    let same_library = |platform: &Platform| {
-        let before = glibc(previous.base.as_ref(), &previous.debian, *platform);
-        let now = glibc(system.base.as_ref(), &system.debian, *platform);
-        before.ok() == now.ok()
-    };
-    version(&previous.interpreter) == version(&system.interpreter)
-        && platforms.iter().all(same_library)
-}
-
-/// Returns the C library's version in the base of `platform`.
-fn glibc(
-    base: Option<&LockedBase>,
-    debian: &LockedDebian,
-    platform: Platform,
-) -> Result<(u16, u16), ResolveError> {
-    if let Some(base) = base {
-        let found = base.image(platform).and_then(|image| image.glibc);
-        return found.ok_or_else(|| ResolveError::ImageLibrary {
-            image: base.reference.to_string(),
-            platform,
-        });
-    }
-    let package = debian
-        .packages
-        .iter()
-        .find(|package| package.name.as_str() == "libc6" && package.platforms.contains(&platform));
-    let found = package.map_or("", |package| &package.version);
-    let invalid = || ResolveError::NoLibrary {
-        found: found.to_owned(),
-    };
-    let (major, rest) = found.split_once('.').ok_or_else(invalid)?;
-    let end = rest
-        .find(|c: char| !c.is_ascii_digit())
-        .unwrap_or(rest.len());
-    let number = |digits: &str| digits.parse().map_err(|_| invalid());
-    Ok((number(major)?, number(&rest[..end])?))
-}
-
-/// Makes one wheel of those that several platforms share.
-fn merged(wheels: Vec<LockedWheel>) -> Vec<LockedWheel> {
-    let mut merged = Vec::<LockedWheel>::new();
-    for wheel in wheels {
-        let same = merged
-            .iter_mut()
-            .find(|known| known.name == wheel.name && known.artifact == wheel.artifact);
-        match same {
-            None => merged.push(wheel),
-            Some(known) => {
-                known.platforms.extend(wheel.platforms);
-                known.platforms.sort();
-                known.required_by.extend(wheel.required_by);
-                known.required_by.sort();
-                known.required_by.dedup();
-            }
-        }
-    }
-    merged.sort_by(|a, b| {
-        let key = |wheel: &LockedWheel| {
-            (
-                wheel.name.clone(),
-                wheel.version.clone(),
-                wheel.artifact.file.clone(),
-            )
-        };
-        key(a).cmp(&key(b))
-    });
-    merged
 }

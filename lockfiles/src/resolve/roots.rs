@@ -28,6 +28,9 @@ pub const BASE: [&str; 17] = [
     "tzdata",
 ];
 
+/// What conda packages need at least: they bring all but the C library.
+pub(super) const BARE_BASE: [&str; 1] = ["libc6"];
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -248,11 +248,14 @@ fn suite(name: &str, python: &str, version: &str, libc: &str) -> Suite {
     });
     let python = paragraph(python, version, "Depends: libc6, libpython3\n");
     let library = paragraph("libpython3", version, "");
-    Suite::new(name, &base.chain([python, library]).collect::<Vec<_>>())
+    let mut suite = Suite::new(name, &base.chain([python, library]).collect::<Vec<_>>());
+    let arm64 = suite.packages["amd64"].replace("Architecture: amd64", "Architecture: arm64");
+    suite.packages.insert("arm64", arm64);
+    suite
 }
 
-/// A manifest without security updates, and a world with the two suites.
-fn fresh(python: PythonVersion, index: &str) -> (World, Manifest) {
+/// A world with the two suites.
+pub(in crate::resolve) fn world() -> World {
     let world = World::new();
     world.add(&suite(
         "bookworm",
@@ -261,6 +264,12 @@ fn fresh(python: PythonVersion, index: &str) -> (World, Manifest) {
         "2.36-9",
     ));
     world.add(&suite("trixie", "python3.13", "3.13.5-2", "2.41-12"));
+    world
+}
+
+/// A manifest without security updates, and the world.
+fn fresh(python: PythonVersion, index: &str) -> (World, Manifest) {
+    let world = world();
     let python = Interpreter {
         version: python,
         from: None,

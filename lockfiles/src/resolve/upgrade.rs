@@ -8,7 +8,8 @@ pub enum Upgrade {
     /// None: what the old lock has is kept wherever it fits.
     #[default]
     None,
-    /// Those named, of any kind: Python projects in any spelling, Debian packages, `python`.
+    /// Those named, of any kind: Python projects in any spelling, conda and Debian packages,
+    /// `python`.
     Packages(BTreeSet<String>),
     /// All: the old lock is not looked at.
     All,
@@ -20,6 +21,18 @@ impl Upgrade {
         match self {
             Self::None => false,
             Self::Packages(names) => names.iter().any(|asked| normalized(asked) == name),
+            Self::All => true,
+        }
+    }
+}
+
+impl Upgrade {
+    /// Says whether the conda package `name` may move: names of conda packages have dots and
+    /// underscores that mean something.
+    pub fn includes_conda(&self, name: &str) -> bool {
+        match self {
+            Self::None => false,
+            Self::Packages(names) => names.iter().any(|asked| asked.to_ascii_lowercase() == name),
             Self::All => true,
         }
     }
@@ -45,6 +58,7 @@ mod tests {
         assert!(upgrade.includes("scikit-learn"));
         assert!(upgrade.includes("libstdc++6"));
         assert!(!upgrade.includes("numpy"));
+        assert!(upgrade.includes_conda("scikit_learn") && !upgrade.includes_conda("scikit-learn"));
         assert!(Upgrade::All.includes("numpy"));
         assert!(!Upgrade::None.includes("numpy"));
     }

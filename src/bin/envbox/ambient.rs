@@ -134,6 +134,7 @@ pub(crate) fn context(
     }
     context.certificates = absolute_variable("SSL_CERT_FILE");
     context.credentials = credentials();
+    context.channel_credentials = channel_credentials();
     context.jobs = std::thread::available_parallelism().map_or(4, |cpus| cpus.get().max(4));
     context.reporter = reporter;
     Ok(context)
@@ -275,6 +276,20 @@ fn credentials() -> Vec<PathBuf> {
         below("XDG_CONFIG_HOME", "containers/auth.json")
             .or_else(|| home(".config/containers/auth.json")),
         home(".docker/config.json"),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+/// Returns the files where conda's programs and curl keep credentials. What a variable names goes
+/// before the usual places.
+fn channel_credentials() -> Vec<PathBuf> {
+    let home = |path| Some(absolute_variable("HOME")?.join(path));
+    [
+        absolute_variable("RATTLER_AUTH_FILE"),
+        home(".rattler/credentials.json"),
+        absolute_variable("NETRC").or_else(|| home(".netrc")),
     ]
     .into_iter()
     .flatten()

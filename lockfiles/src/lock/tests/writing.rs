@@ -153,6 +153,52 @@ fn conda_packages_are_compared_by_build_too() {
 }
 
 #[test]
+fn a_conda_request_has_what_decides_and_no_place() {
+    let parse = |text: &str| {
+        let head = "[environment]\nname = \"iris\"\n";
+        let manifest = Manifest::parse(&format!("{head}{text}"), Path::new("envbox.toml"));
+        Request::of(&manifest.unwrap()).conda.unwrap()
+    };
+    let request = parse(
+        r#"
+        [python]
+        exclude-newer = "2026-11-01"
+        [conda]
+        channels = [{ name = "lab", url = "https://lab.example/x" }, "conda-forge"]
+        dependencies = ["b", "a", "b"]
+        virtual-packages = { __cuda = "12.4" }
+        python-names = { pytorch = "torch", some-meta = [], several = ["two", "One"] }
+        [sandbox]
+        cpu-baseline = "x86-64-v2"
+        "#,
+    );
+    let names: Vec<_> = request.channels.iter().map(|name| name.as_str()).collect();
+    assert_eq!(names, ["lab", "conda-forge"]);
+    assert_eq!(request.dependencies, ["a", "b"]);
+    assert_eq!(
+        request.virtual_packages,
+        ["__archspec=x86_64_v2", "__cuda=12.4"]
+    );
+    assert_eq!(
+        request.python_names,
+        ["pytorch=torch", "several=one,two", "some-meta="]
+    );
+    assert_eq!(
+        request.exclude_newer.unwrap().to_string(),
+        "2026-11-01T00:00:00Z"
+    );
+    let own = parse(
+        "[python]\nexclude-newer = \"2026-11-01\"\n[conda]\nchannels = [\"x\"]\n\
+         exclude-newer = \"2026-10-01\"\nvirtual-packages = { __archspec = \"zen4\" }\n",
+    );
+    assert_eq!(own.virtual_packages, ["__archspec=zen4"]);
+    assert_eq!(
+        own.exclude_newer.unwrap().to_string(),
+        "2026-10-01T00:00:00Z"
+    );
+}
+
+#[test]
 fn only_what_needs_a_version_raises_it() {
     for (lock, version) in [(plain(), 1), (on_image(), 2), (conda(), 3)] {
         assert!(text(&lock).contains(&format!("\nversion = {version}\n")));

@@ -254,3 +254,92 @@ fn an_image_brings_no_python() {
             .contains("cannot have its Python from `debian`")
     );
 }
+
+#[test]
+fn conda_packages_are_asked_for_by_matchspecs() {
+    let manifest = parse(
+        r#"
+        [python]
+        exclude-newer = "2026-11-01"
+        [conda]
+        channels = ["conda-forge", { name = "lab", url = "https://lab.example/x" }, { name = "own", url = "oci://registry.example/channels/own" }, { name = "here", url = "channel" }]
+        channel-priority = "flexible"
+        dependencies = ["numpy  1.26.*", "lab::pytorch[version='>=2',build='cuda*']", "__glibc >=2.17"]
+        constraints = ["blas <3"]
+        virtual-packages = { __cuda = "12.4", __archspec = "x86_64_v4" }
+        python-names = { pytorch = "torch", some-meta = [], Several = ["One", "two_2"] }
+        link-scripts = ["openjdk"]
+        base = "glibc"
+        "#,
+    )
+    .unwrap();
+    let conda = manifest.conda.as_ref().unwrap();
+    let channels: Vec<_> = conda
+        .channels
+        .iter()
+        .map(|channel| (channel.name.as_str(), channel.url.as_deref()))
+        .collect();
+    let here = std::path::absolute("channel").unwrap();
+    let here = format!("file://{}/", here.display());
+    assert_eq!(
+        channels,
+        [
+            ("conda-forge", None),
+            ("lab", Some("https://lab.example/x")),
+            ("own", Some("oci://registry.example/channels/own")),
+            ("here", Some(here.as_str())),
+        ]
+    );
+    assert_eq!(
+        conda.dependencies,
+        [
+            "numpy 1.26.*",
+            "lab::pytorch[version='>=2',build='cuda*']",
+            "__glibc >=2.17"
+        ]
+    );
+    insta::assert_debug_snapshot!(
+        (conda.channel_priority, &conda.virtual_packages, &conda.python_names, &conda.link_scripts, conda.base),
+        @r#"
+    (
+        Flexible,
+        {
+            CondaName(
+                "__archspec",
+            ): "x86_64_v4",
+            CondaName(
+                "__cuda",
+            ): "12.4",
+        },
+        {
+            CondaName(
+                "pytorch",
+            ): [
+                PythonName(
+                    "torch",
+                ),
+            ],
+            CondaName(
+                "several",
+            ): [
+                PythonName(
+                    "one",
+                ),
+                PythonName(
+                    "two-2",
+                ),
+            ],
+            CondaName(
+                "some-meta",
+            ): [],
+        },
+        [
+            CondaName(
+                "openjdk",
+            ),
+        ],
+        Glibc,
+    )
+    "#
+    );
+}

@@ -14,5 +14,7 @@ mod plan;
 mod standalone;
 
 pub use error::{InterpreterError, Offers};
-pub use plan::{Plan, Planned, debian_version, locked_debian, plan, plan_standalone};
+pub use plan::{
+    Plan, Planned, debian_version, is_from_conda, locked_debian, plan, plan_standalone,
+};
 pub use standalone::{Release, lock_standalone};

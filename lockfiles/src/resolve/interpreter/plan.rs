@@ -40,7 +40,8 @@ pub enum Planned {
 /// # Errors
 /// Returns [`InterpreterError`] when nobody, or not who is asked, offers the version.
 pub fn plan(manifest: &Manifest) -> Result<Plan, InterpreterError> {
-    let Some(python) = &manifest.environment.python else {
+    let asked = manifest.environment.python.as_ref();
+    let Some(python) = asked.filter(|_| !is_from_conda(manifest)) else {
         return Ok(Plan {
             suite: suite_or_default(manifest),
             interpreter: None,
@@ -49,19 +50,24 @@ pub fn plan(manifest: &Manifest) -> Result<Plan, InterpreterError> {
     let platforms = &manifest.environment.platforms;
     match (python.from, debian(manifest, python)) {
         (None | Some(InterpreterSource::Debian), Some(plan)) => Ok(plan),
-        // A channel's solution tells which; the base is that of an environment without Python.
-        (Some(InterpreterSource::Conda), _) => Ok(Plan {
-            suite: suite_or_default(manifest),
-            interpreter: None,
-        }),
         (Some(InterpreterSource::Debian), None) => Err(InterpreterError::NotOfferedBy {
             version: python.version,
             from: InterpreterSource::Debian,
             platforms: platforms.clone(),
             offers: offers(python.version, platforms)?,
         }),
-        (None | Some(InterpreterSource::Standalone), _) => standalone(manifest, python),
+        // A channel's was told from the others above.
+        (None | Some(InterpreterSource::Standalone | InterpreterSource::Conda), _) => {
+            standalone(manifest, python)
+        }
     }
+}
+
+/// Says whether the interpreter, if there is one, is a channel's package.
+pub fn is_from_conda(manifest: &Manifest) -> bool {
+    let python = manifest.environment.python.as_ref();
+    let from = python.and_then(|python| python.from);
+    manifest.conda.is_some() && matches!(from, None | Some(InterpreterSource::Conda))
 }
 
 /// Chooses a standalone interpreter for `manifest`, whatever the suites have.
@@ -70,8 +76,8 @@ pub fn plan(manifest: &Manifest) -> Result<Plan, InterpreterError> {
 /// As [`plan`].
 pub fn plan_standalone(manifest: &Manifest) -> Result<Plan, InterpreterError> {
     match &manifest.environment.python {
-        Some(python) => standalone(manifest, python),
-        None => plan(manifest),
+        Some(python) if !is_from_conda(manifest) => standalone(manifest, python),
+        _ => plan(manifest),
     }
 }
 

@@ -25,6 +25,16 @@ pub enum PythonError {
         explanation: Explanation,
         /// uv's hints, in the words of the manifest.
         hints: Vec<String>,
+        /// The distributions that are there already and stand in the way.
+        provided: Vec<PythonName>,
+    },
+    /// A requirement names a file of a distribution that is there already.
+    #[error("`{name}` is to come from a URL, and a conda package brings `{name}` {version}")]
+    Shadows {
+        /// The distribution.
+        name: PythonName,
+        /// The version that is there.
+        version: String,
     },
     /// Versions were found, but some have no wheel for the target.
     #[error("no wheel fits Python {python} on {platform} for {}", listed(.packages))]
@@ -293,6 +303,7 @@ impl Explain for PythonError {
     fn kind(&self) -> Kind {
         match self {
             Self::NoSolution { .. }
+            | Self::Shadows { .. }
             | Self::NoWheels { .. }
             | Self::Links { .. }
             | Self::Requirement { .. }
@@ -311,6 +322,9 @@ impl Explain for PythonError {
         match self {
             Self::NoSolution { hints, .. } | Self::Resolver { hints, .. } => hints.clone(),
             Self::NoWheels { packages, .. } => missing_hints(packages),
+            Self::Shadows { name, .. } => vec![format!(
+                "leave out the URL, or what depends on the conda package that brings `{name}`"
+            )],
             Self::Offline { .. } => vec!["run the command once without `--offline`".to_owned()],
             Self::Registry { failure, .. } => failure_hints(*failure),
             Self::Links { .. } => vec!["correct `find-links` in the manifest".to_owned()],

@@ -31,6 +31,7 @@ pub(super) fn resolution(
                 platform,
                 explanation: Explanation::of(&error),
                 hints: Vec::new(),
+                provided: Vec::new(),
             }
         }
         error => {
@@ -104,6 +105,7 @@ fn no_solution(error: &NoSolutionError, indexes: &Indexes, platform: Platform) -
         platform,
         explanation,
         hints,
+        provided: Vec::new(),
     }
 }
 

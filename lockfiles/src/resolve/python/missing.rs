@@ -6,16 +6,14 @@ use uv_distribution::{ArchiveMetadata, Metadata, Reporter};
 use uv_distribution_types::{Dist, IndexMetadata, InstalledDist, Name as _, ResolvedDist};
 use uv_normalize::PackageName;
 use uv_pep440::Version;
-use uv_pypi_types::Conflicts;
 use uv_resolver::{
-    AllowedYanks, DefaultResolverProvider, InMemoryIndex, MetadataResponse, PackageVersionsResult,
-    Resolver, ResolverProvider, WheelMetadataResult,
+    InMemoryIndex, MetadataResponse, PackageVersionsResult, ResolverProvider, WheelMetadataResult,
 };
-use uv_types::{BuildContext as _, EmptyInstalledPackages, HashStrategy};
 
 use crate::resolve::python::builds::{Candidates, NoBuilds};
+use crate::resolve::python::provided::{Beside, Seen};
 use crate::resolve::python::session::Session;
-use crate::resolve::python::solve::{Problem, database};
+use crate::resolve::python::solve::Problem;
 use crate::resolve::python::{MissingWheel, PythonError, locate, wheels};
 
 /// How many versions that do have a wheel are named.
@@ -48,37 +46,13 @@ async fn solve(session: &Session, problem: &Problem<'_>) -> Option<Vec<MissingWh
     let index = InMemoryIndex::default();
     let manifest = problem.manifest(session, &context, &index).await.ok()?;
     let options = problem.options(&context);
-    let target = problem.target;
-    let environment = target.environment();
-    let yanks = AllowedYanks::from_manifest(&manifest, &environment, options.dependency_mode);
-    let provider = DefaultResolverProvider::new(
-        database(session, &context),
-        &flat,
-        Some(&target.tags),
-        &target.requires_python,
-        yanks,
-        &HashStrategy::None,
-        options.exclude_newer.clone(),
-        context.locations(),
-        context.build_options(),
-        context.capabilities(),
-    );
-    let resolver = Resolver::new_custom_io(
-        manifest,
-        options,
-        &HashStrategy::None,
-        environment,
-        &target.markers,
-        Some(target.tags.clone()),
-        &target.python,
-        Conflicts::empty(),
-        &index,
-        context.git(),
-        context.capabilities(),
-        context.locations(),
-        Pretend(provider),
-        EmptyInstalledPackages,
-    );
+    let seen = Seen::default();
+    let provider = Pretend(Beside {
+        provided: problem.request.provided,
+        seen: &seen,
+        registries: problem.provider(session, &context, &flat, &manifest, &options),
+    });
+    let resolver = problem.resolver(manifest, options, &context, &index, provider);
     let resolution = Box::pin(resolver.resolve()).await.ok()?.into();
     let mut missing = Vec::new();
     for (dist, required_by) in wheels::distributions(&resolution) {
@@ -116,7 +90,7 @@ async fn with_wheel(session: &Session, problem: &Problem<'_>, name: &PackageName
 }
 
 /// Answers for a source distribution without looking at it.
-struct Pretend<'a>(DefaultResolverProvider<'a, NoBuilds>);
+struct Pretend<'a>(Beside<'a>);
 
 impl ResolverProvider for Pretend<'_> {
     async fn get_package_versions<'io>(

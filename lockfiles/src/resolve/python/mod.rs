@@ -11,6 +11,8 @@
 //! **Invariant:** nothing is built and no Python is run (`tests::missing`).
 //! **Invariant:** the same index contents give the same wheels, wherever the index lies
 //! (`tests::indexes::two_mirrors_give_the_same_wheels`).
+//! **Invariant:** what conda packages bring is never brought by a wheel as well
+//! (`tests::provided::what_is_there_is_never_shadowed`).
 //! **Invariant:** a wheel is locked by size and SHA-256 also when its index gives neither
 //! (`tests::indexes::what_an_index_leaves_out_is_computed`).
 
@@ -20,6 +22,7 @@ mod failure;
 mod indexes;
 mod locate;
 mod missing;
+mod provided;
 mod requirements;
 mod session;
 mod solve;
@@ -32,4 +35,5 @@ pub(crate) mod tests;
 
 pub use error::{Explanation, MissingWheel, PythonError, RegistryFailure, Unsupported};
 pub use locate::WheelLocator;
-pub use solve::{PythonRequest, resolve_python};
+pub use provided::{Demand, Provided, ProvidedDistribution};
+pub use solve::{PythonRequest, Resolved, demands, resolve_python};

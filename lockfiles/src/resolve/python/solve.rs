@@ -1,26 +1,30 @@
 //! One resolution for one platform.
 
+use std::collections::BTreeSet;
+
 use uv_client::FlatIndexClient;
 use uv_configuration::{Constraints, Excludes, Overrides};
 use uv_distribution::DistributionDatabase;
-use uv_distribution_types::{Index, Resolution};
+use uv_distribution_types::{Index, Name as _, Resolution};
 use uv_normalize::PackageName;
 use uv_pypi_types::Conflicts;
 use uv_requirements::LookaheadResolver;
 use uv_requirements_txt::{RequirementEntry, RequirementsTxtRequirement};
 use uv_resolver::{
-    ExcludeNewer, Exclusions, FlatIndex, InMemoryIndex, Manifest, Options, OptionsBuilder,
-    Preference, Preferences, PrereleaseMode, Resolver,
+    AllowedYanks, DefaultResolverProvider, ExcludeNewer, Exclusions, FlatIndex, InMemoryIndex,
+    Manifest, Options, OptionsBuilder, Preference, Preferences, PrereleaseMode, ResolveError,
+    Resolver, ResolverProvider,
 };
 use uv_types::{BuildContext as _, EmptyInstalledPackages, HashStrategy};
 
-use crate::base::{Context, Platform};
+use crate::base::{Context, Platform, PythonName};
 use crate::lock::LockedWheel;
 use crate::manifest::{Prerelease, Python};
 use crate::resolve::Upgrade;
 use crate::resolve::python::PythonError;
 use crate::resolve::python::builds::{Candidates, NoBuilds};
 use crate::resolve::python::indexes::Indexes;
+use crate::resolve::python::provided::{Beside, Demand, Provided, Seen};
 use crate::resolve::python::requirements::Asked;
 use crate::resolve::python::session::{Patience, Session};
 use crate::resolve::python::target::Target;
@@ -44,19 +48,29 @@ pub struct PythonRequest<'a> {
     pub previous: &'a [LockedWheel],
     /// Which of them may move although they still fit.
     pub upgrade: &'a Upgrade,
+    /// The distributions that are there already.
+    pub provided: &'a Provided,
+}
+
+/// What became of a resolution.
+#[derive(Debug)]
+pub enum Resolved {
+    /// The wheels, sorted by name, that all bear the one platform.
+    Wheels(Vec<LockedWheel>),
+    /// Extras are asked for of these, which are there already and whose metadata was not given.
+    Extras(BTreeSet<PythonName>),
 }
 
 /// Resolves the requirements for one platform, taking wheels only.
 ///
-/// The wheels are sorted by name and all bear the one platform. uv's rules decide what is chosen;
-/// versions of the old lock are kept where they fit.
+/// uv's rules decide what is chosen; versions of the old lock are kept where they fit.
 ///
 /// # Errors
 /// Returns [`PythonError`]; its `Explain` tells whose turn it is.
 pub async fn resolve_python(
     context: &Context,
     request: PythonRequest<'_>,
-) -> Result<Vec<LockedWheel>, PythonError> {
+) -> Result<Resolved, PythonError> {
     resolve_patiently(context, request, Patience::default()).await
 }
 
@@ -64,22 +78,60 @@ pub(super) async fn resolve_patiently(
     context: &Context,
     request: PythonRequest<'_>,
     patience: Patience,
-) -> Result<Vec<LockedWheel>, PythonError> {
+) -> Result<Resolved, PythonError> {
     let asked = Asked::of(request.python)?;
     if asked.requirements.is_empty() {
-        return Ok(Vec::new());
+        return Ok(Resolved::Wheels(Vec::new()));
     }
     let target = Target::new(request.python_version, request.platform, request.glibc)?;
     let indexes = Indexes::of(context, request.python)?;
     let session = Session::open(context, indexes, patience).await?;
     let problem = Problem::new(request, &asked, &target)?;
-    match problem.solve(&session).await {
-        Ok(resolution) => wheels::locked(context, &session, request, &resolution).await,
+    let seen = Seen::default();
+    match problem.solve(&session, &seen).await {
+        Ok(resolution) => {
+            let extras = seen.extras(&asked.requirements, request.provided);
+            if !extras.is_empty() {
+                return Ok(Resolved::Extras(extras));
+            }
+            let wheels = wheels::locked(context, &session, request, &resolution).await;
+            wheels.map(Resolved::Wheels)
+        }
         Err(error @ PythonError::NoSolution { .. }) => {
             Err(missing::explain(&session, &problem, error).await)
         }
         Err(error) => Err(error),
     }
+}
+
+/// Returns what the requirements, and the wheels that would be chosen for them, require of those
+/// `named`, if these could be there in any of their other versions as well.
+///
+/// # Errors
+/// As [`resolve_python`]: then another version would not do either.
+pub async fn demands(
+    context: &Context,
+    request: PythonRequest<'_>,
+    named: &[PythonName],
+) -> Result<Vec<Demand>, PythonError> {
+    let asked = Asked::of(request.python)?;
+    let target = Target::new(request.python_version, request.platform, request.glibc)?;
+    let indexes = Indexes::of(context, request.python)?;
+    let session = Session::open(context, indexes, Patience::default()).await?;
+    let problem = Problem::new(request, &asked, &target)?;
+    let seen = Seen::default();
+    let resolution = problem.solve(&session, &seen).await?;
+    let chosen: Vec<_> = wheels::distributions(&resolution)
+        .into_iter()
+        .filter_map(|(dist, _)| Some((dist.name().clone(), dist.version()?.clone())))
+        .collect();
+    let all: Vec<_> = asked
+        .requirements
+        .iter()
+        .chain(&asked.constraints)
+        .cloned()
+        .collect();
+    Ok(seen.demands(&all, &chosen, named, &target.markers))
 }
 
 /// Everything about a resolution but where it is looked up.
@@ -108,32 +160,90 @@ impl<'a> Problem<'a> {
         })
     }
 
-    async fn solve(&self, session: &Session) -> Result<Resolution, PythonError> {
+    async fn solve(&self, session: &Session, seen: &Seen) -> Result<Resolution, PythonError> {
         let locations = &session.indexes.locations;
         let context = NoBuilds::new(&session.cache, locations, Candidates::Wheels);
         let flat = self.flat_index(session, &context).await?;
         let index = InMemoryIndex::default();
         let manifest = self.manifest(session, &context, &index).await?;
-        let resolver = Resolver::new(
+        let options = self.options(&context);
+        let provider = self.provider(session, &context, &flat, &manifest, &options);
+        let provider = Beside {
+            provided: self.request.provided,
+            seen,
+            registries: provider,
+        };
+        let resolver = self.resolver(manifest, options, &context, &index, provider);
+        // Boxed: uv's futures are tens of kilobytes, too much for a stack of several.
+        let output = Box::pin(resolver.resolve()).await;
+        let output = output.map_err(|error| self.failed(error, session))?;
+        Ok(Resolution::from(output))
+    }
+
+    /// Returns what answers for the registries.
+    pub(super) fn provider<'s>(
+        &'s self,
+        session: &'s Session,
+        context: &'s NoBuilds,
+        flat: &'s FlatIndex,
+        manifest: &Manifest,
+        options: &Options,
+    ) -> DefaultResolverProvider<'s, NoBuilds> {
+        let environment = self.target.environment();
+        DefaultResolverProvider::new(
+            database(session, context),
+            flat,
+            Some(&self.target.tags),
+            &self.target.requires_python,
+            AllowedYanks::from_manifest(manifest, &environment, options.dependency_mode),
+            &HashStrategy::None,
+            options.exclude_newer.clone(),
+            context.locations(),
+            context.build_options(),
+            context.capabilities(),
+        )
+    }
+
+    /// Returns a resolver of the requirements that asks `provider`.
+    pub(super) fn resolver<P: ResolverProvider>(
+        &self,
+        manifest: Manifest,
+        options: Options,
+        context: &NoBuilds,
+        index: &InMemoryIndex,
+        provider: P,
+    ) -> Resolver<P, EmptyInstalledPackages> {
+        Resolver::new_custom_io(
             manifest,
-            self.options(&context),
-            &self.target.python,
+            options,
+            &HashStrategy::None,
             self.target.environment(),
             &self.target.markers,
+            Some(self.target.tags.clone()),
+            &self.target.python,
             Conflicts::empty(),
-            Some(&self.target.tags),
-            &flat,
-            &index,
-            &HashStrategy::None,
-            &context,
+            index,
+            context.git(),
+            context.capabilities(),
+            context.locations(),
+            provider,
             EmptyInstalledPackages,
-            database(session, &context),
-        );
-        let platform = self.request.platform;
-        let failed = |error| failure::resolution(error, &session.indexes, platform);
-        // Boxed: uv's futures are tens of kilobytes, too much for a stack of several.
-        let output = Box::pin(resolver.map_err(failed)?.resolve()).await;
-        Ok(Resolution::from(output.map_err(failed)?))
+        )
+    }
+
+    /// Sorts what uv says, and finds those in the way that are there already.
+    fn failed(&self, error: ResolveError, session: &Session) -> PythonError {
+        let mut names = BTreeSet::new();
+        if let ResolveError::NoSolution(error) = &error {
+            let mine = error.packages();
+            let mine = mine.filter(|name| self.request.provided.find(name).is_some());
+            names.extend(mine.map(wheels::python_name));
+        }
+        let mut error = failure::resolution(error, &session.indexes, self.request.platform);
+        if let PythonError::NoSolution { provided, .. } = &mut error {
+            provided.extend(names);
+        }
+        error
     }
 
     /// Returns the files of the find-links.
@@ -187,7 +297,7 @@ impl<'a> Problem<'a> {
             excludes,
             self.preferences.clone(),
             None,
-            std::collections::BTreeSet::new(),
+            BTreeSet::new(),
             Exclusions::default(),
             lookaheads,
         ))
@@ -237,8 +347,9 @@ fn preferences(request: PythonRequest<'_>, target: &Target) -> Result<Preference
         previous.partition(|wheel| wheel.platforms.contains(&request.platform));
     let mut kept = Vec::new();
     // uv takes the first that fits.
-    for wheel in own.into_iter().chain(request.siblings).chain(others) {
-        let pin = format!("{}=={}", wheel.name, wheel.version);
+    let wheels = own.into_iter().chain(request.siblings).chain(others);
+    let wheels = wheels.map(|wheel| format!("{}=={}", wheel.name, wheel.version));
+    for pin in request.provided.pins().chain(wheels) {
         let requirement = pin.parse().map_err(|source| PythonError::Requirement {
             list: "the lock",
             text: pin.clone(),

@@ -12,6 +12,7 @@ use uv_pypi_types::{HashAlgorithm, HashDigest};
 
 use crate::base::{Context, Digest, Hasher, PythonName};
 use crate::lock::{Artifact, LockedWheel, Origin};
+use crate::resolve::python::provided::Provided;
 use crate::resolve::python::session::Session;
 use crate::resolve::python::solve::PythonRequest;
 use crate::resolve::python::{PythonError, Unsupported, failure, locate};
@@ -32,6 +33,9 @@ pub(super) async fn locked(
 ) -> Result<Vec<LockedWheel>, PythonError> {
     let mut wheels = Vec::new();
     for (dist, required_by) in distributions(resolution) {
+        if is_there(request.provided, dist)? {
+            continue;
+        }
         let found = found(session, dist)?;
         wheels.push(async move {
             let artifact = found.complete(context, session, request.previous).await?;
@@ -49,6 +53,21 @@ pub(super) async fn locked(
     let mut wheels = done.into_iter().collect::<Result<Vec<LockedWheel>, _>>()?;
     wheels.sort_by(|a, b| (&a.name, &a.version).cmp(&(&b.name, &b.version)));
     Ok(wheels)
+}
+
+/// Says whether a conda package brings `dist`.
+fn is_there(provided: &Provided, dist: &ResolvedDist) -> Result<bool, PythonError> {
+    let ResolvedDist::Installable { dist, .. } = dist else {
+        return Ok(false);
+    };
+    match provided.find(dist.name()) {
+        None => Ok(false),
+        Some(_) if provided.has(dist) => Ok(true),
+        Some(found) => Err(PythonError::Shadows {
+            name: python_name(dist.name()),
+            version: found.version.clone(),
+        }),
+    }
 }
 
 /// Returns the distributions of `resolution` with the names of those that asked for each.

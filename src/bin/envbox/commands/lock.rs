@@ -47,5 +47,9 @@ fn text(report: &LockReport) -> String {
         LockOutcome::Unchanged => "nothing to do for",
     };
     let (file, python, debian) = (report.lockfile.display(), report.python, report.debian);
-    text + &format!("{what} `{file}`: {python} Python and {debian} Debian packages\n")
+    let conda = match report.conda {
+        0 => String::new(),
+        conda => format!("{conda} conda, "),
+    };
+    text + &format!("{what} `{file}`: {conda}{python} Python and {debian} Debian packages\n")
 }

@@ -7,6 +7,7 @@ mod locating;
 pub(crate) mod making;
 mod missing;
 mod packse;
+mod provided;
 
 use std::time::Duration;
 
@@ -21,7 +22,9 @@ use crate::net::tests::http;
 use crate::resolve::Upgrade;
 use crate::resolve::python::session::Patience;
 use crate::resolve::python::solve::resolve_patiently;
-use crate::resolve::python::{PythonError, PythonRequest};
+use crate::resolve::python::{
+    Provided, ProvidedDistribution, PythonError, PythonRequest, Resolved,
+};
 
 /// A resolution to try, with everything at a value that fits most tests.
 struct Case {
@@ -35,6 +38,7 @@ struct Case {
     previous: Vec<LockedWheel>,
     upgrade: Upgrade,
     patience: Patience,
+    provided: Provided,
 }
 
 impl Case {
@@ -61,7 +65,22 @@ impl Case {
                 back_off: false,
                 ..Patience::default()
             },
+            provided: Provided::default(),
         }
+    }
+
+    /// Has conda packages bring distributions, `name==version`.
+    fn provided(mut self, pins: &[&str]) -> Self {
+        for pin in pins {
+            let (name, version) = pin.split_once("==").unwrap();
+            let distribution = ProvidedDistribution {
+                version: version.to_owned(),
+                others: Vec::new(),
+                metadata: None,
+            };
+            self.provided.insert(name.parse().unwrap(), distribution);
+        }
+        self
     }
 
     fn constraints(mut self, constraints: &[&str]) -> Self {
@@ -96,6 +115,13 @@ impl Case {
     }
 
     fn resolve(&self) -> Result<Vec<LockedWheel>, PythonError> {
+        match self.resolved()? {
+            Resolved::Wheels(wheels) => Ok(wheels),
+            Resolved::Extras(names) => panic!("the extras of {names:?} are not known"),
+        }
+    }
+
+    fn resolved(&self) -> Result<Resolved, PythonError> {
         block_on_large_stack(|| {
             resolve_patiently(
                 &self.context,
@@ -107,6 +133,7 @@ impl Case {
                     siblings: &self.siblings,
                     previous: &self.previous,
                     upgrade: &self.upgrade,
+                    provided: &self.provided,
                 },
                 self.patience,
             )
