@@ -186,7 +186,11 @@ fn run_one(
     read.map_err(launch)?;
     Err(RootfsError::ScriptFailed {
         package: name.to_owned(),
-        message: String::from_utf8_lossy(&text).trim().to_owned(),
+        message: match (String::from_utf8_lossy(&text).trim(), outcome.exit) {
+            ("", Exit::Code(code)) => format!("it ended with status {code}"),
+            ("", _) => "it was killed".to_owned(),
+            (said, _) => said.to_owned(),
+        },
     })
 }
 

@@ -29,7 +29,7 @@ const MANIFEST: &str = "[environment]\nname = \"lab\"\npython = \"3.12\"\n\
                         [debian]\nsuite = \"bookworm\"\n";
 
 /// Plays Python: compiles as `rootfs::INTERPRETER` does, and otherwise says what it is to run.
-fn interpreter() -> Recipe {
+pub fn interpreter() -> Recipe {
     let compiler = crate::rootfs::INTERPRETER;
     let body = compiler.strip_prefix("#!/bin/sh\n").unwrap();
     let text = format!(
@@ -42,7 +42,7 @@ fn interpreter() -> Recipe {
         .text("lib/python3.12/os.py", "1osos\n")
 }
 
-fn libfoo() -> Recipe {
+pub fn libfoo() -> Recipe {
     let program = format!("#!/bin/sh\necho prefix {PREFIX} foo $FOO_HOME\n");
     let library = [b"\x7fELF\0", PREFIX.as_bytes(), b"/share\0end"].concat();
     Recipe::new("libfoo", "1.2", "h1_3")
@@ -51,7 +51,7 @@ fn libfoo() -> Recipe {
         .file("lib/libfoo.so", 0, Content::Link("libfoo.so.1"))
 }
 
-fn mytool() -> Recipe {
+pub fn mytool() -> Recipe {
     Recipe::new("mytool", "0.3", "pyhd_0")
         .noarch("python")
         .needs(&["python >=3.8", "libfoo"])
@@ -242,38 +242,43 @@ fn wheels_lie_beside_conda_packages() {
 
 /// A wheel with a program and a file of `mytool`'s.
 fn wheel() -> Vec<u8> {
-    let files = [
-        ("both.py", "1both\n"),
-        ("mytool.py", "other\n"),
-        (
-            "both-1.0.dist-info/WHEEL",
-            "Wheel-Version: 1.0\nRoot-Is-Purelib: true\n",
-        ),
-        (
-            "both-1.0.dist-info/METADATA",
-            "Metadata-Version: 2.1\nName: both\nVersion: 1.0\n",
-        ),
-        (
-            "both-1.0.dist-info/entry_points.txt",
-            "[console_scripts]\nboth = both:main\n",
-        ),
-    ];
-    let mut zip = zip::ZipWriter::new(Cursor::new(Vec::new()));
+    let scripts = "[console_scripts]\nboth = both:main\n";
+    wheel_of(
+        "both",
+        &[
+            ("both.py", "1both\n"),
+            ("mytool.py", "other\n"),
+            ("both-1.0.dist-info/entry_points.txt", scripts),
+        ],
+        "",
+    )
+}
+
+/// A wheel with these files and these lines in its metadata.
+pub fn wheel_of(name: &str, files: &[(&str, &str)], metadata: &str) -> Vec<u8> {
+    let info = format!("{name}-1.0.dist-info");
+    let metadata = format!("Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n{metadata}");
+    let mut all: Vec<(String, &str)> = files
+        .iter()
+        .map(|(path, text)| ((*path).to_owned(), *text))
+        .collect();
+    all.push((format!("{info}/METADATA"), &metadata));
+    let kind = "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n";
+    all.push((format!("{info}/WHEEL"), kind));
     let mut record = String::new();
-    let mut add = |name: &str, content: &str| {
-        zip.start_file(name, zip::write::SimpleFileOptions::default())
-            .unwrap();
-        zip.write_all(content.as_bytes()).unwrap();
-    };
-    for (name, content) in files {
-        let digest = URL_SAFE_NO_PAD.encode(Sha256::digest(content));
-        writeln!(record, "{name},sha256={digest},{}", content.len()).unwrap();
-        add(name, content);
+    for (path, text) in &all {
+        let digest = URL_SAFE_NO_PAD.encode(Sha256::digest(text));
+        writeln!(record, "{path},sha256={digest},{}", text.len()).unwrap();
     }
-    add(
-        "both-1.0.dist-info/RECORD",
-        &(record + "both-1.0.dist-info/RECORD,,\n"),
-    );
+    let own = format!("{info}/RECORD");
+    writeln!(record, "{own},,").unwrap();
+    all.push((own, &record));
+    let mut zip = zip::ZipWriter::new(Cursor::new(Vec::new()));
+    for (path, text) in &all {
+        zip.start_file(path, zip::write::SimpleFileOptions::default())
+            .unwrap();
+        zip.write_all(text.as_bytes()).unwrap();
+    }
     zip.finish().unwrap().into_inner()
 }
 
@@ -379,6 +384,40 @@ fn channels_are_read_over_http() {
     );
 }
 
+#[test]
+fn channels_may_lie_in_registries_of_images() {
+    let case = Case::new(User::Unprivileged, &recipes());
+    let server = Server::start();
+    server.file("/v2/", b"{}");
+    for package in case.channel.locked(&[]) {
+        let (subdir, _) = package.artifact.file.split_once('/').unwrap();
+        let digest = package.artifact.digest;
+        let path = format!("/v2/forge/{subdir}/{}/blobs/{digest}", package.name);
+        let file = case
+            .world
+            .path()
+            .join("channel")
+            .join(&package.artifact.file);
+        server.file(&path, &fs::read(file).unwrap());
+    }
+    let url = format!("lab={}/forge", server.url().replace("http://", "oci://"));
+    let registries = ["--registry", &case.debian, "--registry", &url];
+    let run = case
+        .world
+        .run(&[&["run", "--frozen"], &registries[..], &["--", "foo"]].concat());
+    assert_eq!(run.stdout(), "prefix /opt/env foo\n", "{}", run.stderr());
+    // A package that the registry has not.
+    fs::remove_dir_all(case.world.path().join("home/.cache/envbox")).unwrap();
+    let elsewhere = url.replace("/forge", "/other");
+    let registries = ["--registry", &case.debian, "--registry", &elsewhere];
+    let run = case.world.run(&[&["fetch"], &registries[..]].concat());
+    let error = run.stderr();
+    assert!(
+        error.contains("the registry of the channel `lab` does not have it"),
+        "{error}"
+    );
+}
+
 /// Makes a package whose archive is what a hostile hand would write.
 fn hostile(case: &mut Case, archive: &[u8]) -> Run {
     let recipe = Recipe::new("evil", "1", "0");
@@ -412,7 +451,7 @@ fn hostile_packages_are_refused_by_name() {
 }
 
 /// A package that finishes itself when it is installed.
-fn scripted() -> Recipe {
+pub fn scripted() -> Recipe {
     let script = "set -e\n\
         [ \"$PKG_NAME-$PKG_VERSION-$PKG_BUILDNUM\" = scripted-2-7 ]\n\
         mkdir \"$PREFIX/made\"\n\

@@ -38,12 +38,17 @@ const PACKAGES: [(&str, &str); 18] = [
     ("tzdata", "2025"),
 ];
 
+/// The package that has something in it, if any has.
+const LIBRARY: &str = "libc6";
+
 /// A server with both registries below a prefix.
 pub struct Registry {
     pub server: Server,
     prefix: String,
     key: SignedSecretKey,
     wheels: BTreeMap<String, Vec<(String, Vec<u8>)>>,
+    /// What is in the package of the C library.
+    library: Vec<u8>,
 }
 
 impl Registry {
@@ -54,12 +59,29 @@ impl Registry {
             prefix: prefix.to_owned(),
             key: key(1),
             wheels: BTreeMap::new(),
+            library: debs::deb_of(LIBRARY, &[]),
         };
         registry.serve_debian();
         for (project, version, requirements) in wheels {
             registry.add_wheel(project, version, requirements);
         }
         registry
+    }
+
+    /// Serves a base that programs of this machine run in: it has a shell and tools.
+    pub fn with_tools(prefix: &str) -> Self {
+        let mut registry = Self::new(prefix, &[]);
+        registry.library = debs::tools_named(LIBRARY);
+        registry.serve_debian();
+        registry
+    }
+
+    /// Returns a package of the base.
+    fn deb(&self, name: &str) -> Vec<u8> {
+        match name {
+            LIBRARY => self.library.clone(),
+            _ => debs::deb_of(name, &[]),
+        }
     }
 
     /// Lists one more wheel.
@@ -132,7 +154,7 @@ impl Registry {
         let (index, release) = self.debian_index();
         for (name, version) in PACKAGES {
             let path = self.path(&format!("debian/pool/main/{name}_{version}.deb"));
-            self.server.file(&path, &debs::deb_of(name, &[]));
+            self.server.file(&path, &self.deb(name));
         }
         self.server.file(&self.packages(), &index);
         self.server.file(&self.release(), &self.signed(&release));
@@ -142,7 +164,7 @@ impl Registry {
     fn debian_index(&self) -> (Vec<u8>, String) {
         let mut text = String::new();
         for (name, version) in PACKAGES {
-            let deb = debs::deb_of(name, &[]);
+            let deb = self.deb(name);
             let (size, digest) = (deb.len(), Digest::of(&deb).hex());
             writeln!(
                 text,

@@ -57,7 +57,12 @@ pub(super) fn run(
     };
     let (exit, output, errors) = said;
     if exit != Exit::Code(0) {
-        return Err(failed(errors.trim().to_owned()).into());
+        let message = match (errors.trim(), exit) {
+            ("", Exit::Code(code)) => format!("it ended with status {code}"),
+            ("", _) => "it was killed".to_owned(),
+            (said, _) => said.to_owned(),
+        };
+        return Err(failed(message).into());
     }
     let mut end = Shell::default();
     let read = end.read(&output);
