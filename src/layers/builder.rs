@@ -228,7 +228,10 @@ impl TreeBuilder {
     }
 
     /// Removes the entry at `path`, a directory only when it is empty.
-    pub(super) fn remove(&mut self, path: &[u8]) -> Result<(), LayerError> {
+    ///
+    /// # Errors
+    /// Returns [`LayerError::File`] when the file system refuses.
+    pub fn remove(&mut self, path: &[u8]) -> Result<(), LayerError> {
         let flags = match self.kind(path) {
             Some(EntryKind::Directory) => AtFlags::REMOVEDIR,
             Some(_) => AtFlags::empty(),

@@ -27,7 +27,7 @@ use crate::ops::publish::{Publication, PublishReport, Published, publish};
 use crate::ops::run::{Locking, image_environment, up_to_date};
 use crate::ops::sbom::licences;
 use crate::ops::{Error, Project};
-use crate::rootfs::prepare;
+use crate::rootfs::{Rootfs, activation, prepare};
 use crate::store::Store;
 
 /// How an image is built, and where to.
@@ -200,7 +200,7 @@ fn build_all(
             let closure = closure(context, lock, platform, store)?;
             let compiler = compiler(context, project, lock, platform, store)?;
             let rootfs = prepare(context, &closure, compiler.as_ref())?;
-            let mut settings = settings(project, lock, rootfs.interpreter())?;
+            let mut settings = settings(project, lock, &rootfs)?;
             if let Some(program) = &options.supervisor {
                 runs_inside(program, &rootfs, platform)?;
                 let policy = policy_of(project, lock).to_bytes();
@@ -252,15 +252,17 @@ fn as_recorded(lock: &Lockfile, images: &[Image]) -> Result<(), ImageError> {
     Ok(())
 }
 
-/// What the image says of itself: nothing that does not follow from the manifest and the lock.
+/// What the image of `rootfs`, which is made of `lock`, says of itself: nothing that does not follow
+/// from the manifest and the lock.
 pub(in crate::ops) fn settings(
     project: &Project,
     lock: &Lockfile,
-    interpreter: Option<&str>,
+    rootfs: &Rootfs,
 ) -> Result<ImageSettings, Error> {
     let policy = &project.manifest().sandbox;
     let created = policy.epoch.to_string();
-    let command = interpreter.unwrap_or("/bin/sh").to_owned();
+    let command = rootfs.interpreter().unwrap_or("/bin/sh").to_owned();
+    let activation = activation(&rootfs.path())?;
     let text = String::from_utf8(policy_of(project, lock).to_bytes()).expect("JSON is UTF-8");
     let labels = BTreeMap::from([
         (LOCK_LABEL, lock.digest().to_string()),
@@ -274,7 +276,7 @@ pub(in crate::ops) fn settings(
     Ok(ImageSettings {
         entrypoint: Vec::new(),
         command: vec![command],
-        environment: image_environment(policy, &lock.digest())?,
+        environment: image_environment(policy, &activation, &lock.digest())?,
         working_directory: "/project".to_owned(),
         labels: labels
             .into_iter()

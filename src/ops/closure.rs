@@ -1,8 +1,8 @@
 //! The artifacts of a lock: from the user's mirror, then from where they come from.
 //!
 //! A mirror that is a directory is asked by [`crate::fetch`] itself. What a repository of images has
-//! is brought into the store here, before that looks for the rest; so is the image that the environment
-//! stands on.
+//! is brought into the store here, before that looks for the rest; so are the image that the environment
+//! stands on, and conda packages of a channel in a registry of images.
 
 use envbox_lockfiles::base::{Context, Event, Mirror, Network, Platform};
 use envbox_lockfiles::lock::Lockfile;
@@ -10,7 +10,7 @@ use envbox_lockfiles::lock::Lockfile;
 use crate::fetch::{Closure, artifacts, fetch};
 use crate::image::Descriptor;
 use crate::mirror::ARTIFACT;
-use crate::ops::{Error, base_image};
+use crate::ops::{Error, base_image, conda_images};
 use crate::registry::{ImageName, pull_blobs};
 use crate::store::Store;
 
@@ -30,6 +30,7 @@ pub(super) fn closure(
         take(context, repository, lock, platform, store)?;
     }
     base_image::bring(context, lock, platform, store)?;
+    conda_images::bring(context, lock, platform, store)?;
     Ok(fetch(context, lock, platform, store)?)
 }
 

@@ -12,6 +12,7 @@ use crate::attest::AttestError;
 use crate::fetch::FetchError;
 use crate::image::{DocumentError, ImageError};
 use crate::mirror::MirrorError;
+use crate::ops::activation::ActivationError;
 use crate::ops::inside::InsideError;
 use crate::ops::run::RunError;
 use crate::registry::{ImageName, InvalidImageName, RegistryError};
@@ -55,6 +56,9 @@ pub enum Error {
     /// Unpacking or merging failed.
     #[error(transparent)]
     Rootfs(#[from] Box<RootfsError>),
+    /// What activation sets cannot be recorded.
+    #[error(transparent)]
+    Activation(#[from] Box<ActivationError>),
     /// The image cannot be made, or not be written.
     #[error(transparent)]
     Image(#[from] Box<ImageError>),
@@ -133,6 +137,7 @@ boxed!(
     Document(DocumentError),
     Fetch(FetchError),
     Rootfs(RootfsError),
+    Activation(ActivationError),
     Image(ImageError),
     Registry(RegistryError),
     Mirror(MirrorError),
@@ -179,6 +184,7 @@ impl Explain for Error {
             Self::Document(error) => error.kind(),
             Self::Fetch(error) => error.kind(),
             Self::Rootfs(error) => error.kind(),
+            Self::Activation(error) => error.kind(),
             Self::Image(error) => error.kind(),
             Self::Registry(error) => error.kind(),
             Self::Mirror(error) => error.kind(),
@@ -218,6 +224,7 @@ impl Explain for Error {
             Self::Document(error) => error.hints(),
             Self::Fetch(error) => error.hints(),
             Self::Rootfs(error) => error.hints(),
+            Self::Activation(error) => error.hints(),
             Self::Image(error) => error.hints(),
             Self::Registry(error) => error.hints(),
             Self::Mirror(error) => error.hints(),

@@ -41,7 +41,7 @@ pub fn bundle(
     let lock = up_to_date(context, project, locking)?;
     let rootfs = environment_of(context, project, &lock)?;
     let policy = &project.manifest().sandbox;
-    let mut image = settings(project, &lock, rootfs.interpreter())?;
+    let mut image = settings(project, &lock, &rootfs)?;
     if !command.is_empty() {
         let text = |argument: &OsString| argument.to_string_lossy().into_owned();
         image.command = command.iter().map(text).collect();

@@ -13,7 +13,7 @@ use serde::Serialize;
 
 use crate::ops::base_image::base as locked_base;
 use crate::ops::closure::closure;
-use crate::ops::{Error, Project};
+use crate::ops::{Error, Project, activation};
 use crate::rootfs::image_library;
 use crate::store::Store;
 
@@ -148,7 +148,8 @@ pub(in crate::ops) fn resolved(
         base: base(context, &request, previous.as_ref())?,
         pins: options.pins.clone(),
     };
-    let lock = resolve(context, project.manifest(), previous.as_ref(), &resolving)?;
+    let mut lock = resolve(context, project.manifest(), previous.as_ref(), &resolving)?;
+    lock.conda.activation = activation::recorded(context, &lock, previous.as_ref())?;
     let changes = previous.as_ref().map(|old| diff(old, &lock));
     Ok(Resolved {
         outcome: match &previous {

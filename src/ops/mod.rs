@@ -2,11 +2,13 @@
 //!
 //! A report is what `--json` prints. Nothing here prints, reads the environment, or exits.
 
+mod activation;
 pub mod audit;
 mod base_image;
 pub mod build;
 mod closure;
 mod compiler;
+mod conda_images;
 pub mod doctor;
 mod error;
 pub mod export;
@@ -26,5 +28,6 @@ pub mod sbom;
 pub mod store;
 pub mod verify_attestation;
 
+pub use activation::ActivationError;
 pub use error::Error;
 pub use project::{LOCKFILE, Project};

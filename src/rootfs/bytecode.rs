@@ -20,7 +20,9 @@ use envbox_sandbox::{
 };
 use rustix::fs::MemfdFlags;
 
-use crate::layers::{EntryPath, LayerError, Limits, PythonTarget, TreeBuilder};
+use crate::layers::{
+    EntryPath, LayerError, Limits, PythonTarget, TreeBuilder, bytecode_of, module_of,
+};
 use crate::rootfs::RootfsError;
 use crate::rootfs::merge::{Merged, Source};
 use crate::rootfs::packages::{Package, package_tree};
@@ -149,7 +151,10 @@ pub(super) fn add(
 }
 
 fn job(index: usize, package: &Package, python: PythonTarget) -> Option<Job> {
-    let directories = python.module_directories();
+    let directories = match package.contents {
+        Contents::Conda(_) => vec![python.conda_directory()],
+        _ => python.module_directories().to_vec(),
+    };
     let mut job = Job {
         package: index,
         modules: Vec::new(),
@@ -186,24 +191,6 @@ fn key(package: TreeKey, compiler: TreeKey) -> TreeKey {
         compiler.digest()
     );
     TreeKey::Package(Digest::of(text.as_bytes()))
-}
-
-/// Returns where the bytecode of a module lies (PEP 3147).
-pub(super) fn bytecode_of(module: &[u8], PythonTarget { major, minor }: PythonTarget) -> Vec<u8> {
-    let split = module.iter().rposition(|&byte| byte == b'/');
-    let (directory, name) = module.split_at(split.map_or(0, |slash| slash + 1));
-    let stem = name.strip_suffix(b".py").unwrap_or(name);
-    let tag = format!(".cpython-{major}{minor}.pyc");
-    [directory, b"__pycache__/", stem, tag.as_bytes()].concat()
-}
-
-/// Returns the module whose bytecode lies at `path`, or nothing for a directory.
-pub(crate) fn module_of(path: &[u8]) -> Option<Vec<u8>> {
-    let stem = path.strip_suffix(b".pyc")?;
-    let stem = &stem[..stem.iter().rposition(|&byte| byte == b'.')?];
-    let slash = stem.iter().rposition(|&byte| byte == b'/')?;
-    let directory = stem[..slash].strip_suffix(b"__pycache__")?;
-    Some([directory, &stem[slash + 1..], b".py"].concat())
 }
 
 /// One process that compiles.

@@ -13,7 +13,7 @@ use crate::rootfs::bytecode::{CompiledBy, add, compile_all};
 use crate::rootfs::merge::Merged;
 use crate::rootfs::packages::{read_manifest, unpack, unpack_all, write_manifest};
 use crate::rootfs::parts::Parts;
-use crate::rootfs::{Compiler, RootfsError, c_library, fixups, write};
+use crate::rootfs::{Compiler, RootfsError, c_library, fixups, link_scripts, write};
 use crate::store::{Store, Tree, TreeManifest};
 
 /// A root filesystem in the store. It stays there while this value, or a clone of its store's
@@ -162,12 +162,14 @@ fn build(
         return Err(RootfsError::NoCompiler { platform });
     }
     let packages = unpack_all(context, store, parts)?;
+    let scripts = link_scripts::allowed(&packages, parts.link_scripts)?;
     let mut warnings = Vec::new();
     let tree = store.tree(parts.key(), |directory| {
         let mut merged = Merged::of(&packages)?;
         warnings = merged.warnings(&packages);
         fixups::apply(&mut merged, &packages, parts)?;
         let mut tree = write::write(&merged, &packages, directory)?;
+        link_scripts::run(context, store, &scripts, directory, &mut tree, &mut merged)?;
         let own = || CompiledBy {
             root: directory,
             interpreter: parts.interpreter.map_or("", |own| &own.path),

@@ -109,11 +109,11 @@ fn lock(
 
 /// Returns a `.deb` (deb(5)) with the tools and the libraries they load.
 pub fn deb() -> Vec<u8> {
-    deb_with_tools("tools")
+    tools_named("tools")
 }
 
-/// As [`deb`], under another name.
-pub fn deb_with_tools(name: &str) -> Vec<u8> {
+/// Returns the same under another name.
+pub fn tools_named(name: &str) -> Vec<u8> {
     let mut data = tar::Builder::new(Vec::new());
     append_tools(&mut data);
     package_of(name, data)

@@ -235,7 +235,7 @@ fn other_alone(version: &str) -> (World, Registry) {
     let mut registry = Registry::new("", &[]);
     registry.configure(&world);
     registry.serve_debs(&[
-        ("dash", "0.5", debs::deb_with_tools("dash")),
+        ("dash", "0.5", debs::tools_named("dash")),
         ("python3.11", version, python(HERE, "3.11.2")),
     ]);
     let packages = [("python3.11", THERE, python(THERE, ""))];

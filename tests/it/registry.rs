@@ -38,6 +38,9 @@ const PACKAGES: [(&str, &str); 18] = [
     ("tzdata", "2025"),
 ];
 
+/// The package that has the tools, where there are any.
+const LIBRARY: &str = "libc6";
+
 /// A server with both registries below a prefix.
 pub struct Registry {
     pub server: Server,
@@ -68,6 +71,15 @@ impl Registry {
         for (project, version, requirements) in wheels {
             registry.add_wheel(project, version, requirements);
         }
+        registry
+    }
+
+    /// Serves a base that programs of this machine run in: it has a shell and tools.
+    pub fn with_tools(prefix: &str) -> Self {
+        let mut registry = Self::new(prefix, &[]);
+        let (_, library) = registry.debs.get_mut(LIBRARY).expect("the base has it");
+        *library = debs::tools_named(LIBRARY);
+        registry.serve_debian();
         registry
     }
 

@@ -13,6 +13,7 @@ mod hint;
 mod image;
 mod mirror;
 mod name;
+mod package_url;
 mod platform;
 
 pub use context::{Context, Network, Transport};
@@ -23,4 +24,5 @@ pub use hint::{Explain, Kind};
 pub use image::{Compression, ImageReference, InvalidReference, InvalidRepository, Repository};
 pub use mirror::{InvalidMirror, Mirror};
 pub use name::{CondaName, DebianName, EnvironmentName, InvalidName, PythonName, RegistryName};
+pub use package_url::package_url;
 pub use platform::{Platform, UnknownPlatform};
