@@ -156,6 +156,8 @@ fn modules(package: &Path, rootfs: &Path) -> Vec<String> {
             } else if metadata.is_file()
                 && name.ends_with(".py")
                 && MODULES.iter().any(|place| name.starts_with(place))
+                // Some wheels bring their own.
+                && !package.join(compiled(&name)).exists()
             {
                 modules.push((name, metadata.ino()));
             }
