@@ -11,7 +11,7 @@
 //! |---|---|
 //! | the manifest's keys, their errors | [`manifest`], `lockfiles/src/manifest/parse.rs` |
 //! | the lock's format, staleness, diff | [`lock`], `lockfiles/README.md` |
-//! | Python, conda, Debian and interpreter resolution; conda and Python together | [`resolve`], `lockfiles/src/resolve/mixed.rs` |
+//! | Python, conda, Debian and interpreter resolution; conda and Python together | [`resolve`], `lockfiles/src/resolve/mixed/` |
 //! | HTTP, retries, where registries lie | [`net`] |
 //! | downloads | [`mod@fetch`] |
 //! | the store: blobs, trees, locks, gc | [`store`] |

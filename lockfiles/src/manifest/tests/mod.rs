@@ -1,4 +1,5 @@
 mod any_input;
+mod conda;
 mod files;
 mod init;
 mod mistakes;

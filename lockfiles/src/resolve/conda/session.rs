@@ -1,6 +1,6 @@
 //! rattler's gateway with everything that its own programs take from the environment given.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 
 use rattler_conda_types::{Channel, MatchSpec, PackageName, Subdir};
 use rattler_repodata_gateway::fetch::CacheAction;
@@ -51,7 +51,7 @@ impl CondaSession {
                 cache_action,
                 ..SourceConfig::default()
             },
-            per_channel: HashMap::new(),
+            ..ChannelConfig::default()
         };
         let cache = context.store.join("index").join("conda").join("repodata");
         let gateway = Gateway::builder()

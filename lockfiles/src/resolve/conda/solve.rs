@@ -1,6 +1,6 @@
 //! One solution for one platform.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -123,7 +123,7 @@ impl CondaSession {
         problem.constraints = constraints?;
         problem.virtual_packages = virtual_packages.collect::<Result<_, _>>()?;
         problem.locked_packages = self.kept(task, repodata);
-        problem.excluded_candidates = in_other_subdirs(&problem, repodata);
+        problem.excluded_candidates = in_other_subdirs(&problem, repodata).into_iter().collect();
         problem.exclude_newer = task.exclude_newer.map(ExcludeNewer::from_datetime);
         problem.channel_priority = match task.conda.channel_priority {
             ChannelPriority::Strict => rattler_solve::ChannelPriority::Strict,
@@ -198,22 +198,19 @@ impl CondaSession {
 }
 
 /// Finds what is not in the subdir that a MatchSpec names: the solver does not look at that.
-fn in_other_subdirs<T>(
-    problem: &SolverTask<'_, T>,
-    repodata: &[RepoData],
-) -> HashMap<Url, Arc<str>> {
+fn in_other_subdirs<T>(problem: &SolverTask<'_, T>, repodata: &[RepoData]) -> Vec<(Url, Arc<str>)> {
     let specs = problem.specs.iter().chain(&problem.constraints);
     let asked = specs.filter_map(|spec| {
         let name = spec.name.as_exact()?.as_normalized();
         Some((name, spec.subdir.as_deref()?))
     });
-    let mut excluded = HashMap::new();
+    let mut excluded = Vec::new();
     for (name, subdir) in asked {
         let reason: Arc<str> = format!("not in the subdir `{subdir}`").into();
         for record in repodata.iter().flat_map(RepoData::iter) {
             let package = &record.package_record;
             if package.name.as_normalized() == name && package.subdir != subdir {
-                excluded.insert(record.url.clone(), Arc::clone(&reason));
+                excluded.push((record.url.clone(), Arc::clone(&reason)));
             }
         }
     }

@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::str::FromStr as _;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use uv_distribution::{ArchiveMetadata, Metadata, Reporter};
 use uv_distribution_filename::WheelFilename;
@@ -159,10 +159,13 @@ fn candidate(name: &PackageName, version: &str) -> Option<(Version, PrioritizedD
     ))
 }
 
+/// What each distribution that was looked at requires.
+type Required = BTreeMap<(PackageName, Version), Box<[Requirement]>>;
+
 /// What passed by while resolving.
 #[derive(Debug, Default)]
 pub(super) struct Seen {
-    requirements: Mutex<BTreeMap<(PackageName, Version), Box<[Requirement]>>>,
+    required: Mutex<Required>,
 }
 
 impl Seen {
@@ -172,12 +175,8 @@ impl Seen {
         all.insert(key, metadata.requires_dist.clone());
     }
 
-    fn lock(
-        &self,
-    ) -> std::sync::MutexGuard<'_, BTreeMap<(PackageName, Version), Box<[Requirement]>>> {
-        self.requirements
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Required> {
+        self.required.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Returns the names of `provided` whose extras something asked for and nobody knows.

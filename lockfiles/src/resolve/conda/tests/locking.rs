@@ -7,13 +7,13 @@ use crate::lock::Origin;
 use crate::net::tests::http::Server;
 use crate::resolve::conda::merged;
 use crate::resolve::conda::tests::Case;
-use crate::resolve::conda::tests::making::{Form, Package, serve_channel};
+use crate::resolve::conda::tests::making::{Form, Package, serve_channel, write_channel};
 
 #[test]
 fn a_package_is_known_by_its_channel_and_file() {
     let package = Package::new("a", "1!2.0_1").build("py312h1_0");
     let packages = Case::new(&["a"])
-        .channel("own", &[package.clone()])
+        .channel("own", std::slice::from_ref(&package))
         .resolve()
         .unwrap();
     let [a] = packages.as_slice() else {
@@ -36,9 +36,9 @@ fn what_a_channel_leaves_out_is_computed() {
     let bytes = whole.bytes();
     for (key, other) in [("sha256", "size"), ("size", "sha256"), ("sha256", "md5")] {
         let package = whole.clone().set(key, Value::Null).set(other, Value::Null);
-        let local = Case::new(&["a"]).channel("own", &[package.clone()]);
+        let local = Case::new(&["a"]).channel("own", std::slice::from_ref(&package));
         let server = Server::start();
-        serve_channel(&server, "own", &[package.clone()], Form::Plain);
+        serve_channel(&server, "own", std::slice::from_ref(&package), Form::Plain);
         let url = format!("{}/own", server.url());
         for case in [local, Case::new(&["a"]).channel_at("own", &url)] {
             let artifact = case.resolve().unwrap().remove(0).artifact;
@@ -55,7 +55,7 @@ fn what_a_channel_leaves_out_is_computed() {
 fn what_the_old_lock_knows_is_not_fetched_again() {
     let package = Package::new("a", "1").set("sha256", Value::Null);
     let server = Server::start();
-    serve_channel(&server, "own", &[package.clone()], Form::Plain);
+    serve_channel(&server, "own", std::slice::from_ref(&package), Form::Plain);
     let mut case = Case::new(&["a"]).channel_at("own", &format!("{}/own", server.url()));
     case.lock();
     case.lock();
@@ -129,10 +129,30 @@ fn platforms_share_what_is_for_all() {
 fn a_package_by_its_url_is_locked_with_it() {
     let package = Package::new("a", "1").depends(&["b"]);
     let server = Server::start();
-    serve_channel(&server, "elsewhere", &[package.clone()], Form::Plain);
+    serve_channel(
+        &server,
+        "elsewhere",
+        std::slice::from_ref(&package),
+        Form::Plain,
+    );
     let url = format!("{}/elsewhere/{}", server.url(), package.path());
     let packages = Case::new(&[&url]).channel("own", &[]).resolve().unwrap();
     assert_eq!(packages[0].artifact.origin, Origin::Url(url));
     assert_eq!(packages[0].artifact.file, package.path());
     assert_eq!(packages[0].artifact.digest, Digest::of(&package.bytes()));
+}
+
+#[test]
+fn a_package_by_a_path_has_no_place_in_a_lock() {
+    let directory = tempfile::tempdir().unwrap();
+    let package = Package::new("a", "1");
+    write_channel(directory.path(), std::slice::from_ref(&package));
+    let file = directory.path().join(package.path());
+    let url = url::Url::from_file_path(&file).unwrap();
+    let report = Case::new(&[url.as_str()]).channel("own", &[]).report();
+    assert!(report.starts_with("User error: `file:///"), "{report}");
+    assert!(
+        report.contains("hint: make its directory a channel"),
+        "{report}"
+    );
 }

@@ -64,7 +64,7 @@ fn what_it_depends_on_is_its_packages_affair_but_for_extras() {
         let Resolved::Extras(names) = case.resolved().unwrap() else {
             panic!("nobody knows the extras of dask");
         };
-        assert_eq!(names.into_iter().collect::<Vec<_>>(), [dask.clone()]);
+        assert!(names.contains(&dask) && names.len() == 1);
         let text = "Metadata-Version: 2.1\nName: dask\nVersion: 2024.1\nRequires-Dist: base>=2\n\
                     Provides-Extra: array\nRequires-Dist: fast ; extra == 'array'\n";
         case.provided.get_mut(&dask).unwrap().metadata = Some(text.as_bytes().to_vec());

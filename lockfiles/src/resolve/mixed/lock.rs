@@ -1,14 +1,10 @@
-//! Conda packages first, then wheels around them, until both sides agree.
-//!
-//! A distribution that a conda package brings is there, so Python requirements can only take it or
-//! leave it. When they leave it, what they require of it becomes a constraint of the next conda
-//! solution.
+//! The rounds of both solvers.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use tokio::sync::OnceCell;
 
-use crate::base::{CondaName, Platform, PythonName};
+use crate::base::{Platform, PythonName};
 use crate::lock::{
     Affected, CondaRequest, LockedConda, LockedCondaPackage, LockedInterpreter, LockedWheel,
     Lockfile, Request,
@@ -20,12 +16,12 @@ use crate::resolve::conda::{
 };
 use crate::resolve::interpreter::is_from_conda;
 use crate::resolve::join::{Resolution, System};
-use crate::resolve::python::{
-    Demand, Provided, ProvidedDistribution, PythonError, PythonRequest, Resolved, demands,
-    resolve_python,
+use crate::resolve::mixed::border::{
+    Refused, border, borne, no_end, no_version, owners, provided, refused, shown,
 };
+use crate::resolve::python::{Provided, PythonRequest, Resolved, demands, resolve_python};
 use crate::resolve::target::{glibc, merged};
-use crate::resolve::{Conflict, ResolveError, Upgrade};
+use crate::resolve::{ResolveError, Upgrade};
 
 /// How often conda is solved again because Python requirements leave what it brings. Each time
 /// there is a new constraint, so this ends; sooner where it does not look as if it led anywhere.
@@ -35,14 +31,14 @@ const ROUNDS: usize = 8;
 const PREFIX: &str = "/opt/env";
 
 /// What is locked beside the base.
-pub(super) struct Packages {
-    pub(super) interpreter: Option<LockedInterpreter>,
-    pub(super) conda: LockedConda,
-    pub(super) python: Vec<LockedWheel>,
+pub(in crate::resolve) struct Packages {
+    pub(in crate::resolve) interpreter: Option<LockedInterpreter>,
+    pub(in crate::resolve) conda: LockedConda,
+    pub(in crate::resolve) python: Vec<LockedWheel>,
 }
 
 /// The resolution of both kinds of packages for a known base.
-pub(super) struct Mixed<'a> {
+pub(in crate::resolve) struct Mixed<'a> {
     resolution: Resolution<'a>,
     request: &'a Request,
     system: &'a System,
@@ -50,15 +46,8 @@ pub(super) struct Mixed<'a> {
     session: OnceCell<CondaSession>,
 }
 
-/// Python requirements left what a conda package brings.
-struct Refused {
-    platform: Platform,
-    error: PythonError,
-    names: Vec<PythonName>,
-}
-
 impl<'a> Mixed<'a> {
-    pub(super) fn new(
+    pub(in crate::resolve) fn new(
         resolution: Resolution<'a>,
         request: &'a Request,
         system: &'a System,
@@ -72,7 +61,10 @@ impl<'a> Mixed<'a> {
     }
 
     /// Locks the packages. What `affected` leaves out is taken over from the old lock.
-    pub(super) async fn lock(&self, affected: Affected) -> Result<Packages, ResolveError> {
+    pub(in crate::resolve) async fn lock(
+        &self,
+        affected: Affected,
+    ) -> Result<Packages, ResolveError> {
         let previous = self.resolution.previous;
         let same_library = previous.is_some_and(|previous| self.same_library(previous));
         let kept = previous.filter(|_| !affected.conda && same_library);
@@ -120,18 +112,7 @@ impl<'a> Mixed<'a> {
                 other => other?,
             };
         }
-        Err(self.no_end(&borne))
-    }
-
-    fn no_end(&self, borne: &[Borne]) -> ResolveError {
-        ResolveError::Border {
-            platform: self.request.platforms[0],
-            demands: borne.iter().map(|borne| borne.reason.clone()).collect(),
-            conflict: Conflict {
-                python: "every solution required something else".to_owned(),
-                conda: format!("none of {ROUNDS} solutions suited it"),
-            },
-        }
+        Err(no_end(self.request.platforms[0], &borne, ROUNDS))
     }
 
     /// Says whether the C library of each platform is the old lock's.
@@ -387,143 +368,4 @@ impl<'a> Mixed<'a> {
         });
         Ok(borne.collect())
     }
-}
-
-/// Tells a refusal of what is there from other failures.
-fn refused(error: PythonError, platform: Platform) -> Result<Refused, ResolveError> {
-    match &error {
-        PythonError::NoSolution { provided, .. } if !provided.is_empty() => {
-            let names = provided.clone();
-            Ok(Refused {
-                platform,
-                error,
-                names,
-            })
-        }
-        _ => Err(error.into()),
-    }
-}
-
-/// Returns the distributions that the packages of `platform` bring.
-fn provided(conda: &LockedConda, platform: Platform) -> Provided {
-    let mut provided = Provided::default();
-    for package in conda
-        .packages
-        .iter()
-        .filter(|p| p.platforms.contains(&platform))
-    {
-        for (name, version) in package.distributions() {
-            if let Ok(name) = name.parse() {
-                let distribution = ProvidedDistribution {
-                    version: version.to_owned(),
-                    others: Vec::new(),
-                    metadata: None,
-                };
-                provided.insert(name, distribution);
-            }
-        }
-    }
-    provided
-}
-
-/// Returns the package that brings each distribution, and its version.
-fn owners(conda: &LockedConda, platform: Platform) -> BTreeMap<PythonName, (CondaName, String)> {
-    let packages = conda
-        .packages
-        .iter()
-        .filter(|p| p.platforms.contains(&platform));
-    let owners = packages.flat_map(|package| {
-        package.distributions().filter_map(|(name, _)| {
-            let owner = (package.name.clone(), package.version.clone());
-            Some((name.parse().ok()?, owner))
-        })
-    });
-    owners.collect()
-}
-
-/// Makes a constraint on `package` of what is required of its distribution.
-fn borne(demand: &Demand, package: &CondaName, version: &str) -> Option<Borne> {
-    let specifiers: uv_pep440::VersionSpecifiers = demand.specifiers.parse().ok()?;
-    let specifiers = specifiers.iter().map(conda_specifier);
-    let versions: Vec<_> = specifiers.collect();
-    Some(Borne {
-        constraint: format!("{package} {}", versions.join(",")),
-        reason: format!(
-            "{} requires `{}{}`, and conda brings {package} {version}",
-            match demand.by.as_str() {
-                "manifest" => "the manifest".to_owned(),
-                by => format!("`{by}`"),
-            },
-            demand.name,
-            demand.specifiers
-        ),
-    })
-}
-
-/// Writes a specifier of PEP 440 as conda does.
-fn conda_specifier(specifier: &uv_pep440::VersionSpecifier) -> String {
-    use uv_pep440::Operator;
-    let version = specifier.version().to_string();
-    match specifier.operator() {
-        Operator::Equal | Operator::ExactEqual => format!("=={version}"),
-        Operator::EqualStar => format!("{version}.*"),
-        Operator::NotEqual => format!("!={version}"),
-        Operator::NotEqualStar => format!("!={version}.*"),
-        Operator::TildeEqual => format!("~={version}"),
-        // PEP 440 leaves out the pre-releases of what it excludes.
-        Operator::LessThan if !specifier.version().any_prerelease() => format!("<{version}a0"),
-        Operator::LessThan => format!("<{version}"),
-        Operator::LessThanEqual => format!("<={version}"),
-        Operator::GreaterThan => format!(">{version}"),
-        Operator::GreaterThanEqual => format!(">={version}"),
-    }
-}
-
-/// Explains why no version of what conda brings suits Python requirements, unless it is not that
-/// what they fail of.
-fn no_version(
-    error: PythonError,
-    names: &[PythonName],
-    owners: &BTreeMap<PythonName, (CondaName, String)>,
-    platform: Platform,
-) -> ResolveError {
-    let PythonError::NoSolution { provided, .. } = &error else {
-        return error.into();
-    };
-    let brought = names.iter().filter(|name| provided.contains(name));
-    let demands: Vec<_> = brought
-        .filter_map(|name| {
-            let (package, version) = owners.get(name)?;
-            Some(format!("conda brings {package} {version}"))
-        })
-        .collect();
-    match demands.is_empty() {
-        true => error.into(),
-        false => ResolveError::Border {
-            platform,
-            demands,
-            conflict: Conflict {
-                python: shown(&error),
-                conda: "its channels have no other version that suits".to_owned(),
-            },
-        },
-    }
-}
-
-fn border(refused: &Refused, borne: &[Borne], conda: &str) -> ResolveError {
-    ResolveError::Border {
-        platform: refused.platform,
-        demands: borne.iter().map(|borne| borne.reason.clone()).collect(),
-        conflict: Conflict {
-            python: shown(&refused.error),
-            conda: conda.to_owned(),
-        },
-    }
-}
-
-/// Returns the derivation below an error.
-fn shown(error: &dyn std::error::Error) -> String {
-    error
-        .source()
-        .map_or_else(|| error.to_string(), ToString::to_string)
 }
