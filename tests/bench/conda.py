@@ -34,6 +34,8 @@ from bench import ROOT, pair, timed
 
 PLACEHOLDER = "/opt/build/" + "placehold_" * 24
 COUNT = 200
+# What PREFIX was linked with, which conda's own interpreter brings along.
+SYSTEM = ["libbz2-1.0", "libffi8", "liblzma5", "libsqlite3-0", "libssl3", "zlib1g"]
 TIME = 1_735_689_600
 
 INSTALL = """
@@ -207,8 +209,9 @@ def main():
     project, store = work / "project", work / "store"
     project.mkdir(exist_ok=True)
     listed = ", ".join(f'"{name}"' for name in specs)
+    system = ", ".join(f'"{name}"' for name in SYSTEM)
     (project / "envbox.toml").write_text(
-        '[environment]\nname = "bench"\n[debian]\nsuite = "bookworm"\n[conda]\n'
+        f'[environment]\nname = "bench"\n[debian]\nsuite = "bookworm"\npackages = [{system}]\n[conda]\n'
         f'channels = [{{ name = "lab", url = "{channel}" }}]\ndependencies = [{listed}]\n'
     )
     env = os.environ | {"ENVBOX_STORE": str(store)}
@@ -223,7 +226,7 @@ def main():
             shutil.rmtree(store / folder, ignore_errors=True)
 
     for name, of_store, of_cache in [
-        ("archives", ["packages", "rootfs", "answers"], [prefix, cache / "pkgs"]),
+        ("archives", ["trees", "rootfs", "answers"], [prefix, cache / "pkgs"]),
         ("unpacked", ["rootfs", "answers"], [prefix]),
     ]:
         def ours():
