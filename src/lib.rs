@@ -16,7 +16,7 @@
 //! | HTTP, retries, where registries lie | [`net`] |
 //! | downloads | [`mod@fetch`] |
 //! | the store: blobs, trees, locks, gc | [`store`] |
-//! | unpacking `.deb`, wheels, interpreters, images | [`layers`] |
+//! | unpacking `.deb`, wheels, conda packages, interpreters, images | [`layers`] |
 //! | the merged tree a step sees | [`rootfs`] |
 //! | who compiles for a platform that is not the host's | `src/rootfs/compiler.rs`, `src/ops/compiler.rs` |
 //! | OCI images and their documents; what `[base] image` names | [`image`] |
@@ -28,6 +28,7 @@
 //! | where a step draws chance from | [`mod@ops::audit`], `sandbox/src/answer/audit/` |
 //! | parts lists, provenance, signatures, keys | [`mod@attest`] |
 //! | outputs written back | [`record`] |
+//! | what activating conda packages sets | `src/ops/activation/`, [`rootfs::activation`](rootfs::activation()) |
 //! | a command, end to end | [`ops`], one file each; `src/bin/envbox/commands/` |
 //! | exit codes | `src/bin/envbox/exit.rs` |
 //!

@@ -348,6 +348,11 @@ fn a_mirror_has_conda_packages() {
     assert_eq!(run.code(), Some(0), "{}", run.stderr());
     fs::remove_dir_all(case.world.path().join("home/.cache/envbox")).unwrap();
     fs::remove_dir_all(case.world.path().join("channel")).unwrap();
+    assert!(
+        mirror
+            .join("registries/lab/noarch/mytool-0.3-pyhd_0.conda")
+            .exists()
+    );
     let mirror = mirror.display().to_string();
     let run = case
         .world

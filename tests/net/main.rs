@@ -15,5 +15,6 @@ mod examples;
 mod golden;
 mod inside;
 mod mirror;
+mod packse;
 mod programs;
 mod tools;
