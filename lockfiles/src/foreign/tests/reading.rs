@@ -3,11 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use crate::base::Explain as _;
-use crate::foreign::{Choice, ForeignError, ForeignLock, read};
+use crate::foreign::{Choice, ForeignError, ForeignLock, outline, read};
 use crate::resolve::{PinSource, PythonPin};
 
 /// Real files: `fixtures/README.md` says where they are from.
-fn fixture(name: &str) -> PathBuf {
+pub(super) fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("../fixtures/foreign")
         .join(name)
@@ -23,7 +23,7 @@ fn choice(extras: &[&str], groups: &[&str]) -> Choice {
 }
 
 /// A summary that shows every kind of thing that is read.
-fn shown(lock: &ForeignLock) -> String {
+pub(super) fn shown(lock: &ForeignLock) -> String {
     let mut text = format!("{}\n", lock.format);
     text += &lock.outline.manifest("Made by a test.", "project");
     let pin = |pin: &PythonPin| {
@@ -43,6 +43,12 @@ fn shown(lock: &ForeignLock) -> String {
     };
     for line in lock.pins.python.iter().map(pin) {
         text += &format!("pin {line}\n");
+    }
+    for pin in &lock.pins.conda {
+        let digest = pin.digest.map_or("no digest", |_| "a digest");
+        let size = pin.size.map_or("no size", |_| "a size");
+        let (spec, file, platform) = (pin.constraint(), &pin.file, pin.platform);
+        text += &format!("pin {spec}: {file} for {platform}, {size}, {digest}\n");
     }
     for left in &lock.left_out {
         text += &format!("left out: {} ({})\n", left.what, left.reason);
@@ -64,7 +70,7 @@ fn error(error: &ForeignError, directory: &Path) -> String {
 }
 
 /// Reads a file that a test wrote, and returns its summary or its error.
-fn tried(name: &str, text: &str, choice: &Choice) -> String {
+pub(super) fn tried(name: &str, text: &str, choice: &Choice) -> String {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join(name);
     std::fs::write(&file, text).unwrap();
@@ -74,11 +80,28 @@ fn tried(name: &str, text: &str, choice: &Choice) -> String {
     }
 }
 
+/// As [`tried`], for a file that need not pin anything.
+pub(super) fn tried_outline(name: &str, text: &str, choice: &Choice) -> String {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join(name);
+    std::fs::write(&file, text).unwrap();
+    match outline(&file, choice) {
+        Ok((outline, left_out)) => {
+            let mut text = outline.manifest("Made by a test.", "project");
+            for left in left_out {
+                text += &format!("left out: {} ({})\n", left.what, left.reason);
+            }
+            text
+        }
+        Err(error) => self::error(&error, directory.path()),
+    }
+}
+
 #[test]
 fn the_example_of_pep_751_is_read() {
     let lock = read(&fixture("pylock.spec-example.toml"), &Choice::default()).unwrap();
     insta::assert_snapshot!(shown(&lock), @r#"
-    `pylock.toml`
+    PEP 751 lockfile
     # Made by a test.
     [environment]
     name = "project"
@@ -175,7 +198,7 @@ source = { url = "https://example.org/direct-1-py3-none-any.whl" }
 wheels = [{ url = "https://example.org/direct-1-py3-none-any.whl", hash = "sha256:0202020202020202020202020202020202020202020202020202020202020202" }]
 "#;
     insta::assert_snapshot!(tried("uv.lock", text, &choice(&["speed"], &["test"])), @r#"
-    `uv.lock`
+    uv lockfile
     # Made by a test.
     [environment]
     name = "own"
@@ -258,7 +281,7 @@ sdist = { name = "sdist_only-3.tar.gz", url = "https://example.org/sdist_only-3.
     let both = [Choice::default(), choice(&["speed"], &["test"])];
     let both = both.map(|choice| tried("pylock.dev.toml", text, &choice));
     insta::assert_snapshot!(both.join("\n"), @r#"
-    `pylock.toml`
+    PEP 751 lockfile
     # Made by a test.
     [environment]
     name = "project"
@@ -283,7 +306,7 @@ sdist = { name = "sdist_only-3.tar.gz", url = "https://example.org/sdist_only-3.
     left out: dependency group test (not asked for)
     left out: digest of fast-2+cpu-cp312-cp312-linux_x86_64.whl (not SHA-256: the index's digest is taken)
 
-    `pylock.toml`
+    PEP 751 lockfile
     # Made by a test.
     [environment]
     name = "project"
@@ -374,10 +397,10 @@ fn each_bad_file_has_one_clear_error() {
     ];
     let shown = cases.map(|(name, text)| tried(name, &text, &Choice::default()));
     insta::assert_snapshot!(shown.join("\n"), @r#"
-    User error: `uv.lock` is a `uv.lock` of version 2, and envbox reads version 1
+    User error: `uv.lock` is a uv lockfile of version 2, and envbox reads version 1
     hint: update envbox, or write the file with an older version of the tool that made it
 
-    User error: failed to read `uv.lock` as a `uv.lock`
+    User error: failed to read `uv.lock` as a uv lockfile
     caused by: TOML parse error at line 1, column 11
       |
     1 | version = "one"
@@ -385,7 +408,7 @@ fn each_bad_file_has_one_clear_error() {
     invalid type: string "one", expected u64
     hint: write it anew with the tool that made it
 
-    User error: failed to read `uv.lock` as a `uv.lock`
+    User error: failed to read `uv.lock` as a uv lockfile
     caused by: TOML parse error at line 2, column 11
       |
     2 | [[package]
@@ -393,7 +416,7 @@ fn each_bad_file_has_one_clear_error() {
     unclosed array table, expected `]`
     hint: write it anew with the tool that made it
 
-    User error: failed to read `uv.lock` as a `uv.lock`
+    User error: failed to read `uv.lock` as a uv lockfile
     caused by: TOML parse error at line 2, column 1
       |
     2 | [[package]]
@@ -401,13 +424,13 @@ fn each_bad_file_has_one_clear_error() {
     missing field `source`
     hint: write it anew with the tool that made it
 
-    User error: `script.py.lock` is a `uv.lock` of version 3, and envbox reads version 1
+    User error: `script.py.lock` is a uv lockfile of version 3, and envbox reads version 1
     hint: update envbox, or write the file with an older version of the tool that made it
 
-    User error: `pylock.toml` is a `pylock.toml` of version 2.0, and envbox reads version 1.0
+    User error: `pylock.toml` is a PEP 751 lockfile of version 2.0, and envbox reads version 1.0
     hint: update envbox, or write the file with an older version of the tool that made it
 
-    User error: failed to read `pylock.toml` as a `pylock.toml`
+    User error: failed to read `pylock.toml` as a PEP 751 lockfile
     caused by: TOML parse error at line 1, column 1
       |
     1 | created-by = "hand"
