@@ -10,6 +10,7 @@ mod cli_reference;
 mod debs;
 mod errors;
 mod fetch;
+mod foreign;
 mod hook;
 #[path = "../support/http.rs"]
 mod http;

@@ -263,7 +263,7 @@ prefix: /home/me/envs/analysis
     "OMP_NUM_THREADS" = "1"
     left out: git+https://git.example/tool (it comes from a repository of sources)
     left out: tool @ git+https://git.example/tool@main (it comes from a repository of sources)
-    left out: -e . (a directory of the machine: only what it requires is taken)
+    left out: -e . (a directory of the machine)
     left out: --no-deps (envbox has nothing like it)
 
     User error: failed to read `environment.yml` as a conda environment file
@@ -362,10 +362,10 @@ test = ["test"]
     "OMP_NUM_THREADS" = "1"
     left out: platform osx-arm64 (no platform of envbox's)
     left out: local (a file of the machine)
-    left out: here (a directory of the machine: only what it requires is taken)
+    left out: here (a directory of the machine)
     left out: tool (it comes from a repository of sources)
     left out: system requirement macos (envbox has nothing like it)
-    left out: target linux-64 (no platform of envbox's)
+    left out: target linux-64 (envbox has nothing like it)
     left out: environment test (not asked for)
     left out: task train (envbox has nothing like it)
 
@@ -400,10 +400,10 @@ test = ["test"]
     "OMP_NUM_THREADS" = "1"
     left out: platform osx-arm64 (no platform of envbox's)
     left out: local (a file of the machine)
-    left out: here (a directory of the machine: only what it requires is taken)
+    left out: here (a directory of the machine)
     left out: tool (it comes from a repository of sources)
     left out: system requirement macos (envbox has nothing like it)
-    left out: target linux-64 (no platform of envbox's)
+    left out: target linux-64 (envbox has nothing like it)
     left out: task train (envbox has nothing like it)
 
     User error: `pixi.toml` has no environment `tests`

@@ -2,7 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
+use uv_distribution_types::PYPI_URL;
+
 use crate::base::Explain as _;
+use crate::foreign::reading::is_default_index;
 use crate::foreign::{Choice, ForeignError, ForeignLock, outline, read};
 use crate::resolve::{PinSource, PythonPin};
 
@@ -29,6 +32,7 @@ pub(super) fn shown(lock: &ForeignLock) -> String {
     let pin = |pin: &PythonPin| {
         let source = match &pin.source {
             PinSource::Index(None) => String::new(),
+            PinSource::Index(Some(url)) if is_default_index(url) => " from the default".to_owned(),
             PinSource::Index(Some(url)) => format!(" from {url}"),
             PinSource::Url(url) => format!(" at {url}"),
             PinSource::Unkept(reason) => format!(": {reason}"),
@@ -73,7 +77,7 @@ fn error(error: &ForeignError, directory: &Path) -> String {
 pub(super) fn tried(name: &str, text: &str, choice: &Choice) -> String {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join(name);
-    std::fs::write(&file, text).unwrap();
+    std::fs::write(&file, text.replace("DEFAULT", PYPI_URL.as_str())).unwrap();
     match read(&file, choice) {
         Ok(lock) => shown(&lock),
         Err(error) => self::error(&error, directory.path()),
@@ -114,7 +118,7 @@ fn the_example_of_pep_751_is_read() {
         "numpy==2.2.3",
     ]
     pin attrs 25.1.0, 1 files
-    pin cattrs 24.1.2 from https://pypi.org/simple, 1 files
+    pin cattrs 24.1.2 from the default, 1 files
     pin numpy 2.2.3, 2 files
     "#);
 }
@@ -173,7 +177,7 @@ requires-dist = [{ name = "of-the-member" }]
 [[package]]
 name = "always"
 version = "1.5"
-source = { registry = "https://pypi.org/simple" }
+source = { registry = "DEFAULT" }
 wheels = [
     { url = "https://example.org/always-1.5-py3-none-any.whl", hash = "sha256:0101010101010101010101010101010101010101010101010101010101010101", size = 5 },
     { url = "https://example.org/always-1.5-1-py3-none-any.whl", hash = "sha512:00", size = 5 },
@@ -218,15 +222,15 @@ wheels = [{ url = "https://example.org/direct-1-py3-none-any.whl", hash = "sha25
     constraints = ["limit<3"]
     overrides = ["forced==1"]
     extra-index-urls = ["https://other.example/simple"]
-    pin always 1.5 from https://pypi.org/simple, 1 files
+    pin always 1.5 from the default, 1 files
     pin fast 2: there is no wheel of it, 0 files ; python_full_version >= '3.12' or sys_platform == 'win32'
     pin sources 3: it comes from a repository of sources, 0 files
     pin direct 1 at https://example.org/direct-1-py3-none-any.whl, 1 files
     left out: digest of always-1.5-1-py3-none-any.whl (not SHA-256: the index's digest is taken)
     left out: extra docs (not asked for)
     left out: dependency group lint (not asked for)
-    left out: member (a directory of the machine: only what it requires is taken)
-    left out: own (a directory of the machine: only what it requires is taken)
+    left out: member (in the project itself; what it requires is taken)
+    left out: own (in the project itself; what it requires is taken)
     "#);
     let mistakes = [choice(&["sped"], &[]), choice(&[], &["tests"])];
     let mistakes = mistakes.map(|choice| tried("uv.lock", text, &choice));

@@ -41,7 +41,7 @@ impl Project {
             Package::new("tool", "1!2.0")
                 .build("cuda_0")
                 .depends(&["zlib"]),
-            Package::new("zlib", "1.3"),
+            Package::new("zlib", "1.3").set("md5", "0123456789abcdef0123456789abcdef".into()),
         ];
         project.publish(&releases, &packages);
         project.place("pypi", "index");
@@ -131,7 +131,9 @@ impl Project {
 
     fn shown(&self, text: &str, lock: &Lockfile) -> String {
         let text = text.replace(&self.directory.path().display().to_string(), "DIRECTORY");
+        let world = self.world.directory.path().display().to_string();
         text.replace(&lock.digest().to_string(), "DIGEST")
+            .replace(&world, "WORLD")
     }
 
     /// Takes `text` over as the lockfile `name` of another tool.
@@ -224,7 +226,7 @@ fn a_lock_of_conda_packages_and_wheels_comes_back_the_same() {
     version: 1
     metadata:
       content_hash:
-        linux-64: 03256988939a653156a289abc3214791e4d8b638dd98287ff8ae4cf8658e7cc4
+        linux-64: fc9bae22d28e3bf2537cea1300ec153d54075371e9c773c4ec26a7c417ea81e6
       channels:
       - url: file://DIRECTORY/channel/
         used_env_vars: []
@@ -260,6 +262,7 @@ fn a_lock_of_conda_packages_and_wheels_comes_back_the_same() {
       category: main
       dependencies: {}
       hash:
+        md5: 0123456789abcdef0123456789abcdef
         sha256: 04a0ca69d75feae1335e7409faa5f0445450e21fbeb2d71777487ecf8a7ea4e6
       manager: conda
       name: zlib
@@ -343,7 +346,7 @@ fn a_dockerfile_installs_what_is_locked() {
     FROM debian:bookworm-slim AS base
     RUN rm -rf /etc/apt/sources.list.d/* \
      && printf '%s\n' \
-            'deb [check-valid-until=no] file:///tmp/.tmp2B4dkG/debian-snapshot/debian/20260601T000000Z bookworm main' > /etc/apt/sources.list \
+            'deb [check-valid-until=no] file://WORLD/debian-snapshot/debian/20260601T000000Z bookworm main' > /etc/apt/sources.list \
      && apt-get update \
      && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends --allow-downgrades --allow-change-held-packages \
             base-files=1 \
