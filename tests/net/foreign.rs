@@ -24,8 +24,17 @@ struct Tools(TempDir);
 impl Tools {
     fn new() -> Self {
         let tools = Self(tempfile::tempdir().unwrap());
-        succeeds(Command::new("python3").args(["-m", "venv"]).arg(tools.0.path()));
-        succeeds(tools.command("pip").args(["install", "--quiet", "--upgrade"]).args(TOOLS));
+        succeeds(
+            Command::new("python3")
+                .args(["-m", "venv"])
+                .arg(tools.0.path()),
+        );
+        succeeds(
+            tools
+                .command("pip")
+                .args(["install", "--quiet", "--upgrade"])
+                .args(TOOLS),
+        );
         tools
     }
 
@@ -35,7 +44,11 @@ impl Tools {
 
     /// Runs a program of Python in a directory, and returns what it prints.
     fn python(&self, directory: &Path, program: &str) -> String {
-        succeeds(self.command("python").current_dir(directory).args(["-c", program]))
+        succeeds(
+            self.command("python")
+                .current_dir(directory)
+                .args(["-c", program]),
+        )
     }
 }
 
@@ -92,21 +105,42 @@ fn net_pip_uv_and_packaging_read_the_locks_of_wheels() {
 
     // Downloading checks digests as installing does, for the Python that is locked for and not the
     // one that happens to be here.
-    let for_311 = ["--python-version", "3.11", "--only-binary", ":all:", "--no-deps"];
-    for (file, more) in [("pylock.toml", None), ("requirements.txt", Some("--require-hashes"))] {
+    let for_311 = [
+        "--python-version",
+        "3.11",
+        "--only-binary",
+        ":all:",
+        "--no-deps",
+    ];
+    for (file, more) in [
+        ("pylock.toml", None),
+        ("requirements.txt", Some("--require-hashes")),
+    ] {
         let target = tempfile::tempdir().unwrap();
         let mut uv = tools.command("uv");
-        uv.current_dir(&project).args(["pip", "sync", "--quiet", "--target"]);
-        uv.arg(target.path()).args(["--python-version", "3.11", "--python-platform"]);
+        uv.current_dir(&project)
+            .args(["pip", "sync", "--quiet", "--target"]);
+        uv.arg(target.path())
+            .args(["--python-version", "3.11", "--python-platform"]);
         uv.arg("x86_64-manylinux_2_36").args(more).arg(file);
         succeeds(&mut uv);
         assert_eq!(installed(target.path()), wheels, "uv {file}");
     }
     let target = tempfile::tempdir().unwrap();
     let mut pip = tools.command("pip");
-    pip.current_dir(&project).args(["download", "--quiet", "--require-hashes", "--dest"]);
-    pip.arg(target.path()).args(for_311).args(["--platform", "manylinux_2_28_x86_64"]);
-    pip.args(["--platform", "manylinux_2_17_x86_64", "--platform", "any", "-r", "requirements.txt"]);
+    pip.current_dir(&project)
+        .args(["download", "--quiet", "--require-hashes", "--dest"]);
+    pip.arg(target.path())
+        .args(for_311)
+        .args(["--platform", "manylinux_2_28_x86_64"]);
+    pip.args([
+        "--platform",
+        "manylinux_2_17_x86_64",
+        "--platform",
+        "any",
+        "-r",
+        "requirements.txt",
+    ]);
     succeeds(&mut pip);
     assert_eq!(fs::read_dir(target.path()).unwrap().count(), wheels);
     pip_reads_pylock(&tools, &project);
@@ -117,11 +151,20 @@ fn net_pip_uv_and_packaging_read_the_locks_of_wheels() {
 fn pip_reads_pylock(tools: &Tools, project: &Path) {
     let running = tools.python(project, "import sys; print('%d.%d' % sys.version_info[:2])");
     let mut pip = tools.command("pip");
-    pip.current_dir(project).args(["install", "--dry-run", "--ignore-installed", "-r", "pylock.toml"]);
+    pip.current_dir(project).args([
+        "install",
+        "--dry-run",
+        "--ignore-installed",
+        "-r",
+        "pylock.toml",
+    ]);
     let output = pip.output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
     match running.trim() {
-        "3.11" => assert!(text.contains("Would install") && text.contains("rich-13.9.4"), "{text}"),
+        "3.11" => assert!(
+            text.contains("Would install") && text.contains("rich-13.9.4"),
+            "{text}"
+        ),
         _ => assert!(text.contains("pylock.toml"), "{text}"),
     }
 }
@@ -130,7 +173,10 @@ fn installed(directory: &Path) -> usize {
     let entries = fs::read_dir(directory).unwrap();
     let names = entries.map(|entry| PathBuf::from(entry.unwrap().file_name()));
     names
-        .filter(|name| name.extension().is_some_and(|extension| extension == "dist-info"))
+        .filter(|name| {
+            name.extension()
+                .is_some_and(|extension| extension == "dist-info")
+        })
         .count()
 }
 
@@ -145,21 +191,33 @@ fn net_what_uv_locks_is_taken_over() {
          dependencies = [\"httpx>=0.27\", \"numpy<2.3\"]\n[dependency-groups]\ndev = [\"iniconfig\"]\n",
     );
     let mut lock = tools.command("uv");
-    lock.current_dir(&project).args(["lock", "--quiet", "--exclude-newer", "2026-01-01T00:00:00Z"]);
+    lock.current_dir(&project)
+        .args(["lock", "--quiet", "--exclude-newer", "2026-01-01T00:00:00Z"]);
     succeeds(&mut lock);
     let mut export = tools.command("uv");
-    export.current_dir(&project).args(["export", "--quiet", "--frozen", "--no-dev", "--no-emit-project"]);
+    export.current_dir(&project).args([
+        "export",
+        "--quiet",
+        "--frozen",
+        "--no-dev",
+        "--no-emit-project",
+    ]);
     export.args(["--format", "pylock.toml", "-o", "pylock.toml"]);
     succeeds(&mut export);
 
     let told = done(world.run(&["import", "uv.lock"]));
     assert!(told.contains("dependency group dev"), "{told}");
     let (from_uv, uv) = (read(&world, "envbox.lock"), read(&world, "uv.lock"));
-    let digests = from_uv.lines().filter_map(|line| line.strip_prefix("sha256 = \""));
+    let digests = from_uv
+        .lines()
+        .filter_map(|line| line.strip_prefix("sha256 = \""));
     let wheels = from_uv.matches("[[python]]").count();
     let known = digests.filter(|digest| uv.contains(digest.trim_end_matches('"')));
     assert_eq!(known.count(), wheels, "{from_uv}");
-    assert!(from_uv.contains("requirements = [\n    \"httpx>=0.27\",\n    \"numpy<2.3\",\n]"), "{from_uv}");
+    assert!(
+        from_uv.contains("requirements = [\n    \"httpx>=0.27\",\n    \"numpy<2.3\",\n]"),
+        "{from_uv}"
+    );
 
     for name in ["envbox.toml", "envbox.lock"] {
         fs::remove_file(project.join(name)).unwrap();
@@ -200,6 +258,20 @@ parsed = parse_environment_file(Path('environment.yml'), ['linux-64'], mapping_u
 for dependency in sorted(parsed.dependencies['linux-64'], key=lambda d: (d.name, d.version)):
     print(dependency.manager, dependency.name, dependency.version)
 ";
-    insta::assert_snapshot!(tools.python(&world.project(), program), @"");
+    insta::assert_snapshot!(tools.python(&world.project(), program), @r"
+    linux-64 gpulib-1.0-cpu_0.conda libfoo-2.0-h2_0.conda mytool-0.3-pyhd_0.conda python-3.11.9-h0_0.conda
+    conda gpulib 1.0 True
+    pip idna 3.10 True
+    conda libfoo 2.0 True
+    conda mytool 0.3 True
+    conda python 3.11.9 True
+    conda gpulib 1.0
+    pip idna ==3.10
+    conda libfoo 2.0
+    conda mytool 0.3
+    conda pip 
+    conda pip *
+    conda python 3.11.9
+    ");
     downloads::keep(&world);
 }
