@@ -10,12 +10,13 @@ use crate::downloads;
 use crate::support::{Run, User, World};
 
 /// The releases that were tried.
-const TOOLS: [&str; 5] = [
+const TOOLS: [&str; 6] = [
     "pip==26.3",
     "uv==0.13.9",
     "packaging==26.4",
     "py-rattler==0.28.0",
     "conda-lock==4.0.3",
+    "dockerfile-parse==2.0.1",
 ];
 
 /// A virtual environment with the tools.
@@ -144,6 +145,7 @@ fn net_pip_uv_and_packaging_read_the_locks_of_wheels() {
     succeeds(&mut pip);
     assert_eq!(fs::read_dir(target.path()).unwrap().count(), wheels);
     pip_reads_pylock(&tools, &project);
+    a_dockerfile_has_the_same_requirements(&tools, &world);
     downloads::keep(&world);
 }
 
@@ -167,6 +169,35 @@ fn pip_reads_pylock(tools: &Tools, project: &Path) {
         ),
         _ => assert!(text.contains("pylock.toml"), "{text}"),
     }
+}
+
+/// Its shell commands are well-formed, and the one that writes requirements writes those that are
+/// exported alone. Nothing is built: there is no image of Debian's here.
+fn a_dockerfile_has_the_same_requirements(tools: &Tools, world: &World) {
+    let project = world.project();
+    done(world.run(&["export", "dockerfile", "-o", "Dockerfile"]));
+    let program = "\
+from dockerfile_parse import DockerfileParser
+for part in DockerfileParser(fileobj=open('Dockerfile', 'r+b')).structure:
+    if part['instruction'] == 'RUN':
+        print(part['value'].replace('\\n', ' '))
+    elif part['instruction'] not in ('FROM', 'ENV', 'COPY', 'CMD', 'COMMENT'):
+        raise SystemExit(part)
+";
+    let commands = tools.python(&project, program);
+    let commands: Vec<&str> = commands.lines().collect();
+    assert_eq!(commands.len(), 3, "{commands:#?}");
+    for command in &commands {
+        succeeds(Command::new("sh").args(["-n", "-c", command]));
+    }
+    let (written, _) = commands[2].split_once(" > /requirements.txt").unwrap();
+    let written = succeeds(Command::new("sh").args(["-c", written]));
+    let exported = read(world, "requirements.txt").replace(" \\\n    ", " ");
+    let exported: Vec<&str> = exported
+        .lines()
+        .filter(|line| !line.starts_with('#'))
+        .collect();
+    assert_eq!(written.lines().collect::<Vec<_>>(), exported);
 }
 
 fn installed(directory: &Path) -> usize {

@@ -131,6 +131,12 @@ impl Project {
 
     fn shown(&self, text: &str, lock: &Lockfile) -> String {
         let text = text.replace(&self.directory.path().display().to_string(), "DIRECTORY");
+        // It is over the URLs, which have the directory.
+        let hash = text
+            .lines()
+            .find(|line| line.starts_with("    linux-64: "))
+            .unwrap_or("-");
+        let text = text.replace(hash, hash.split_inclusive(": ").next().unwrap_or_default());
         let world = self.world.directory.path().display().to_string();
         text.replace(&lock.digest().to_string(), "DIGEST")
             .replace(&world, "WORLD")
@@ -226,7 +232,7 @@ fn a_lock_of_conda_packages_and_wheels_comes_back_the_same() {
     version: 1
     metadata:
       content_hash:
-        linux-64: fc9bae22d28e3bf2537cea1300ec153d54075371e9c773c4ec26a7c417ea81e6
+        linux-64: 
       channels:
       - url: file://DIRECTORY/channel/
         used_env_vars: []
