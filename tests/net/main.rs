@@ -16,5 +16,6 @@ mod foreign;
 mod golden;
 mod inside;
 mod mirror;
+mod packse;
 mod programs;
 mod tools;
