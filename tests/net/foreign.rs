@@ -306,3 +306,27 @@ for dependency in sorted(parsed.dependencies['linux-64'], key=lambda d: (d.name,
     ");
     downloads::keep(&world);
 }
+
+#[test]
+fn net_a_script_runs_in_an_environment_of_its_own() {
+    let world = World::new(User::Unprivileged);
+    downloads::share(&world);
+    let header = "# /// script\n# requires-python = \">=3.11\"\n# dependencies = [\"idna==3.10\"]\n#\n\
+        # [tool.envbox.sandbox]\n# hostname = \"scripted\"\n# ///\n";
+    let program = "import idna, socket, sys\n\
+        print(idna.__version__, sys.argv[1:], sys.version_info[:2], socket.gethostname())\n";
+    world.write("tools/show.py", &format!("{header}{program}"));
+    // The project around it has no say.
+    world.write("envbox.toml", "[environment]\nname = \"around\"\n");
+    let told = done(world.run(&["run", "tools/show.py", "a"]));
+    assert_eq!(told, "3.10 ['a'] (3, 11) scripted\n");
+    let lock = read(&world, "tools/show.py.lock");
+    assert!(lock.contains("name = \"show\"\n"), "{lock}");
+    assert!(!world.project().join("envbox.lock").exists());
+    let below = world.command_in(
+        &world.project().join("tools"),
+        &["run", "--frozen", "show.py"],
+    );
+    assert_eq!(done(world.finished(below)), "3.10 [] (3, 11) scripted\n");
+    downloads::keep(&world);
+}

@@ -398,6 +398,8 @@ fn each_bad_file_has_one_clear_error() {
         ("pyproject.toml", String::new()),
         ("envbox.lock", String::new()),
         ("notes.md", String::new()),
+        ("hostname", "host\n".to_owned()),
+        ("requirements.txt", "numpy\n".to_owned()),
     ];
     let shown = cases.map(|(name, text)| tried(name, &text, &Choice::default()));
     insta::assert_snapshot!(shown.join("\n"), @r#"
@@ -480,6 +482,12 @@ fn each_bad_file_has_one_clear_error() {
 
     User error: `notes.md` is no file that envbox takes pins from
     hint: give `uv.lock`, `pylock.toml`, `pixi.lock`, `conda-lock.yml` or `requirements.txt`
+
+    User error: `hostname` is no file that envbox takes pins from
+    hint: give `uv.lock`, `pylock.toml`, `pixi.lock`, `conda-lock.yml` or `requirements.txt`
+
+    User error: `requirements.txt` is no file that envbox takes pins from
+    hint: it pins nothing: `envbox init --from FILE` makes a manifest of it
     "#);
     let gone = read(Path::new("/nonexistent/uv.lock"), &Choice::default()).unwrap_err();
     insta::assert_snapshot!(error(&gone, Path::new("/nonexistent")), @r"
