@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use envbox_lockfiles::base::{Context, Digest, PythonName, fs};
+use envbox_lockfiles::base::{Context, Digest, fs};
 use envbox_lockfiles::foreign::{
     Choice, ForeignLock, Format, LeftOut, LeftOutReason, Outline, RequirementsFrom, read,
 };
@@ -43,7 +43,7 @@ pub struct ImportReport {
 #[derive(Debug, Clone, Serialize)]
 pub struct Added {
     /// The package.
-    pub name: PythonName,
+    pub name: String,
     /// Its version.
     pub version: String,
 }
@@ -147,16 +147,27 @@ fn has_project(directory: &Path) -> Result<bool, Error> {
 
 /// Counts the packages of `lock` that are as they are pinned, and lists those that are not pinned.
 fn compared(foreign: &ForeignLock, lock: &Lockfile) -> (usize, Vec<Added>) {
-    let pinned: BTreeSet<_> = foreign.pins.python.iter().map(|pin| &pin.name).collect();
-    let (kept, added): (Vec<_>, Vec<_>) = lock
+    let pins = &foreign.pins;
+    let python: BTreeSet<_> = pins.python.iter().map(|pin| &pin.name).collect();
+    let conda: BTreeSet<_> = pins.conda.iter().map(|pin| &pin.name).collect();
+    let added = |name: &str, version: &String| Added {
+        name: name.to_owned(),
+        version: version.clone(),
+    };
+    let wheels = lock
         .python
         .iter()
-        .partition(|wheel| pinned.contains(&wheel.name));
-    let added = added.into_iter().map(|wheel| Added {
-        name: wheel.name.clone(),
-        version: wheel.version.clone(),
-    });
-    (kept.len(), added.collect())
+        .filter(|wheel| !python.contains(&wheel.name));
+    let wheels = wheels.map(|wheel| added(wheel.name.as_str(), &wheel.version));
+    let packages = lock
+        .conda
+        .packages
+        .iter()
+        .filter(|package| !conda.contains(&package.name));
+    let packages = packages.map(|package| added(package.name.as_str(), &package.version));
+    let added: Vec<_> = packages.chain(wheels).collect();
+    let all = lock.python.len() + lock.conda.packages.len();
+    (all - added.len(), added)
 }
 
 /// Returns everything of the other tool's lockfile that is not in `lock`.
@@ -177,6 +188,15 @@ fn left_out(foreign: ForeignLock, lock: &Lockfile) -> Vec<LeftOut> {
             what: what.trim_end().to_owned(),
             reason,
         });
+    }
+    for pin in &foreign.pins.conda {
+        let mut packages = lock.conda.packages.iter();
+        if !packages.any(|package| package.name == pin.name && package.version == pin.version) {
+            left_out.insert(LeftOut {
+                what: format!("{} {}", pin.name, pin.version),
+                reason: LeftOutReason::NotNeeded,
+            });
+        }
     }
     left_out.into_iter().collect()
 }

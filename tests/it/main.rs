@@ -13,6 +13,7 @@ mod conda_locked;
 mod debs;
 mod errors;
 mod fetch;
+mod foreign;
 mod hook;
 #[path = "../support/http.rs"]
 mod http;

@@ -221,7 +221,7 @@ fn key(seed: u64) -> SignedSecretKey {
         .unwrap()
 }
 
-fn wheel(project: &str, version: &str, requirements: &[&str]) -> Vec<u8> {
+pub fn wheel(project: &str, version: &str, requirements: &[&str]) -> Vec<u8> {
     let mut metadata = format!("Metadata-Version: 2.1\nName: {project}\nVersion: {version}\n");
     for requirement in requirements {
         writeln!(metadata, "Requires-Dist: {requirement}").unwrap();

@@ -12,6 +12,7 @@ mod conda;
 mod corpus;
 mod downloads;
 mod examples;
+mod foreign;
 mod golden;
 mod inside;
 mod mirror;

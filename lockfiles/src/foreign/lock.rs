@@ -88,7 +88,9 @@ pub enum LeftOutReason {
     SourceOnly,
     /// It comes from a repository of sources.
     Repository,
-    /// It is a directory of the machine: what it requires is taken, itself it is not.
+    /// It lies in the project, where steps see it: what it requires is taken.
+    Member,
+    /// It is a directory of the machine.
     Directory,
     /// It is a file of the machine.
     File,
@@ -116,7 +118,8 @@ impl fmt::Display for LeftOutReason {
             Self::OtherDigest => "not SHA-256: the index's digest is taken",
             Self::SourceOnly => "there is no wheel of it",
             Self::Repository => "it comes from a repository of sources",
-            Self::Directory => "a directory of the machine: only what it requires is taken",
+            Self::Member => "in the project itself; what it requires is taken",
+            Self::Directory => "a directory of the machine",
             Self::File => "a file of the machine",
             Self::NoCounterpart => "envbox has nothing like it",
         })

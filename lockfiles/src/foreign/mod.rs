@@ -5,9 +5,11 @@
 //! manifest is written, and [`Pins`](crate::resolve::Pins), which a resolution must come to; or, the other way, the bytes of such a file from a [`Lockfile`](crate::lock::Lockfile).
 //! What cannot be kept is told of item by item ([`LeftOut`]), never dropped in silence.
 //!
-//! **Invariant:** a lock that is exported and imported again has the same artifacts
-//! (`tests::round_trips`).
-//! **Invariant:** the same lock and registries give the same bytes (`tests::exports`).
+//! **Invariant:** a lock that is exported and imported again has the same artifacts, also when there
+//! are newer ones (`tests::round_trips::a_lock_of_wheels_comes_back_the_same`,
+//! `tests::round_trips::a_lock_of_conda_packages_and_wheels_comes_back_the_same`).
+//! **Invariant:** no password of a registry is written into a file for others
+//! (`tests::round_trips::a_password_is_not_exported`).
 
 mod channels;
 mod conda_file;

@@ -165,8 +165,8 @@ fn from(from: &RequirementsFrom) -> String {
 fn list(text: &mut String, key: &str, values: &[String]) {
     let written = match values {
         [] => return,
-        [one] => write!(text, "{key} = [{one}]\n"),
-        several => write!(text, "{key} = [\n    {},\n]\n", several.join(",\n    ")),
+        [one] => writeln!(text, "{key} = [{one}]"),
+        several => writeln!(text, "{key} = [\n    {},\n]", several.join(",\n    ")),
     };
     written.expect("writing to a String cannot fail");
 }

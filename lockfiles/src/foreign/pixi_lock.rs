@@ -1,5 +1,6 @@
 //! `pixi.lock`, versions 1 to 7.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use rattler_conda_types::PackageRecord;
@@ -28,16 +29,20 @@ pub(super) fn read(text: &str, file: &Path, choice: &Choice) -> Result<ForeignLo
         error => reading.syntax(error),
     })?;
     let chosen = choice.environment.as_deref().unwrap_or(DEFAULT);
-    let names = || lock.environments().map(|(name, _)| name.to_owned());
+    // rattler has them in the order of a hash.
+    let names: BTreeSet<_> = lock
+        .environments()
+        .map(|(name, _)| name.to_owned())
+        .collect();
     let environment = lock
         .environment(chosen)
-        .ok_or_else(|| reading.unknown("environment", chosen, names()))?;
+        .ok_or_else(|| reading.unknown("environment", chosen, names.iter().cloned()))?;
     let channels = environment
         .channels()
         .iter()
         .map(|channel| channel.url.clone());
     let mut found = CondaFile::new(channels.collect());
-    for name in names().filter(|name| name != chosen) {
+    for name in names.iter().filter(|name| *name != chosen) {
         found.leave(format!("environment {name}"), LeftOutReason::NotChosen);
     }
     reading.environment(environment, &mut found)?;

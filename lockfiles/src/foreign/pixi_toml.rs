@@ -221,7 +221,7 @@ impl Gathering {
             match target.as_str() {
                 "linux" | "unix" => self.feature(feature),
                 // `[conda]` has no dependencies for one platform alone.
-                _ => self.leave(format!("target {target}"), LeftOutReason::OtherPlatform),
+                _ => self.leave(format!("target {target}"), LeftOutReason::NoCounterpart),
             }
         }
     }

@@ -17,18 +17,22 @@ const PINS_NOTHING: &str = "it pins nothing: `envbox init --from FILE` makes a m
 /// # Errors
 /// Returns [`ForeignError`] that names the file.
 pub fn read(file: &Path, choice: &Choice) -> Result<ForeignLock, ForeignError> {
-    let format = format(file)?;
-    match format {
-        Format::Requirements => return requirements::read(file),
-        Format::EnvironmentYml | Format::PixiToml => {
-            return Err(ForeignError::Unknown {
-                file: file.to_path_buf(),
-                instead: Some(PINS_NOTHING),
-            });
-        }
-        _ => {}
+    let lock = match format(file)? {
+        Format::Requirements => requirements::read(file)?,
+        Format::EnvironmentYml | Format::PixiToml => return Err(pins_nothing(file)),
+        format => parsed(file, format, choice)?,
+    };
+    match lock.format == Format::Requirements && lock.pins.is_empty() {
+        true => Err(pins_nothing(file)),
+        false => Ok(lock),
     }
-    parsed(file, format, choice)
+}
+
+fn pins_nothing(file: &Path) -> ForeignError {
+    ForeignError::Unknown {
+        file: file.to_path_buf(),
+        instead: Some(PINS_NOTHING),
+    }
 }
 
 /// Reads what a manifest says that is made of `file`: another tool's lockfile, or a file that says
@@ -109,7 +113,7 @@ fn format(file: &Path) -> Result<Format, ForeignError> {
         (name, "yml" | "yaml") if name.contains("conda-lock") => Ok(Format::CondaLock),
         (_, "yml" | "yaml") => Ok(Format::EnvironmentYml),
         (PYPROJECT, _) | (_, "py") => unknown(Some(PINS_NOTHING)),
-        (_, "txt" | "in" | "lock" | "") => Ok(Format::Requirements),
+        (_, "txt" | "in" | "lock") => Ok(Format::Requirements),
         _ => unknown(None),
     }
 }

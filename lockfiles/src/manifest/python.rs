@@ -167,19 +167,22 @@ fn from_file(value: Value<'_>, gathered: &mut Gathered) -> Result<(), ManifestEr
 
 /// Refuses files that are surely no requirements file.
 fn check_kind(value: Value<'_>, path: &Path) -> Result<(), ManifestError> {
+    const INIT: &str = "make a manifest of it with `envbox init --from FILE`";
+    const IMPORT: &str = "take over its pins with `envbox import FILE`";
     let extension = path.extension().and_then(|extension| extension.to_str());
-    let what = match extension {
-        Some("yml" | "yaml") => "a conda `environment.yml`",
+    let remedy = match extension {
+        Some("yml" | "yaml") => Some(INIT),
         // `requirements.lock` is a requirements file.
-        Some("lock") if is_foreign_lock(path) => "another tool's lockfile",
-        Some("toml" | "cfg" | "json") => {
-            let expected = "a `pyproject.toml` or a requirements file";
-            return Err(value.invalid(value.str()?, expected));
-        }
+        Some("lock") if is_foreign_lock(path) => Some(IMPORT),
+        Some("toml" | "cfg" | "json") => None,
         _ => return Ok(()),
     };
-    let what = format!("taking requirements from {what}");
-    Err(value.error(Problem::NotYet { what }))
+    let text = value.str()?;
+    let expected = "a `pyproject.toml`, a requirements file or a script";
+    Err(match remedy {
+        Some(remedy) => value.invalid_with(text, expected, remedy),
+        None => value.invalid(text, expected),
+    })
 }
 
 fn is_foreign_lock(path: &Path) -> bool {

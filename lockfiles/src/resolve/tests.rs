@@ -255,7 +255,7 @@ fn suite(name: &str, python: &str, version: &str, libc: &str) -> Suite {
 }
 
 /// A world with the two suites.
-pub(in crate::resolve) fn world() -> World {
+pub(crate) fn world() -> World {
     let world = World::new();
     world.add(&suite(
         "bookworm",

@@ -22,21 +22,23 @@ pub(super) fn write(
     let all: Vec<_> = packages.iter().map(|placed| placed.package).collect();
     let needs = dependencies(&all);
     let subdir = platform.conda_subdir();
+    // The format does without, but conda-lock itself does not.
+    let md5 = places.md5(lock, platform, &all)?;
     let mut locked: Vec<_> = packages
         .iter()
         .map(|placed| {
             let package = placed.package;
             let needs = needs.get(package.name.as_str()).into_iter().flatten();
-            Package {
-                build: Some(package.build.clone()),
-                dependencies: any_version(needs.copied()),
-                ..entry(
-                    (package.name.as_str(), &package.version, Manager::Conda),
-                    subdir,
-                    placed.url.to_string(),
-                    package.artifact.digest,
-                )
-            }
+            let mut entry = entry(
+                (package.name.as_str(), &package.version, Manager::Conda),
+                subdir,
+                placed.url.to_string(),
+                package.artifact.digest,
+            );
+            entry.build = Some(package.build.clone());
+            entry.dependencies = any_version(needs.copied());
+            entry.hash.md5 = md5.get(&package.artifact.digest).cloned();
+            entry
         })
         .collect();
     locked.extend(distributions(places, lock, platform)?);

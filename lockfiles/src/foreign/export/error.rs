@@ -2,6 +2,7 @@
 
 use crate::base::{Explain, Kind, Platform};
 use crate::net::NetError;
+use crate::resolve::conda::CondaError;
 use crate::resolve::python::PythonError;
 
 /// A lock cannot be written as another tool's file.
@@ -35,6 +36,9 @@ pub enum ExportError {
     /// Where wheels lie could not be found out.
     #[error(transparent)]
     Python(#[from] PythonError),
+    /// What channels list could not be found out.
+    #[error(transparent)]
+    Conda(#[from] CondaError),
     /// A registry has no place.
     #[error(transparent)]
     Net(#[from] NetError),
@@ -45,6 +49,7 @@ impl Explain for ExportError {
         match self {
             Self::OtherPlatform { .. } | Self::Nothing { .. } | Self::NoWords { .. } => Kind::User,
             Self::Python(error) => error.kind(),
+            Self::Conda(error) => error.kind(),
             Self::Net(error) => error.kind(),
         }
     }
@@ -59,6 +64,7 @@ impl Explain for ExportError {
                 vec!["choose another format: `envbox export --help` lists them".to_owned()]
             }
             Self::Python(error) => error.hints(),
+            Self::Conda(error) => error.hints(),
             Self::Net(error) => error.hints(),
         }
     }

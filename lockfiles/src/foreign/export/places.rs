@@ -1,12 +1,16 @@
 //! Where artifacts lie for whoever exports.
 
+use std::collections::BTreeMap;
+
 use futures::StreamExt as _;
 use url::Url;
 
-use crate::base::{Context, RegistryName};
+use crate::base::{Context, Digest, Platform, RegistryName};
 use crate::foreign::export::ExportError;
-use crate::lock::{LockedWheel, Origin};
+use crate::lock::{LockedCondaPackage, LockedWheel, Lockfile, Origin};
+use crate::manifest::CondaChannel;
 use crate::net::{block_on_large_stack, channel_url, registry_url};
+use crate::resolve::conda::CondaSession;
 use crate::resolve::python::WheelLocator;
 
 /// Where the registries of a context have their files.
@@ -31,6 +35,28 @@ impl<'a> Places<'a> {
     /// Returns where the channel `name` lies, without a password.
     pub(super) fn channel(&self, name: &RegistryName) -> Result<Url, ExportError> {
         Ok(open(channel_url(self.context, name)?))
+    }
+
+    /// Returns the MD5 of packages by their SHA-256, as far as the channels of `lock` list it.
+    pub(super) fn md5(
+        &self,
+        lock: &Lockfile,
+        platform: Platform,
+        packages: &[&LockedCondaPackage],
+    ) -> Result<BTreeMap<Digest, String>, ExportError> {
+        let channels = lock.request.conda.iter().flat_map(|conda| &conda.channels);
+        let channels: Vec<_> = channels
+            .map(|name| CondaChannel {
+                name: name.clone(),
+                url: None,
+            })
+            .collect();
+        let context = self.context;
+        let found = block_on_large_stack(move || async move {
+            let session = CondaSession::open(context, &channels)?;
+            session.md5(platform, packages).await
+        });
+        Ok(found?)
     }
 
     /// Returns the URL of each of `wheels`, without a password, in their order.

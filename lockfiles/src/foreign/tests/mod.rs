@@ -1,4 +1,5 @@
 //! Other tools' files, real ones and made ones.
 
-mod exports;
+mod conda;
 mod reading;
+mod round_trips;

@@ -2,12 +2,15 @@
 
 use std::path::{Path, PathBuf};
 
+use uv_distribution_types::PYPI_URL;
+
 use crate::base::Explain as _;
-use crate::foreign::{Choice, ForeignError, ForeignLock, read};
+use crate::foreign::reading::is_default_index;
+use crate::foreign::{Choice, ForeignError, ForeignLock, outline, read};
 use crate::resolve::{PinSource, PythonPin};
 
 /// Real files: `fixtures/README.md` says where they are from.
-fn fixture(name: &str) -> PathBuf {
+pub(super) fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("../fixtures/foreign")
         .join(name)
@@ -23,12 +26,13 @@ fn choice(extras: &[&str], groups: &[&str]) -> Choice {
 }
 
 /// A summary that shows every kind of thing that is read.
-fn shown(lock: &ForeignLock) -> String {
+pub(super) fn shown(lock: &ForeignLock) -> String {
     let mut text = format!("{}\n", lock.format);
     text += &lock.outline.manifest("Made by a test.", "project");
     let pin = |pin: &PythonPin| {
         let source = match &pin.source {
             PinSource::Index(None) => String::new(),
+            PinSource::Index(Some(url)) if is_default_index(url) => " from the default".to_owned(),
             PinSource::Index(Some(url)) => format!(" from {url}"),
             PinSource::Url(url) => format!(" at {url}"),
             PinSource::Unkept(reason) => format!(": {reason}"),
@@ -43,6 +47,12 @@ fn shown(lock: &ForeignLock) -> String {
     };
     for line in lock.pins.python.iter().map(pin) {
         text += &format!("pin {line}\n");
+    }
+    for pin in &lock.pins.conda {
+        let digest = pin.digest.map_or("no digest", |_| "a digest");
+        let size = pin.size.map_or("no size", |_| "a size");
+        let (spec, file, platform) = (pin.constraint(), &pin.file, pin.platform);
+        text += &format!("pin {spec}: {file} for {platform}, {size}, {digest}\n");
     }
     for left in &lock.left_out {
         text += &format!("left out: {} ({})\n", left.what, left.reason);
@@ -64,12 +74,29 @@ fn error(error: &ForeignError, directory: &Path) -> String {
 }
 
 /// Reads a file that a test wrote, and returns its summary or its error.
-fn tried(name: &str, text: &str, choice: &Choice) -> String {
+pub(super) fn tried(name: &str, text: &str, choice: &Choice) -> String {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join(name);
+    std::fs::write(&file, text.replace("DEFAULT", PYPI_URL.as_str())).unwrap();
+    match read(&file, choice) {
+        Ok(lock) => shown(&lock),
+        Err(error) => self::error(&error, directory.path()),
+    }
+}
+
+/// As [`tried`], for a file that need not pin anything.
+pub(super) fn tried_outline(name: &str, text: &str, choice: &Choice) -> String {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join(name);
     std::fs::write(&file, text).unwrap();
-    match read(&file, choice) {
-        Ok(lock) => shown(&lock),
+    match outline(&file, choice) {
+        Ok((outline, left_out)) => {
+            let mut text = outline.manifest("Made by a test.", "project");
+            for left in left_out {
+                text += &format!("left out: {} ({})\n", left.what, left.reason);
+            }
+            text
+        }
         Err(error) => self::error(&error, directory.path()),
     }
 }
@@ -78,7 +105,7 @@ fn tried(name: &str, text: &str, choice: &Choice) -> String {
 fn the_example_of_pep_751_is_read() {
     let lock = read(&fixture("pylock.spec-example.toml"), &Choice::default()).unwrap();
     insta::assert_snapshot!(shown(&lock), @r#"
-    `pylock.toml`
+    PEP 751 lockfile
     # Made by a test.
     [environment]
     name = "project"
@@ -91,7 +118,7 @@ fn the_example_of_pep_751_is_read() {
         "numpy==2.2.3",
     ]
     pin attrs 25.1.0, 1 files
-    pin cattrs 24.1.2 from https://pypi.org/simple, 1 files
+    pin cattrs 24.1.2 from the default, 1 files
     pin numpy 2.2.3, 2 files
     "#);
 }
@@ -150,7 +177,7 @@ requires-dist = [{ name = "of-the-member" }]
 [[package]]
 name = "always"
 version = "1.5"
-source = { registry = "https://pypi.org/simple" }
+source = { registry = "DEFAULT" }
 wheels = [
     { url = "https://example.org/always-1.5-py3-none-any.whl", hash = "sha256:0101010101010101010101010101010101010101010101010101010101010101", size = 5 },
     { url = "https://example.org/always-1.5-1-py3-none-any.whl", hash = "sha512:00", size = 5 },
@@ -175,7 +202,7 @@ source = { url = "https://example.org/direct-1-py3-none-any.whl" }
 wheels = [{ url = "https://example.org/direct-1-py3-none-any.whl", hash = "sha256:0202020202020202020202020202020202020202020202020202020202020202" }]
 "#;
     insta::assert_snapshot!(tried("uv.lock", text, &choice(&["speed"], &["test"])), @r#"
-    `uv.lock`
+    uv lockfile
     # Made by a test.
     [environment]
     name = "own"
@@ -195,15 +222,15 @@ wheels = [{ url = "https://example.org/direct-1-py3-none-any.whl", hash = "sha25
     constraints = ["limit<3"]
     overrides = ["forced==1"]
     extra-index-urls = ["https://other.example/simple"]
-    pin always 1.5 from https://pypi.org/simple, 1 files
+    pin always 1.5 from the default, 1 files
     pin fast 2: there is no wheel of it, 0 files ; python_full_version >= '3.12' or sys_platform == 'win32'
     pin sources 3: it comes from a repository of sources, 0 files
     pin direct 1 at https://example.org/direct-1-py3-none-any.whl, 1 files
     left out: digest of always-1.5-1-py3-none-any.whl (not SHA-256: the index's digest is taken)
     left out: extra docs (not asked for)
     left out: dependency group lint (not asked for)
-    left out: member (a directory of the machine: only what it requires is taken)
-    left out: own (a directory of the machine: only what it requires is taken)
+    left out: member (in the project itself; what it requires is taken)
+    left out: own (in the project itself; what it requires is taken)
     "#);
     let mistakes = [choice(&["sped"], &[]), choice(&[], &["tests"])];
     let mistakes = mistakes.map(|choice| tried("uv.lock", text, &choice));
@@ -258,7 +285,7 @@ sdist = { name = "sdist_only-3.tar.gz", url = "https://example.org/sdist_only-3.
     let both = [Choice::default(), choice(&["speed"], &["test"])];
     let both = both.map(|choice| tried("pylock.dev.toml", text, &choice));
     insta::assert_snapshot!(both.join("\n"), @r#"
-    `pylock.toml`
+    PEP 751 lockfile
     # Made by a test.
     [environment]
     name = "project"
@@ -283,7 +310,7 @@ sdist = { name = "sdist_only-3.tar.gz", url = "https://example.org/sdist_only-3.
     left out: dependency group test (not asked for)
     left out: digest of fast-2+cpu-cp312-cp312-linux_x86_64.whl (not SHA-256: the index's digest is taken)
 
-    `pylock.toml`
+    PEP 751 lockfile
     # Made by a test.
     [environment]
     name = "project"
@@ -371,13 +398,15 @@ fn each_bad_file_has_one_clear_error() {
         ("pyproject.toml", String::new()),
         ("envbox.lock", String::new()),
         ("notes.md", String::new()),
+        ("hostname", "host\n".to_owned()),
+        ("requirements.txt", "numpy\n".to_owned()),
     ];
     let shown = cases.map(|(name, text)| tried(name, &text, &Choice::default()));
     insta::assert_snapshot!(shown.join("\n"), @r#"
-    User error: `uv.lock` is a `uv.lock` of version 2, and envbox reads version 1
+    User error: `uv.lock` is a uv lockfile of version 2, and envbox reads version 1
     hint: update envbox, or write the file with an older version of the tool that made it
 
-    User error: failed to read `uv.lock` as a `uv.lock`
+    User error: failed to read `uv.lock` as a uv lockfile
     caused by: TOML parse error at line 1, column 11
       |
     1 | version = "one"
@@ -385,7 +414,7 @@ fn each_bad_file_has_one_clear_error() {
     invalid type: string "one", expected u64
     hint: write it anew with the tool that made it
 
-    User error: failed to read `uv.lock` as a `uv.lock`
+    User error: failed to read `uv.lock` as a uv lockfile
     caused by: TOML parse error at line 2, column 11
       |
     2 | [[package]
@@ -393,7 +422,7 @@ fn each_bad_file_has_one_clear_error() {
     unclosed array table, expected `]`
     hint: write it anew with the tool that made it
 
-    User error: failed to read `uv.lock` as a `uv.lock`
+    User error: failed to read `uv.lock` as a uv lockfile
     caused by: TOML parse error at line 2, column 1
       |
     2 | [[package]]
@@ -401,13 +430,13 @@ fn each_bad_file_has_one_clear_error() {
     missing field `source`
     hint: write it anew with the tool that made it
 
-    User error: `script.py.lock` is a `uv.lock` of version 3, and envbox reads version 1
+    User error: `script.py.lock` is a uv lockfile of version 3, and envbox reads version 1
     hint: update envbox, or write the file with an older version of the tool that made it
 
-    User error: `pylock.toml` is a `pylock.toml` of version 2.0, and envbox reads version 1.0
+    User error: `pylock.toml` is a PEP 751 lockfile of version 2.0, and envbox reads version 1.0
     hint: update envbox, or write the file with an older version of the tool that made it
 
-    User error: failed to read `pylock.toml` as a `pylock.toml`
+    User error: failed to read `pylock.toml` as a PEP 751 lockfile
     caused by: TOML parse error at line 1, column 1
       |
     1 | created-by = "hand"
@@ -453,6 +482,12 @@ fn each_bad_file_has_one_clear_error() {
 
     User error: `notes.md` is no file that envbox takes pins from
     hint: give `uv.lock`, `pylock.toml`, `pixi.lock`, `conda-lock.yml` or `requirements.txt`
+
+    User error: `hostname` is no file that envbox takes pins from
+    hint: give `uv.lock`, `pylock.toml`, `pixi.lock`, `conda-lock.yml` or `requirements.txt`
+
+    User error: `requirements.txt` is no file that envbox takes pins from
+    hint: it pins nothing: `envbox init --from FILE` makes a manifest of it
     "#);
     let gone = read(Path::new("/nonexistent/uv.lock"), &Choice::default()).unwrap_err();
     insta::assert_snapshot!(error(&gone, Path::new("/nonexistent")), @r"

@@ -54,7 +54,7 @@ impl Asked {
         let taken = std::mem::take(&mut gathering.taken);
         left_out.extend(taken.into_iter().map(|project| LeftOut {
             what: project.to_owned(),
-            reason: LeftOutReason::Directory,
+            reason: LeftOutReason::Member,
         }));
         let requirements = std::mem::take(&mut gathering.requirements);
         gathering.all(&manifest.constraints)?;

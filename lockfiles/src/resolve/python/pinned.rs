@@ -129,8 +129,11 @@ impl<'a> Pinned<'a> {
         Ok(())
     }
 
-    /// Returns what cannot be kept, for a resolution that failed: it may be the reason.
+    /// Returns what may be the reason that a resolution failed.
     pub(super) fn suspects(&self) -> Vec<String> {
+        if self.pins.is_empty() {
+            return Vec::new();
+        }
         let unkept = self.pins.iter().filter_map(|pin| match pin.source {
             PinSource::Unkept(reason) => Some(format!(
                 "`{}` of the other tool's lockfile cannot be kept: {reason}",
@@ -138,7 +141,9 @@ impl<'a> Pinned<'a> {
             )),
             _ => None,
         });
-        unkept.collect()
+        let contradicted = "if a pin of the other tool's lockfile, `==`, contradicts the manifest, loosen \
+                            the manifest or lock anew with that tool";
+        unkept.chain([contradicted.to_owned()]).collect()
     }
 }
 

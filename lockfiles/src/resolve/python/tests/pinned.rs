@@ -130,6 +130,7 @@ fn what_is_not_as_pinned_is_told() {
     caused by: Because gone was not found in the package registry and you require gone, we can conclude that your requirements are unsatisfiable.
     hint: check the spelling of what was not found, and whether it is in one of `pypi`
     hint: `gone` of the other tool's lockfile cannot be kept: it comes from a repository of sources
+    hint: if a pin of the other tool's lockfile, `==`, contradicts the manifest, loosen the manifest or lock anew with that tool
 
 
     User error: no wheel fits Python 3.11.2 on linux/amd64 for `sources` 1
@@ -138,6 +139,7 @@ fn what_is_not_as_pinned_is_told() {
 
     User error: no set of versions fulfils the Python requirements on linux/amd64
     caused by: Because you require app>1 and app==1, we can conclude that your requirements are unsatisfiable.
+    hint: if a pin of the other tool's lockfile, `==`, contradicts the manifest, loosen the manifest or lock anew with that tool
     "#);
 }
 
