@@ -272,6 +272,7 @@ fn a_script_has_a_lock_of_its_own() {
 fn each_bad_header_has_one_clear_error() {
     let registry = registry();
     let world = world(&registry);
+    let mut shown = String::new();
     for (name, text) in [
         ("open.py", "# /// script\n# dependencies = []\n"),
         ("twice.py", "# /// script\n# ///\n\n# /// script\n# ///\n"),
@@ -284,6 +285,33 @@ fn each_bad_header_has_one_clear_error() {
         world.write(name, text);
         let run = world.run(&["run", name]);
         assert_eq!(run.code(), Some(125), "{name}");
-        insta::assert_snapshot!(name, run.stderr());
+        shown += &format!("{}\n", run.stderr());
     }
+    insta::assert_snapshot!(shown, @r#"
+    error: [ROOT]/project/open.py:1:1: the header of the script is not closed
+      |
+    1 | # /// script
+      | ^^^^^^^^^^^^
+
+    hint: write `# ///` below its last line; all its lines begin with `# `
+
+    error: [ROOT]/project/twice.py:4:1: the script has a second header
+      |
+    4 | # /// script
+      | ^^^^^^^^^^^^
+
+    hint: remove one of them
+
+    error: [ROOT]/project/key.py:2:3: unknown key `dependencis` in the header of the script
+      |
+    2 | # dependencis = []
+      |   ^^^^^^^^^^^
+
+    hint: write `dependencies`
+
+    error: [ROOT]/project/old.py:2:21: `<3` is not met by any Python from 3.9 to 3.14
+      |
+    2 | # requires-python = "<3"
+      |                     ^^^^
+    "#);
 }
