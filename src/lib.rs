@@ -12,11 +12,13 @@
 //! | the manifest's keys, their errors | [`manifest`], `lockfiles/src/manifest/parse.rs` |
 //! | the lock's format, staleness, diff | [`lock`], `lockfiles/README.md` |
 //! | Python, conda, Debian and interpreter resolution; conda and Python together | [`resolve`], `lockfiles/src/resolve/mixed/` |
+//! | other tools' lockfiles, read and written | [`foreign`], `lockfiles/src/foreign/` |
 //! | HTTP, retries, where registries lie | [`net`] |
 //! | downloads | [`mod@fetch`] |
 //! | the store: blobs, trees, locks, gc | [`store`] |
-//! | unpacking `.deb`, wheels, interpreters, images | [`layers`] |
+//! | unpacking `.deb`, wheels, conda packages, interpreters, images | [`layers`] |
 //! | the merged tree a step sees | [`rootfs`] |
+//! | who compiles for a platform that is not the host's | `src/rootfs/compiler.rs`, `src/ops/compiler.rs` |
 //! | OCI images and their documents; what `[base] image` names | [`image`] |
 //! | push to and pull from registries of images | [`registry`] |
 //! | mirrors of what locks name: a directory, a repository of images | [`mirror`], `lockfiles/src/base/mirror.rs` |
@@ -29,6 +31,7 @@
 //! | who asks for what in a lock; groups | `lockfiles/src/lock/graph.rs`, `select.rs` |
 //! | wheels of sources, built in the sandbox | `src/ops/sources/`, `lockfiles/src/resolve/python/sources/` |
 //! | changing a manifest's text | `lockfiles/src/manifest/edit/` |
+//! | what activating conda packages sets | `src/ops/activation/`, [`rootfs::activation`](rootfs::activation()) |
 //! | a command, end to end | [`ops`], one file each; `src/bin/envbox/commands/` |
 //! | exit codes | `src/bin/envbox/exit.rs` |
 //!
@@ -38,7 +41,7 @@
 //! **Invariant:** modules import only from their left in the order of the line above
 //! (`tests/it/architecture.rs`).
 
-pub use envbox_lockfiles::{base, lock, manifest, net, resolve};
+pub use envbox_lockfiles::{base, foreign, lock, manifest, net, resolve};
 
 pub mod attest;
 pub mod fetch;

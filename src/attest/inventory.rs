@@ -1,12 +1,11 @@
 //! What a lock has for one platform, whatever the format that tells of it.
 
-use std::fmt::Write as _;
-
-use envbox_lockfiles::base::Platform;
-use envbox_lockfiles::lock::{Artifact, LockedPackage, Lockfile};
+use envbox_lockfiles::base::{Platform, package_url};
+use envbox_lockfiles::lock::{Artifact, LockedCondaPackage, LockedPackage, Lockfile};
 use envbox_lockfiles::manifest::InterpreterSource;
 
 use crate::attest::AttestError;
+use crate::layers::CondaPackage;
 
 /// What a component is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -14,6 +13,7 @@ pub(super) enum Kind {
     /// Of the image that the environment stands on.
     Layer,
     Debian,
+    Conda,
     Interpreter,
     Wheel,
 }
@@ -36,6 +36,7 @@ impl Component<'_> {
         let roots: &[&str] = match self.kind {
             Kind::Layer | Kind::Interpreter => return true,
             Kind::Debian => &["base", "interpreter", "manifest"],
+            Kind::Conda => &["interpreter", "manifest"],
             Kind::Wheel => &["manifest"],
         };
         self.required_by
@@ -49,7 +50,8 @@ impl Component<'_> {
     }
 }
 
-/// All packages of a platform, in the lock's order: layers of an image, Debian packages, interpreter, wheels.
+/// All packages of a platform, in the lock's order: layers of an image, Debian packages, conda
+/// packages, interpreter, wheels.
 #[derive(Debug, Clone)]
 pub(super) struct Inventory<'a> {
     pub(super) lock: &'a Lockfile,
@@ -77,6 +79,12 @@ impl<'a> Inventory<'a> {
                 components.push(debian(lock, package));
             }
         }
+        let conda = lock.conda.packages.iter();
+        components.extend(
+            conda
+                .filter(|package| package.platforms.contains(&platform))
+                .map(conda_package),
+        );
         if let Some(interpreter) = &lock.interpreter
             && interpreter.from == InterpreterSource::Standalone
         {
@@ -100,7 +108,7 @@ impl<'a> Inventory<'a> {
                     kind: Kind::Wheel,
                     name: wheel.name.as_str(),
                     version: &wheel.version,
-                    purl: purl(&["pypi", wheel.name.as_str()], &wheel.version, &[]),
+                    purl: package_url(&["pypi", wheel.name.as_str()], &wheel.version, &[]),
                     artifact: &wheel.artifact,
                     required_by: &wheel.required_by,
                 }),
@@ -131,7 +139,7 @@ fn of_layer(artifact: &Artifact) -> Component<'_> {
         kind: Kind::Layer,
         name: repository,
         version: digest,
-        purl: purl(&["oci", name], digest, &[]),
+        purl: package_url(&["oci", name], digest, &[]),
         artifact,
         required_by: &[],
     }
@@ -150,7 +158,18 @@ fn debian<'a>(lock: &Lockfile, package: &'a LockedPackage) -> Component<'a> {
         kind: Kind::Debian,
         name,
         version: &package.version,
-        purl: purl(&["deb", "debian", name], &package.version, &qualifiers),
+        purl: package_url(&["deb", "debian", name], &package.version, &qualifiers),
+        artifact: &package.artifact,
+        required_by: &package.required_by,
+    }
+}
+
+fn conda_package(package: &LockedCondaPackage) -> Component<'_> {
+    Component {
+        kind: Kind::Conda,
+        name: package.name.as_str(),
+        version: &package.version,
+        purl: CondaPackage::of(package).purl(),
         artifact: &package.artifact,
         required_by: &package.required_by,
     }
@@ -160,57 +179,5 @@ fn interpreter_purl(version: &str, artifact: &Artifact) -> String {
     let checksum = artifact.digest.to_string();
     let file = artifact.file.rsplit('/').next().unwrap_or_default();
     let qualifiers = [("checksum", checksum.as_str()), ("file_name", file)];
-    purl(&["generic", "python"], version, &qualifiers)
-}
-
-/// Returns a package URL as ECMA-427 writes it. `path` is its type, namespace and name; the
-/// qualifiers are sorted.
-fn purl(path: &[&str], version: &str, qualifiers: &[(&str, &str)]) -> String {
-    let path: Vec<String> = path.iter().map(|part| encoded(part)).collect();
-    let mut purl = format!("pkg:{}@{}", path.join("/"), encoded(version));
-    for (index, (key, value)) in qualifiers.iter().enumerate() {
-        let mark = if index == 0 { '?' } else { '&' };
-        write!(purl, "{mark}{key}={}", encoded(value)).expect("writing to a String cannot fail");
-    }
-    purl
-}
-
-/// Encodes all but what ECMA-427 leaves as it is; others write a version's `+` as it is, which some
-/// readers take for a space.
-fn encoded(text: &str) -> String {
-    text.bytes().fold(String::new(), |mut encoded, byte| {
-        match byte {
-            b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' | b'.' | b'-' | b'_' | b'~' | b':' => {
-                encoded.push(char::from(byte));
-            }
-            _ => write!(encoded, "%{byte:02X}").expect("writing to a String cannot fail"),
-        }
-        encoded
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn package_urls_are_encoded() {
-        let qualifiers = [("arch", "amd64"), ("distro", "bookworm")];
-        for (path, version, qualifiers, expected) in [
-            (
-                &["deb", "debian", "libstdc++6"][..],
-                "1:12.2.0-14+deb12u1~x",
-                &qualifiers[..],
-                "pkg:deb/debian/libstdc%2B%2B6@1:12.2.0-14%2Bdeb12u1~x?arch=amd64&distro=bookworm",
-            ),
-            (
-                &["pypi", "torch"],
-                "2.9.0+cpu",
-                &[],
-                "pkg:pypi/torch@2.9.0%2Bcpu",
-            ),
-        ] {
-            assert_eq!(purl(path, version, qualifiers), expected);
-        }
-    }
+    package_url(&["generic", "python"], version, &qualifiers)
 }

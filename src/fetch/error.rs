@@ -95,6 +95,16 @@ pub enum FetchError {
         /// The registry.
         registry: RegistryName,
     },
+    /// A conda package is not in the store, and its channel, a registry of images, has not given it.
+    #[error(
+        "`{file}` is not in the store, and the registry of the channel `{channel}` does not have it"
+    )]
+    NotInChannel {
+        /// The package's file.
+        file: String,
+        /// The channel.
+        channel: RegistryName,
+    },
     /// The network could not be set up.
     #[error(transparent)]
     Net(NetError),
@@ -140,6 +150,8 @@ impl FetchError {
         match self {
             // What a registry listed when it was last asked says nothing of now.
             Self::Locate { .. } => true,
+            // Registries of images are asked before.
+            Self::NotInChannel { .. } => true,
             Self::Download { source, .. } => matches!(source, NetError::Offline { .. }),
             _ => false,
         }
@@ -151,7 +163,7 @@ impl Explain for FetchError {
         match self {
             Self::NotBuilt { .. } => Kind::Internal,
             Self::Platform { .. } | Self::Url { .. } | Self::Image { .. } => Kind::User,
-            Self::Offline { .. } => Kind::Network,
+            Self::Offline { .. } | Self::NotInChannel { .. } => Kind::Network,
             Self::Locate { source, .. } => source.kind(),
             Self::Download { source, .. } | Self::Net(source) => source.kind(),
             Self::Integrity { source, .. } | Self::Mirrored { source, .. } => source.kind(),
@@ -178,6 +190,9 @@ impl Explain for FetchError {
                 "copy the image into a directory (`skopeo copy --all docker://IMAGE \
                  oci:DIRECTORY`) and name that with `--registry {registry}=file:///DIRECTORY`"
             ),
+            Self::NotInChannel { channel, .. } => {
+                format!("say where it lies with `--registry {channel}=URL`")
+            }
             Self::Url { .. } => "run `envbox lock` to write the lock again".to_owned(),
             Self::Locate { source, .. } => return source.hints(),
             Self::Download {

@@ -4,7 +4,7 @@
 //! proof that all is there.
 //!
 //! The lock names no host. Where an artifact is looked for: a wheel where the registry of that
-//! name lists it; a Debian package below the registry's root and, when the archive has moved on,
+//! name lists it; a conda package below its channel; a Debian package below the registry's root and, when the archive has moved on,
 //! below the state that the snapshot archive kept; an interpreter below its registry's root; a
 //! direct URL as it is. Before all of them the user's mirror is asked, if there is one: it is at hand,
 //! and a busy registry need not be asked for what it gives. Where it does not answer, or has not that

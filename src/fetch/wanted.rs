@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use envbox_lockfiles::base::{Context, Digest, Mirror, Platform, PythonName, RegistryName};
 use envbox_lockfiles::lock::{Artifact, Lockfile, Origin};
-use envbox_lockfiles::net::{NetError, join, registry_url, snapshot_url};
+use envbox_lockfiles::net::{NetError, channel_url, join, registry_url, snapshot_url};
 use jiff::Timestamp;
 use url::Url;
 
@@ -26,6 +26,8 @@ enum What {
     /// With the dates of its registry's suites, newest first.
     Package(Vec<Timestamp>),
     Interpreter,
+    /// Of a channel.
+    Conda,
     /// Of an image.
     Layer,
 }
@@ -65,6 +67,11 @@ pub(super) fn wanted(lock: &Lockfile, platform: Platform) -> Result<Vec<Wanted>,
     let image = lock.base.as_ref().and_then(|base| base.image(platform));
     for layer in image.iter().flat_map(|image| &image.layers) {
         want(&layer.artifact, What::Layer);
+    }
+    for package in &lock.conda.packages {
+        if package.platforms.contains(&platform) {
+            want(&package.artifact, What::Conda);
+        }
     }
     for wheel in &lock.python {
         if wheel.platforms.contains(&platform) {
@@ -130,6 +137,7 @@ impl Wanted {
             Err(
                 FetchError::Image { .. }
                 | FetchError::NotBuilt { .. }
+                | FetchError::NotInChannel { .. }
                 | FetchError::Net(NetError::UnknownRegistry { .. }),
             ) => {}
             Err(error) => return Err(error),
@@ -164,6 +172,16 @@ impl Wanted {
                 Source::Listed(registry.clone(), project.clone()),
             ],
             What::Interpreter => vec![below(registry_url(context, registry))?],
+            What::Conda => {
+                let root = channel_url(context, registry).map_err(FetchError::Net)?;
+                if root.scheme() == "oci" {
+                    return Err(FetchError::NotInChannel {
+                        file: self.artifact.file.clone(),
+                        channel: registry.clone(),
+                    });
+                }
+                vec![Source::At(join(&root, &self.artifact.file))]
+            }
             What::Layer => {
                 let root = registry_url(context, registry).map_err(FetchError::Net)?;
                 if root.scheme() != "file" {

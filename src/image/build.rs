@@ -9,6 +9,7 @@ use serde_json::json;
 use crate::fetch::Closure;
 use crate::image::layer::layer;
 use crate::image::plan::{LayerPlan, STEP, plan};
+use crate::image::pool::{Pool, with_pool};
 use crate::image::supervisor::{self, Supervisor};
 use crate::image::{
     Codec, Descriptor, ImageConfig, ImageError, ImageManifest, MediaType, RootFs, RuntimeConfig,
@@ -124,27 +125,22 @@ pub fn build(
     options: LayerOptions,
     settings: &ImageSettings,
 ) -> Result<Image, ImageError> {
-    let packages = package_trees(context, closure)?;
-    let plans = plan(&rootfs.manifest()?, &packages, options.budget)?;
-    let make = |plan: &LayerPlan| {
-        let (store, root) = (closure.store(), rootfs.path());
-        layer(store, &root, plan, options.codec, context.jobs)
+    let plans = {
+        let packages = package_trees(context, closure)?;
+        plan(&rootfs.manifest()?, &packages, options.budget)?
     };
-    let stored = all_layers(context, &plans, make)?;
-    let mut layers: Vec<Layer> = plans
-        .into_iter()
-        .zip(stored)
-        .map(|(plan, stored)| described(plan.packages, stored, options.codec))
-        .collect();
-    if let Some((program, policy)) = &settings.supervisor {
-        let supervisor = Supervisor { program, policy };
-        layers.push(supervisor_layer(
-            context,
-            closure.store(),
-            supervisor,
-            options,
-        )?);
-    }
+    let layers = with_pool(options.codec, context.jobs, |pool| {
+        let (store, root) = (closure.store(), rootfs.path());
+        let mut layers = all_layers(context, plans, pool, |plan| layer(store, &root, plan, pool))?;
+        if let Some((program, policy)) = &settings.supervisor {
+            layers.push(supervisor_layer(
+                store,
+                Supervisor { program, policy },
+                pool,
+            )?);
+        }
+        Ok::<_, ImageError>(layers)
+    })?;
     let config = config(closure.platform(), settings, &layers);
     let descriptors = layers
         .iter()
@@ -163,15 +159,14 @@ pub fn build(
 }
 
 fn supervisor_layer(
-    context: &Context,
     store: &Store,
     supervisor: Supervisor<'_>,
-    options: LayerOptions,
+    pool: &Pool,
 ) -> Result<Layer, ImageError> {
     let scratch = store.scratch()?;
     let plan = supervisor::plan(supervisor, scratch.path())?;
-    let stored = layer(store, scratch.path(), &plan, options.codec, context.jobs)?;
-    Ok(described(plan.packages, stored, options.codec))
+    let stored = layer(store, scratch.path(), &plan, pool)?;
+    Ok(described(plan.packages, stored, pool.codec()))
 }
 
 fn described(packages: Vec<String>, stored: StoredLayer, codec: Codec) -> Layer {
@@ -221,19 +216,24 @@ fn config(platform: Platform, settings: &ImageSettings, layers: &[Layer]) -> Ima
 /// Makes all layers, several side by side, and returns them in order.
 fn all_layers(
     context: &Context,
-    plans: &[LayerPlan],
+    plans: Vec<LayerPlan>,
+    pool: &Pool,
     make: impl Fn(&LayerPlan) -> Result<StoredLayer, ImageError> + Sync,
-) -> Result<Vec<StoredLayer>, ImageError> {
+) -> Result<Vec<Layer>, ImageError> {
     let names: Vec<String> = plans.iter().map(|plan| plan.packages.join(" ")).collect();
     let tasks: Vec<Task<'_>> = names
         .iter()
-        .zip(plans)
+        .zip(&plans)
         .map(|(name, plan)| Task {
             name,
             weight: plan.bytes(),
         })
         .collect();
-    in_parallel(context, STAGE, &tasks, |index| make(&plans[index]))
+    let stored = in_parallel(context, STAGE, &tasks, |index| make(&plans[index]))?;
+    let layers = plans.into_iter().zip(stored);
+    Ok(layers
+        .map(|(plan, stored)| described(plan.packages, stored, pool.codec()))
+        .collect())
 }
 
 /// Returns the digest that names an image whatever its layers are compressed with.

@@ -8,13 +8,13 @@ use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use envbox_lockfiles::base::{
-    Context, Digest, Explain, FsError, ImageReference, Kind, Platform, RegistryName,
+    Compression, Context, Digest, FsError, ImageReference, Platform, RegistryName,
 };
 use envbox_lockfiles::lock::{LockedBase, LockedImage, LockedLayer};
-use envbox_lockfiles::net::{NetError, registry_url};
+use envbox_lockfiles::net::registry_url;
 
 use crate::image::{
-    DOCUMENT_LIMIT, Descriptor, ImageConfig, ImageIndex, ImageManifest, InvalidDocument, MediaType,
+    DOCUMENT_LIMIT, Descriptor, DocumentError, ImageConfig, ImageIndex, ImageManifest,
 };
 
 /// Who keeps the documents of images.
@@ -132,6 +132,39 @@ pub fn locked(
             offered: vec![format!("{}/{}", config.os, config.architecture)],
         });
     }
+    let layers = layers(digest, manifest, config)?.into_iter();
+    let layers = layers.map(|layer| {
+        let Descriptor { digest, size, .. } = layer.descriptor;
+        LockedLayer::new(reference, *digest, *size, layer.compression, layer.diff_id)
+    });
+    Ok(LockedImage {
+        platform,
+        manifest: digest,
+        glibc: None,
+        layers: layers.collect(),
+    })
+}
+
+/// One layer, by all that an image says of it.
+#[derive(Debug, Clone, Copy)]
+pub struct DescribedLayer<'a> {
+    /// What the manifest says.
+    pub descriptor: &'a Descriptor,
+    /// How the blob is compressed.
+    pub compression: Compression,
+    /// What the config says: the digest of the tar stream.
+    pub diff_id: Digest,
+}
+
+/// Returns the layers of an image, lowest first. `digest` is the manifest's, for messages.
+///
+/// # Errors
+/// Returns [`DocumentError`] when manifest and config disagree, or a layer is of an unknown kind.
+pub fn layers<'a>(
+    digest: Digest,
+    manifest: &'a ImageManifest,
+    config: &ImageConfig,
+) -> Result<Vec<DescribedLayer<'a>>, DocumentError> {
     let diff_ids = &config.rootfs.diff_ids;
     if manifest.layers.len() != diff_ids.len() {
         return Err(DocumentError::LayerCount {
@@ -140,34 +173,24 @@ pub fn locked(
             diff_ids: diff_ids.len(),
         });
     }
-    let layer = |(layer, diff_id): (&Descriptor, &Digest)| {
-        let compression =
-            layer
-                .media_type
-                .compression()
-                .ok_or_else(|| DocumentError::LayerType {
-                    digest: layer.digest,
-                    media_type: layer.media_type.clone(),
-                })?;
-        Ok::<_, DocumentError>(LockedLayer::new(
-            reference,
-            layer.digest,
-            layer.size,
+    let described = |(descriptor, diff_id): (&'a Descriptor, &Digest)| {
+        let compression = descriptor.media_type.compression();
+        let compression = compression.ok_or_else(|| DocumentError::LayerType {
+            digest: descriptor.digest,
+            media_type: descriptor.media_type.clone(),
+        })?;
+        Ok(DescribedLayer {
+            descriptor,
             compression,
-            *diff_id,
-        ))
+            diff_id: *diff_id,
+        })
     };
-    Ok(LockedImage {
-        platform,
-        manifest: digest,
-        glibc: None,
-        layers: manifest
-            .layers
-            .iter()
-            .zip(diff_ids)
-            .map(layer)
-            .collect::<Result<_, _>>()?,
-    })
+    manifest
+        .layers
+        .iter()
+        .zip(diff_ids)
+        .map(described)
+        .collect()
 }
 
 /// Reads a document that may be an index; `None` when it is not.
@@ -239,129 +262,12 @@ fn checked(expected: Digest, bytes: Vec<u8>) -> Result<Vec<u8>, DocumentError> {
     }
 }
 
-/// An image cannot be looked up.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum DocumentError {
-    /// A document cannot be read.
-    #[error(transparent)]
-    File(#[from] FsError),
-    /// Nobody says where the registry lies.
-    #[error(transparent)]
-    Net(NetError),
-    /// The registry is no directory.
-    #[error("the registry `{registry}` is no OCI layout; images are read from layouts alone")]
-    Registry {
-        /// The registry.
-        registry: RegistryName,
-    },
-    /// There is no such document.
-    #[error("`{}` has no {digest}", place.display())]
-    Absent {
-        /// Its digest.
-        digest: Digest,
-        /// Where it was looked for.
-        place: PathBuf,
-    },
-    /// It is another document.
-    #[error("a document has the digest {found}, not {expected}")]
-    WrongDigest {
-        /// The digest that it was asked for by.
-        expected: Digest,
-        /// Its own.
-        found: Digest,
-    },
-    /// It is longer than any.
-    #[error("{digest} has more than {DOCUMENT_LIMIT} bytes, which no manifest or config has")]
-    TooLarge {
-        /// Its digest.
-        digest: Digest,
-    },
-    /// It is no document of its kind.
-    #[error("{digest} cannot be used")]
-    Invalid {
-        /// Its digest.
-        digest: Digest,
-        /// What is wrong.
-        #[source]
-        source: InvalidDocument,
-    },
-    /// It could be read as two things.
-    #[error("{digest} is an image manifest and an index in one")]
-    Ambiguous {
-        /// Its digest.
-        digest: Digest,
-    },
-    /// An index in an index.
-    #[error("{digest} is an index inside an index, where an image should be")]
-    NestedIndex {
-        /// Its digest.
-        digest: Digest,
-    },
-    /// The image is for others.
-    #[error("`{reference}` has no image for {platform}, only for {}", offered.join(", "))]
-    NoPlatform {
-        /// The image.
-        reference: String,
-        /// What was asked for.
-        platform: Platform,
-        /// What there is.
-        offered: Vec<String>,
-    },
-    /// Manifest and config disagree.
-    #[error("the image {digest} has {layers} layers, and its config knows of {diff_ids}")]
-    LayerCount {
-        /// The image manifest.
-        digest: Digest,
-        /// How many the manifest has.
-        layers: usize,
-        /// How many the config has.
-        diff_ids: usize,
-    },
-    /// A layer is no tar stream that envbox knows to unpack.
-    #[error("the layer {digest} is of type `{media_type}`, which is not supported")]
-    LayerType {
-        /// The layer.
-        digest: Digest,
-        /// Its type.
-        media_type: MediaType,
-    },
-}
-
-impl Explain for DocumentError {
-    fn kind(&self) -> Kind {
-        match self {
-            Self::File(error) => error.kind(),
-            Self::Net(error) => error.kind(),
-            Self::Registry { .. } | Self::Absent { .. } | Self::NoPlatform { .. } => Kind::User,
-            _ => Kind::Integrity,
-        }
-    }
-
-    fn hints(&self) -> Vec<String> {
-        match self {
-            Self::File(error) => error.hints(),
-            Self::Net(error) => error.hints(),
-            Self::Registry { registry } => vec![format!(
-                "copy the image into a directory (`skopeo copy --all docker://IMAGE \
-                 oci:DIRECTORY`) and name that with `--registry {registry}=file:///DIRECTORY`"
-            )],
-            Self::Absent { .. } => {
-                vec!["correct the digest, or copy the image there with `skopeo copy --all`".into()]
-            }
-            Self::NoPlatform { .. } => {
-                vec!["choose another image, or change `platforms`".to_owned()]
-            }
-            _ => Vec::new(),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use envbox_lockfiles::base::Compression;
+    use envbox_lockfiles::base::Explain as _;
 
     use super::*;
+    use crate::image::MediaType;
 
     /// Documents by their digests.
     #[derive(Default)]

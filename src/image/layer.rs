@@ -8,10 +8,10 @@ use std::path::Path;
 
 use envbox_lockfiles::base::{Digest, FsError, Hasher};
 
-use crate::image::codec::compress;
+use crate::image::ImageError;
 use crate::image::plan::LayerPlan;
+use crate::image::pool::Pool;
 use crate::image::tar::{Entry, Kind, finish, write_entry};
-use crate::image::{Codec, ImageError};
 use crate::store::{EntryKind, Store, StoreError, StoredLayer};
 
 /// How much of a file is read at once.
@@ -27,10 +27,9 @@ pub(super) fn layer(
     store: &Store,
     rootfs: &Path,
     plan: &LayerPlan,
-    codec: Codec,
-    threads: usize,
+    pool: &Pool,
 ) -> Result<StoredLayer, ImageError> {
-    let key = plan.key(codec);
+    let key = plan.key(pool.codec());
     if let Some(layer) = store.find_layer(key)? {
         return Ok(layer);
     }
@@ -45,7 +44,7 @@ pub(super) fn layer(
         unpacked = stream.hasher.finish();
         Ok(())
     };
-    compress::<ImageError>(codec, threads, produce, |piece| {
+    pool.compress::<ImageError>(produce, &mut |piece| {
         // Through the store's own error: a full disk has its hint there.
         let written = blob.write_all(piece);
         let written = written.map_err(FsError::at("write", store.directory()));

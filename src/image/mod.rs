@@ -7,11 +7,13 @@
 mod build;
 mod bundle;
 mod codec;
+mod document_error;
 mod documents;
 mod error;
 mod layer;
 mod layout;
 mod plan;
+mod pool;
 mod spec;
 mod supervisor;
 mod tar;
@@ -21,7 +23,10 @@ pub use build::{
 };
 pub use bundle::{BundleSettings, write_bundle};
 pub use codec::Codec;
-pub use documents::{DocumentError, Documents, LayoutDocuments, documents, lock_image, locked};
+pub use document_error::DocumentError;
+pub use documents::{
+    DescribedLayer, Documents, LayoutDocuments, documents, layers, lock_image, locked,
+};
 pub use error::ImageError;
 pub use layout::{ArchiveKind, ImageSet};
 pub use plan::{DEFAULT_LAYERS, MAX_LAYERS};

@@ -7,7 +7,7 @@
 //! are (`tests::layers_make_the_rootfs`).
 //!
 //! There is one layer for each package, Debian's by source package, while there are no more than
-//! the budget. Else the largest have their own, and what remains of Debian's and of Python's is
+//! the budget. Else the largest have their own, and what remains of Debian's and of all others is
 //! put together: small files that change cost little to move again.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,8 +15,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use envbox_lockfiles::base::Digest;
 
 use crate::image::{Codec, ImageError};
-use crate::layers::parent;
-use crate::rootfs::{Ecosystem, PackageTree, module_of};
+use crate::layers::{module_of, parent};
+use crate::rootfs::{Ecosystem, PackageTree};
 use crate::store::{EntryKind, TreeEntry, TreeManifest};
 
 /// The version of the rules by which a layer's tar stream is made of its entries. Raise it
@@ -115,8 +115,14 @@ fn groups(packages: &[PackageTree], budget: usize) -> Vec<Vec<usize>> {
     let own: BTreeSet<_> = by_size.into_iter().take(budget - 2).collect();
     let mut groups: BTreeMap<(Ecosystem, Option<&str>), Vec<usize>> = BTreeMap::new();
     for (source, members) in sources {
+        let is_own = own.contains(&source);
+        let ecosystem = match source.0 {
+            // One for the two: there are no more layers than two for what is put together.
+            Ecosystem::Conda if !is_own => Ecosystem::Python,
+            other => other,
+        };
         // What is put together lies below: it was merged in another order than by name anyway.
-        let key = (source.0, own.contains(&source).then_some(source.1));
+        let key = (ecosystem, is_own.then_some(source.1));
         groups.entry(key).or_default().extend(members);
     }
     groups.into_values().collect()
@@ -406,14 +412,14 @@ mod tests {
         #[test]
         fn layers_make_the_rootfs(
             rootfs in some_tree(),
-            packages in prop::collection::vec((some_tree(), any::<bool>()), 0..6),
+            packages in prop::collection::vec((some_tree(), 0..3usize), 0..6),
             budget in 3usize..8,
         ) {
             let packages: Vec<PackageTree> = packages
                 .into_iter()
                 .enumerate()
-                .map(|(n, (manifest, python))| PackageTree {
-                    ecosystem: if python { Ecosystem::Python } else { Ecosystem::Debian },
+                .map(|(n, (manifest, ecosystem))| PackageTree {
+                    ecosystem: [Ecosystem::Debian, Ecosystem::Conda, Ecosystem::Python][ecosystem],
                     manifest,
                     ..package(&format!("p{n}"), Ecosystem::Debian, &[])
                 })

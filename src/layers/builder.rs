@@ -20,6 +20,9 @@ use crate::store::{EntryKind, TreeEntry, TreeManifest};
 /// changes what steps observe.
 pub const MODIFIED: i64 = 1_577_836_800;
 
+/// How much of a file is written at once.
+pub(super) const WRITE_BUFFER: usize = 128 * 1024;
+
 /// Writes a tree entry by entry into an empty directory and keeps its list.
 ///
 /// The list is how links are never followed: the directory was empty and nobody else writes there,
@@ -51,7 +54,7 @@ impl TreeBuilder {
             manifest: TreeManifest::default(),
             limits,
             bytes: 0,
-            buffer: vec![0; 128 * 1024],
+            buffer: vec![0; WRITE_BUFFER],
         };
         builder.note(b"", 0o755, EntryKind::Directory);
         Ok(builder)
@@ -93,29 +96,40 @@ impl TreeBuilder {
         let flags =
             OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let file = rustix::fs::openat(&self.root, path.as_bytes(), flags, Mode::RUSR | Mode::WUSR);
-        let mut file = File::from(file.map_err(|errno| self.failed(path.as_bytes(), errno))?);
-        let mut hasher = Hasher::new();
-        loop {
-            let read = content.read(&mut self.buffer)?;
-            if read == 0 {
-                break;
+        let file = File::from(file.map_err(|errno| self.failed(path.as_bytes(), errno))?);
+        let host = self.host(path.as_bytes());
+        let (bytes, limit) = (&mut self.bytes, self.limits.bytes);
+        let count = |more| {
+            *bytes += more;
+            match *bytes > limit {
+                true => Err(Exceeded { limit }),
+                false => Ok(()),
             }
-            self.bytes += read as u64;
-            if self.bytes > self.limits.bytes {
-                let limit = self.limits.bytes;
-                return Err(LayerError::Exceeded(Exceeded { limit }));
-            }
-            let chunk = &self.buffer[..read];
-            hasher.update(chunk);
-            file.write_all(chunk)
-                .map_err(FsError::at("write", &self.host(path.as_bytes())))?;
-        }
-        let finish = rustix::fs::fchmod(&file, Mode::from_raw_mode(mode))
-            .and_then(|()| rustix::fs::futimens(&file, &modified()));
-        finish.map_err(|errno| self.failed(path.as_bytes(), errno))?;
-        let (digest, size) = hasher.finish();
+        };
+        let content = &mut content;
+        let written = write_content(file, &host, mode, content, &mut self.buffer, count);
+        let (digest, size) = written?;
         self.note(path.as_bytes(), mode, EntryKind::File { size, digest });
         Ok(digest)
+    }
+
+    /// Takes a file in that was written beside the tree, on the same file system.
+    ///
+    /// # Errors
+    /// Returns [`LayerError`] when the name is taken or the file system refuses.
+    pub(super) fn adopt(
+        &mut self,
+        path: &EntryPath,
+        from: &Path,
+        entry: TreeEntry,
+    ) -> Result<(), LayerError> {
+        self.make_room(path)?;
+        rustix::fs::renameat(CWD, from, &self.root, path.as_bytes())
+            .map_err(|errno| self.failed(path.as_bytes(), errno))?;
+        self.manifest
+            .entries
+            .insert(path.as_bytes().to_vec(), entry);
+        Ok(())
     }
 
     /// Makes a symbolic link.
@@ -214,7 +228,10 @@ impl TreeBuilder {
     }
 
     /// Removes the entry at `path`, a directory only when it is empty.
-    pub(super) fn remove(&mut self, path: &[u8]) -> Result<(), LayerError> {
+    ///
+    /// # Errors
+    /// Returns [`LayerError::File`] when the file system refuses.
+    pub fn remove(&mut self, path: &[u8]) -> Result<(), LayerError> {
         let flags = match self.kind(path) {
             Some(EntryKind::Directory) => AtFlags::REMOVEDIR,
             Some(_) => AtFlags::empty(),
@@ -316,6 +333,38 @@ impl TreeBuilder {
     fn failed(&self, path: &[u8], errno: Errno) -> LayerError {
         FsError::at("write", &self.host(path))(errno.into()).into()
     }
+}
+
+/// Writes a file of a tree: all that `content` yields, its mode, and the one time. `count` is told
+/// of every piece before it is written. Returns digest and size.
+///
+/// # Errors
+/// Returns [`LayerError`] when the content is unreadable, or the file, which is at `place`, cannot
+/// be written.
+pub(super) fn write_content(
+    mut file: File,
+    place: &Path,
+    mode: u32,
+    content: &mut dyn Read,
+    buffer: &mut [u8],
+    mut count: impl FnMut(u64) -> Result<(), Exceeded>,
+) -> Result<(Digest, u64), LayerError> {
+    let mut hasher = Hasher::new();
+    loop {
+        let read = content.read(buffer)?;
+        if read == 0 {
+            break;
+        }
+        count(read as u64).map_err(LayerError::Exceeded)?;
+        let chunk = &buffer[..read];
+        hasher.update(chunk);
+        let written = file.write_all(chunk);
+        written.map_err(FsError::at("write", place))?;
+    }
+    let finish = rustix::fs::fchmod(&file, Mode::from_raw_mode(mode))
+        .and_then(|()| rustix::fs::futimens(&file, &modified()));
+    finish.map_err(|errno| FsError::at("write", place)(errno.into()))?;
+    Ok(hasher.finish())
 }
 
 /// Returns the one time that all files of a tree have.

@@ -133,6 +133,33 @@ pub enum LayerError {
         /// The file.
         member: String,
     },
+    /// A file of a conda package is not what the package's list says.
+    #[error("`{member}` is not what `info/paths.json` lists")]
+    PathsMismatch {
+        /// The file.
+        member: String,
+    },
+    /// A program has no room for the prefix.
+    #[error(
+        "`{member}` has `{placeholder}` in its strings, which is shorter than the prefix `{prefix}`"
+    )]
+    Placeholder {
+        /// The file.
+        member: String,
+        /// What stands for the prefix.
+        placeholder: String,
+        /// The prefix.
+        prefix: &'static str,
+    },
+    /// A conda package brings what only installing may write.
+    #[error("the member `{member}` is refused: records of packages are not brought by packages")]
+    CondaMeta {
+        /// The file.
+        member: String,
+    },
+    /// A package of Python's is in an environment without.
+    #[error("it is for Python, and the environment has none")]
+    NeedsPython,
     /// A name that layers keep for whiteouts is used for something else.
     #[error("the member `{member}` is refused: {reason}")]
     Whiteout {
@@ -203,7 +230,7 @@ impl Explain for LayerError {
     fn kind(&self) -> Kind {
         match self {
             Self::File(error) => error.kind(),
-            Self::MaintainerScript { .. } => Kind::User,
+            Self::MaintainerScript { .. } | Self::NeedsPython => Kind::User,
             Self::Layer { source, .. } => source.kind(),
             _ => Kind::Integrity,
         }
@@ -216,6 +243,7 @@ impl Explain for LayerError {
             Self::MaintainerScript { package, .. } => vec![format!(
                 "remove what needs `{package}` from `[debian] packages`"
             )],
+            Self::NeedsPython => vec!["add `python` to `[conda] dependencies`".to_owned()],
             _ => Vec::new(),
         }
     }

@@ -1,7 +1,7 @@
 //! Unpacking: one package becomes one tree.
 //!
-//! Comes in: the verified file of a `.deb`, a wheel or a standalone interpreter, or the layers of an
-//! image ([`oci`]). Goes out: a tree of directories, files and links that depends on that file and on [`RULES`] alone, and its list,
+//! Comes in: the verified file of a `.deb`, a wheel, a conda package or a standalone interpreter, or
+//! the layers of an image ([`oci`]). Goes out: a tree of directories, files and links that depends on that file and on [`RULES`] alone, and its list,
 //! a [`TreeManifest`](crate::store::TreeManifest), whose digest is the tree's identity.
 //!
 //! Archives are not trusted: they are unpacked by name and type into an empty directory, and no
@@ -12,8 +12,11 @@
 //! **Invariant:** no member leaves the tree (`tests::hostile_archives_are_refused`).
 
 mod builder;
+mod bytecode;
 mod codec;
+pub mod conda;
 pub mod deb;
+mod entry_points;
 mod error;
 mod limits;
 pub mod oci;
@@ -25,8 +28,11 @@ pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 pub mod wheel;
+mod zip;
 
 pub use builder::{MODIFIED, TreeBuilder, modified};
+pub use bytecode::{bytecode_of, module_of};
+pub use conda::{CondaPackage, LinkScript, link_scripts, unpack_conda};
 pub use deb::unpack_deb;
 pub use error::LayerError;
 pub use limits::{Exceeded, Limits};

@@ -15,6 +15,71 @@ pub(super) trait Placement {
     fn mode(&self, mode: u32, directory: bool) -> u32;
 }
 
+/// A member of a stream whose name is safe.
+pub(super) struct Member<'a> {
+    pub(super) path: EntryPath,
+    pub(super) mode: u32,
+    /// When a file was last changed, in seconds since 1970.
+    pub(super) modified: u64,
+    pub(super) kind: MemberKind,
+    /// The content of a file; must be read before the next member is asked for.
+    pub(super) content: &'a mut dyn Read,
+}
+
+/// What a member is; links with their targets as found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum MemberKind {
+    Directory,
+    File,
+    Symlink(Vec<u8>),
+    HardLink(Vec<u8>),
+}
+
+/// Hands every member of a tar stream to `visit`, but for the tree's own directory.
+///
+/// # Errors
+/// Returns [`LayerError`] at the first member that is refused.
+pub(super) fn each(
+    stream: impl Read,
+    mut visit: impl FnMut(Member<'_>) -> Result<(), LayerError>,
+) -> Result<(), LayerError> {
+    let mut archive = tar::Archive::new(stream);
+    for entry in archive.entries()? {
+        let mut entry = entry?;
+        let kind = entry.header().entry_type();
+        if kind.is_pax_global_extensions() {
+            continue;
+        }
+        let Some(path) = parse(&entry.path_bytes())? else {
+            continue;
+        };
+        let target = || entry.link_name_bytes().unwrap_or_default().into_owned();
+        let kind = if kind.is_dir() {
+            MemberKind::Directory
+        } else if kind.is_file() || kind.is_contiguous() {
+            MemberKind::File
+        } else if kind.is_symlink() {
+            MemberKind::Symlink(target())
+        } else if kind.is_hard_link() {
+            MemberKind::HardLink(target())
+        } else {
+            return Err(LayerError::Special {
+                member: path.display(),
+                kind: char::from(kind.as_byte()),
+            });
+        };
+        visit(Member {
+            path,
+            mode: entry.header().mode()?,
+            // Not every writer sets it.
+            modified: entry.header().mtime().unwrap_or_default(),
+            kind,
+            content: &mut entry,
+        })?;
+    }
+    Ok(())
+}
+
 /// Writes the members of a tar stream to `tree`.
 ///
 /// # Errors
@@ -24,55 +89,38 @@ pub(super) fn unpack(
     placement: &impl Placement,
     tree: &mut TreeBuilder,
 ) -> Result<(), LayerError> {
-    let mut archive = tar::Archive::new(stream);
-    for entry in archive.entries()? {
-        let mut entry = entry?;
-        let kind = entry.header().entry_type();
-        if kind.is_pax_global_extensions() {
-            continue;
-        }
-        let member = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
-        let Some(path) = place(&entry.path_bytes(), kind.is_dir(), placement)? else {
-            continue;
-        };
-        let mode = entry.header().mode()?;
-        if kind.is_dir() {
-            tree.directory(&path, placement.mode(mode, true))?;
-        } else if kind.is_file() || kind.is_contiguous() {
-            tree.file(&path, placement.mode(mode, false), &mut entry)?;
-        } else if kind.is_symlink() {
-            let target = entry.link_name_bytes().unwrap_or_default().into_owned();
-            if !leads_to_itself(&path, &target, placement) {
-                tree.symlink(&path, &target)?;
+    each(stream, |member| {
+        let name = member.path.display();
+        let directory = member.kind == MemberKind::Directory;
+        let path = placement.place(member.path, directory)?;
+        let mode = placement.mode(member.mode, directory);
+        match member.kind {
+            MemberKind::Directory => tree.directory(&path, mode),
+            MemberKind::File => tree.file(&path, mode, member.content).map(drop),
+            MemberKind::Symlink(target) if leads_to_itself(&path, &target, placement) => Ok(()),
+            MemberKind::Symlink(target) => tree.symlink(&path, &target),
+            MemberKind::HardLink(target) => {
+                let Some(target) = parse(&target)? else {
+                    return Err(LayerError::LinkUnknown {
+                        member: name,
+                        target: String::from_utf8_lossy(&target).into_owned(),
+                    });
+                };
+                tree.hard_link(&path, &placement.place(target, false)?)
             }
-        } else if kind.is_hard_link() {
-            let target = entry.link_name_bytes().unwrap_or_default().into_owned();
-            let Some(target) = place(&target, false, placement)? else {
-                return Err(LayerError::LinkUnknown {
-                    member,
-                    target: String::from_utf8_lossy(&target).into_owned(),
-                });
-            };
-            tree.hard_link(&path, &target)?;
-        } else {
-            let kind = char::from(kind.as_byte());
-            return Err(LayerError::Special { member, kind });
         }
-    }
-    Ok(())
+    })
 }
 
-fn place(
-    name: &[u8],
-    directory: bool,
-    placement: &impl Placement,
-) -> Result<Option<EntryPath>, LayerError> {
-    let path = EntryPath::parse(name).map_err(|fault| LayerError::Name {
+/// Reads a name of a member, or what a hard link names.
+///
+/// # Errors
+/// Returns [`LayerError::Name`] for one that could lead out of the tree.
+pub(super) fn parse(name: &[u8]) -> Result<Option<EntryPath>, LayerError> {
+    EntryPath::parse(name).map_err(|fault| LayerError::Name {
         member: String::from_utf8_lossy(name).into_owned(),
         fault,
-    })?;
-    path.map(|path| placement.place(path, directory))
-        .transpose()
+    })
 }
 
 /// Says whether the tree has a link and what it leads to at one path: packages link `/lib/x` to

@@ -120,7 +120,8 @@ impl MirrorDirectory {
         let archives = lock.interpreter.iter().flat_map(|python| &python.archives);
         let archives = archives.map(|archive| &archive.artifact);
         let packages = lock.debian.packages.iter().map(|package| &package.artifact);
-        for artifact in archives.chain(packages) {
+        let conda = lock.conda.packages.iter().map(|package| &package.artifact);
+        for artifact in archives.chain(packages).chain(conda) {
             if let Origin::Registry(registry) = &artifact.origin {
                 let path = below(registry.as_str(), &artifact.file)?;
                 self.place(&path, artifact.digest, &mut added)?;

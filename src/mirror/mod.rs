@@ -14,6 +14,8 @@
 //! ├── locks/<hex>.lock            the locks whose artifacts are all here, by their digest
 //! ├── registries/<name>/          the registry that locks call so, as it lies elsewhere
 //! │   ├── pool/…, RELEASE/…       of Debian packages, of interpreters: links to blobs
+//! │   ├── linux-64/…, noarch/…    of conda packages: links to blobs; no repodata, which lists all that
+//! │   │                           a channel has
 //! │   ├── dists/SUITE             → the newest state below `debian-snapshot`
 //! │   ├── index.html              of wheels: the projects (PEP 503),
 //! │   └── PROJECT/

@@ -1,14 +1,14 @@
 //! The image that an environment stands on, from a registry of images. One in a directory is taken
 //! by [`crate::fetch`] itself.
 
-use envbox_lockfiles::base::{Context, ImageReference as Named, Platform};
+use envbox_lockfiles::base::{Context, ImageReference, Platform};
 use envbox_lockfiles::lock::{LockedBase, Lockfile};
 use envbox_lockfiles::net::registry_url;
 
 use crate::fetch::FetchError;
 use crate::image::{documents, lock_image, locked};
 use crate::ops::Error;
-use crate::registry::{ImageReference, pull};
+use crate::registry::{ImageName, pull};
 use crate::store::Store;
 
 /// Brings the image that the environment stands on into the store, if a registry of images has it.
@@ -47,7 +47,7 @@ pub(super) fn bring(
 /// Returns [`Error::Registry`] or [`Error::Document`].
 pub(super) fn base(
     context: &Context,
-    reference: &Named,
+    reference: &ImageReference,
     platforms: &[Platform],
     store: &Store,
 ) -> Result<LockedBase, Error> {
@@ -74,7 +74,7 @@ pub(super) fn base(
 }
 
 /// Returns where the image lies, unless that is a directory.
-fn in_registry(context: &Context, named: &Named) -> Result<Option<ImageReference>, Error> {
+fn in_registry(context: &Context, named: &ImageReference) -> Result<Option<ImageName>, Error> {
     let url = registry_url(context, &named.registry).map_err(FetchError::Net)?;
     let Some(host) = url.host_str().filter(|_| url.scheme() != "file") else {
         return Ok(None);

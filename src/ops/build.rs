@@ -3,13 +3,14 @@
 //! Comes in: a project and [`BuildOptions`]. Goes out: an image in the store, and where the caller
 //! wants it; a [`BuildReport`] names it.
 
-use std::collections::BTreeMap;
-use std::io::{self, Read as _};
-use std::path::{Path, PathBuf};
+mod check;
+mod supervised;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 
 use envbox_lockfiles::base::{Context, Digest, FsError, Platform};
 use envbox_lockfiles::lock::{BuiltImage, Lockfile};
-use envbox_sandbox::{Bind, Exit, HostFacts, Policy, Sandbox, SandboxError, Signals, Step};
 use serde::Serialize;
 
 use crate::attest::Licences;
@@ -17,13 +18,16 @@ use crate::image::{
     ArchiveKind, Codec, DEFAULT_LAYERS, ENTRYPOINT, Image, ImageError, ImageSet, ImageSettings,
     LOCK_LABEL, LayerOptions, POLICY_LABEL, build as build_image, image_id,
 };
+use crate::ops::build::check::check;
+use crate::ops::build::supervised::runs_inside;
 use crate::ops::closure::closure;
+use crate::ops::compiler::compiler;
 use crate::ops::inside::InsidePolicy;
 use crate::ops::publish::{Publication, PublishReport, Published, publish};
 use crate::ops::run::{Locking, image_environment, up_to_date};
 use crate::ops::sbom::licences;
 use crate::ops::{Error, Project};
-use crate::rootfs::{Rootfs, prepare};
+use crate::rootfs::{Rootfs, activation, prepare};
 use crate::store::Store;
 
 /// How an image is built, and where to.
@@ -186,16 +190,17 @@ fn build_all(
     store: &Store,
     options: &BuildOptions,
 ) -> Result<Vec<Image>, Error> {
-    let platforms = match options.platforms.as_slice() {
-        [] => &lock.request.platforms,
-        asked => asked,
+    let platforms: BTreeSet<Platform> = match options.platforms.as_slice() {
+        [] => lock.request.platforms.iter().copied().collect(),
+        asked => asked.iter().copied().collect(),
     };
     platforms
-        .iter()
-        .map(|&platform| {
+        .into_iter()
+        .map(|platform| {
             let closure = closure(context, lock, platform, store)?;
-            let rootfs = prepare(context, &closure)?;
-            let mut settings = settings(project, lock, rootfs.interpreter())?;
+            let compiler = compiler(context, project, lock, platform, store)?;
+            let rootfs = prepare(context, &closure, compiler.as_ref())?;
+            let mut settings = settings(project, lock, &rootfs)?;
             if let Some(program) = &options.supervisor {
                 runs_inside(program, &rootfs, platform)?;
                 let policy = policy_of(project, lock).to_bytes();
@@ -247,15 +252,17 @@ fn as_recorded(lock: &Lockfile, images: &[Image]) -> Result<(), ImageError> {
     Ok(())
 }
 
-/// What the image says of itself: nothing that does not follow from the manifest and the lock.
+/// What the image of `rootfs`, which is made of `lock`, says of itself: nothing that does not follow
+/// from the manifest and the lock.
 pub(in crate::ops) fn settings(
     project: &Project,
     lock: &Lockfile,
-    interpreter: Option<&str>,
+    rootfs: &Rootfs,
 ) -> Result<ImageSettings, Error> {
     let policy = &project.manifest().sandbox;
     let created = policy.epoch.to_string();
-    let command = interpreter.unwrap_or("/bin/sh").to_owned();
+    let command = rootfs.interpreter().unwrap_or("/bin/sh").to_owned();
+    let activation = activation(&rootfs.path())?;
     let text = String::from_utf8(policy_of(project, lock).to_bytes()).expect("JSON is UTF-8");
     let labels = BTreeMap::from([
         (LOCK_LABEL, lock.digest().to_string()),
@@ -269,7 +276,7 @@ pub(in crate::ops) fn settings(
     Ok(ImageSettings {
         entrypoint: Vec::new(),
         command: vec![command],
-        environment: image_environment(policy, &lock.digest())?,
+        environment: image_environment(policy, &activation, &lock.digest())?,
         working_directory: "/project".to_owned(),
         labels: labels
             .into_iter()
@@ -285,88 +292,6 @@ fn policy_of(project: &Project, lock: &Lockfile) -> InsidePolicy {
         sandbox: project.manifest().sandbox.clone(),
         lock: Some(lock.digest()),
     }
-}
-
-/// Tries the program in the image's file system: it may want a newer C library than that has.
-fn runs_inside(program: &Path, rootfs: &Rootfs, platform: Platform) -> Result<(), Error> {
-    let failed = |reason: String| {
-        Error::from(ImageError::Supervisor {
-            program: program.to_path_buf(),
-            reason,
-        })
-    };
-    if platform != Platform::host() {
-        return Err(failed(format!("it is not for {platform}")));
-    }
-    match said_inside(program, rootfs) {
-        Ok((Exit::Code(0), _)) => Ok(()),
-        Ok((_, said)) => Err(failed(said.trim().to_owned())),
-        Err(error) => Err(failed(error.to_string())),
-    }
-}
-
-fn said_inside(program: &Path, rootfs: &Rootfs) -> Result<(Exit, String), SandboxError> {
-    const PLACE: &str = "/tmp/envbox";
-    let policy = Policy {
-        rootfs: rootfs.path(),
-        binds: vec![Bind {
-            source: program.to_path_buf(),
-            target: PLACE.into(),
-            writable: false,
-        }],
-        ..Policy::default()
-    };
-    let launch = |source| SandboxError::Launch { source };
-    let (mut reader, writer) = io::pipe().map_err(launch)?;
-    let step = Step {
-        argv: vec![PLACE.into(), "--version".into()],
-        signals: Signals::Leave,
-        stdout: Some(writer.try_clone().map_err(launch)?.into()),
-        stderr: Some(writer.into()),
-        ..Step::default()
-    };
-    let sandbox = Sandbox::new(policy, &HostFacts::minimal())?;
-    let outcome = sandbox.spawn(step)?.wait()?;
-    let mut said = String::new();
-    reader.read_to_string(&mut said).map_err(launch)?;
-    Ok((outcome.exit, said))
-}
-
-/// Builds again in an empty store that has the downloads alone, with one thread, and compares.
-fn check(
-    context: &Context,
-    project: &Project,
-    lock: &Lockfile,
-    store: &Store,
-    options: &BuildOptions,
-    images: &[Image],
-) -> Result<(), Error> {
-    let scratch = store.scratch()?;
-    let mut second = context.clone();
-    second.store = scratch.path().to_path_buf();
-    second.jobs = 1;
-    let copy = Store::open(&second.store)?;
-    for artifact in lock.artifacts() {
-        copy.adopt(store, artifact.digest)?;
-    }
-    let again = build_all(&second, project, lock, &copy, options)?;
-    for (one, other) in images.iter().zip(&again) {
-        let (first, second) = (one.descriptor().digest, other.descriptor().digest);
-        if first == second {
-            continue;
-        }
-        let layers = one.layers().iter().zip(other.layers());
-        let layer = layers
-            .filter(|(one, other)| one.descriptor != other.descriptor)
-            .map(|(one, _)| one.packages.join(" "))
-            .next();
-        return Err(Error::Image(Box::new(ImageError::Differs {
-            first,
-            second,
-            layer: layer.unwrap_or_else(|| "the config".to_owned()),
-        })));
-    }
-    Ok(())
 }
 
 fn push(

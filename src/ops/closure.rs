@@ -1,8 +1,8 @@
 //! The artifacts of a lock: from the user's mirror, then from where they come from.
 //!
 //! A mirror that is a directory is asked by [`crate::fetch`] itself. What a repository of images has
-//! is brought into the store here, before that looks for the rest; so is the image that the environment
-//! stands on.
+//! is brought into the store here, before that looks for the rest; so are the image that the environment
+//! stands on, and conda packages of a channel in a registry of images.
 
 use envbox_lockfiles::base::{Context, Event, Mirror, Network, Platform};
 use envbox_lockfiles::lock::Lockfile;
@@ -10,8 +10,8 @@ use envbox_lockfiles::lock::Lockfile;
 use crate::fetch::{Closure, artifacts, fetch};
 use crate::image::Descriptor;
 use crate::mirror::ARTIFACT;
-use crate::ops::{Error, base_image, sources};
-use crate::registry::{ImageReference, pull_blobs};
+use crate::ops::{Error, base_image, conda_images, sources};
+use crate::registry::{ImageName, pull_blobs};
 use crate::store::Store;
 
 /// Brings everything that `lock` has for `platform` into `store`.
@@ -31,6 +31,7 @@ pub(super) fn closure(
     }
     base_image::bring(context, lock, platform, store)?;
     sources::bring(context, lock, platform, store)?;
+    conda_images::bring(context, lock, platform, store)?;
     Ok(fetch(context, lock, platform, store)?)
 }
 
@@ -41,7 +42,7 @@ fn take(
     platform: Platform,
     store: &Store,
 ) -> Result<(), Error> {
-    let reference: ImageReference = repository.parse()?;
+    let reference: ImageName = repository.parse()?;
     let blobs = artifacts(lock, platform)?.into_iter();
     // Blobs are asked for by their digests alone, so nobody reads the type.
     let blobs = blobs.map(|blob| Descriptor::new(ARTIFACT, blob.digest, blob.size));

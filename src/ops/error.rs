@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use envbox_lockfiles::base::{Digest, Explain, FsError, Kind, Platform};
+use envbox_lockfiles::foreign::{ExportError, ForeignError};
 use envbox_lockfiles::lock::{LockError, Stale, UnknownGroup};
 use envbox_lockfiles::manifest::{EditError, ManifestError};
 use envbox_lockfiles::resolve::ResolveError;
@@ -12,9 +13,10 @@ use crate::attest::AttestError;
 use crate::fetch::FetchError;
 use crate::image::{DocumentError, ImageError};
 use crate::mirror::MirrorError;
+use crate::ops::activation::ActivationError;
 use crate::ops::inside::InsideError;
 use crate::ops::run::RunError;
-use crate::registry::{ImageReference, InvalidReference, RegistryError};
+use crate::registry::{ImageName, InvalidImageName, RegistryError};
 use crate::rootfs::RootfsError;
 use crate::store::StoreError;
 
@@ -83,6 +85,12 @@ pub enum Error {
         /// The manifest.
         file: PathBuf,
     },
+    /// Another tool's file is not usable.
+    #[error(transparent)]
+    Foreign(#[from] Box<ForeignError>),
+    /// The lock cannot be written as another tool's file.
+    #[error(transparent)]
+    Export(#[from] Box<ExportError>),
     /// The lockfile is not usable.
     #[error(transparent)]
     Lock(#[from] LockError),
@@ -132,6 +140,9 @@ pub enum Error {
     /// Unpacking or merging failed.
     #[error(transparent)]
     Rootfs(#[from] Box<RootfsError>),
+    /// What activation sets cannot be recorded.
+    #[error(transparent)]
+    Activation(#[from] Box<ActivationError>),
     /// The image cannot be made, or not be written.
     #[error(transparent)]
     Image(#[from] Box<ImageError>),
@@ -149,12 +160,12 @@ pub enum Error {
     },
     /// The name of an image is malformed.
     #[error(transparent)]
-    Reference(#[from] InvalidReference),
+    Reference(#[from] InvalidImageName),
     /// The registry has another image under a name that holds its identity.
     #[error("`{reference}` is the image {found}, and the lockfile has {expected}")]
     WrongImage {
         /// The name.
-        reference: Box<ImageReference>,
+        reference: Box<ImageName>,
         /// The image id in the lockfile.
         expected: Digest,
         /// That of what the registry has.
@@ -164,13 +175,13 @@ pub enum Error {
     #[error("`{reference}` names no digest")]
     NoDigest {
         /// The image.
-        reference: Box<ImageReference>,
+        reference: Box<ImageName>,
     },
     /// Nobody with the key has signed the image.
     #[error("`{reference}` is not signed with the key {key}")]
     NotSigned {
         /// The image.
-        reference: Box<ImageReference>,
+        reference: Box<ImageName>,
         /// The digest of the public key.
         key: Digest,
         /// How many signatures it has.
@@ -204,10 +215,13 @@ macro_rules! boxed {
 }
 
 boxed!(
+    Foreign(ForeignError),
+    Export(ExportError),
     Resolve(ResolveError),
     Document(DocumentError),
     Fetch(FetchError),
     Rootfs(RootfsError),
+    Activation(ActivationError),
     Image(ImageError),
     Registry(RegistryError),
     Mirror(MirrorError),
@@ -228,6 +242,10 @@ impl Error {
     pub fn excerpt(&self) -> Option<String> {
         match self {
             Self::Manifest(error) => error.excerpt(),
+            Self::Foreign(error) => match error.as_ref() {
+                ForeignError::Manifest(error) => error.excerpt(),
+                _ => None,
+            },
             _ => None,
         }
     }
@@ -252,6 +270,8 @@ impl Explain for Error {
             | Self::OtherSource { .. }
             | Self::WrongImage { .. }
             | Self::NotSigned { .. } => Kind::Integrity,
+            Self::Foreign(error) => error.kind(),
+            Self::Export(error) => error.kind(),
             Self::Lock(error) => error.kind(),
             Self::Stale(error) => error.kind(),
             Self::Group(error) => error.kind(),
@@ -259,6 +279,7 @@ impl Explain for Error {
             Self::Document(error) => error.kind(),
             Self::Fetch(error) => error.kind(),
             Self::Rootfs(error) => error.kind(),
+            Self::Activation(error) => error.kind(),
             Self::Image(error) => error.kind(),
             Self::Registry(error) => error.kind(),
             Self::Mirror(error) => error.kind(),
@@ -316,6 +337,8 @@ impl Explain for Error {
                 "name a lockfile, a directory that has one, or a revision as `HEAD~1:envbox.lock`"
                     .to_owned(),
             ],
+            Self::Foreign(error) => error.hints(),
+            Self::Export(error) => error.hints(),
             Self::Lock(error) => error.hints(),
             Self::Stale(error) => error.hints(),
             Self::Group(error) => error.hints(),
@@ -323,6 +346,7 @@ impl Explain for Error {
             Self::Document(error) => error.hints(),
             Self::Fetch(error) => error.hints(),
             Self::Rootfs(error) => error.hints(),
+            Self::Activation(error) => error.hints(),
             Self::Image(error) => error.hints(),
             Self::Registry(error) => error.hints(),
             Self::Mirror(error) => error.hints(),

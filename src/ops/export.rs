@@ -3,13 +3,15 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use envbox_lockfiles::base::{Context, Digest, FsError};
+use envbox_lockfiles::base::{Context, Digest, FsError, Platform};
+use envbox_lockfiles::foreign::{self, ExportFormat};
 use envbox_lockfiles::manifest::StepNetwork;
 use serde::Serialize;
 
 use crate::image::{BundleSettings, write_bundle};
 use crate::ops::build::settings;
 use crate::ops::run::{HOME, Locking, environment_of, up_to_date};
+use crate::ops::sbom::platform_of;
 use crate::ops::{Error, Project};
 
 /// What was written.
@@ -39,7 +41,7 @@ pub fn bundle(
     let lock = up_to_date(context, project, locking)?;
     let rootfs = environment_of(context, project, &lock)?;
     let policy = &project.manifest().sandbox;
-    let mut image = settings(project, &lock, rootfs.interpreter())?;
+    let mut image = settings(project, &lock, &rootfs)?;
     if !command.is_empty() {
         let text = |argument: &OsString| argument.to_string_lossy().into_owned();
         image.command = command.iter().map(text).collect();
@@ -62,4 +64,22 @@ pub fn bundle(
         bundle: absolute,
         root: user.0 == 0,
     })
+}
+
+/// Returns the project's lock as another tool's file, for `platform`, by default this host's, or
+/// else the first of the lock.
+///
+/// # Errors
+/// Returns [`Error::Lock`] or [`Error::Stale`] when there is no lock that answers the manifest, and
+/// [`Error::Export`] when it cannot be written in that format.
+pub fn document(
+    context: &Context,
+    project: &Project,
+    format: ExportFormat,
+    platform: Option<Platform>,
+) -> Result<Vec<u8>, Error> {
+    let context = &project.context(context);
+    let lock = project.lock()?;
+    let platform = platform_of(&lock, platform);
+    Ok(foreign::export(context, &lock, platform, format)?)
 }

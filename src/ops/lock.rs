@@ -1,20 +1,21 @@
 //! `envbox lock`: resolve what changed, write `envbox.lock`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use envbox_lockfiles::base::fs::create_dir_all;
 use envbox_lockfiles::base::{Context, Digest, Event};
 use envbox_lockfiles::lock::{
     Change, LockError, LockedBase, LockedConda, LockedDebian, Lockfile, Request, StaleReason, diff,
     satisfies,
 };
-use envbox_lockfiles::resolve::{ResolveOptions, Upgrade, resolve};
+use envbox_lockfiles::resolve::{Pins, ResolveOptions, Upgrade, resolve};
 use serde::Serialize;
 
 use crate::ops::base_image::base as locked_base;
 use crate::ops::closure::closure;
 use crate::ops::sources::SandboxBuilder;
-use crate::ops::{Error, Project};
+use crate::ops::{Error, Project, activation};
 use crate::rootfs::image_library;
 use crate::store::Store;
 
@@ -35,6 +36,8 @@ pub struct LockOptions {
     pub mode: LockMode,
     /// Which packages may move although their locked version still fits.
     pub upgrade: Upgrade,
+    /// What must be chosen, where it is chosen at all.
+    pub pins: Pins,
 }
 
 /// What became of the lockfile.
@@ -97,7 +100,7 @@ impl Resolved {
     /// Writes the lock where it is not what is there already, and tells what became of it.
     ///
     /// # Errors
-    /// Returns [`Error::Lock`]; the old lockfile is then unchanged.
+    /// Returns [`Error::Lock`] or [`Error::Fs`]; the old lockfile is then unchanged.
     pub(in crate::ops) fn write(self) -> Result<LockReport, Error> {
         let Self {
             file,
@@ -111,6 +114,8 @@ impl Resolved {
             Some(_) => LockOutcome::Updated,
         };
         if outcome != LockOutcome::Unchanged {
+            // That of a script may be in the store.
+            create_dir_all(file.parent().unwrap_or(Path::new(".")))?;
             lock.write(&file)?;
         }
         let changes = previous.as_ref().map(|old| diff(old, &lock));
@@ -152,7 +157,7 @@ pub(in crate::ops) fn resolved(
     };
     let stale = previous.as_ref().map(|lock| satisfies(lock, &request));
     let reasons = match stale {
-        Some(Ok(())) if options.upgrade == Upgrade::None => {
+        Some(Ok(())) if options.upgrade == Upgrade::None && options.pins.is_empty() => {
             let lock = previous.expect("a lock that answers the request is there");
             return Ok(Resolved {
                 file,
@@ -172,8 +177,10 @@ pub(in crate::ops) fn resolved(
             true => None,
             false => Some(Arc::new(SandboxBuilder::new(context)?)),
         },
+        pins: options.pins.clone(),
     };
-    let lock = resolve(context, project.manifest(), previous.as_ref(), &resolving)?;
+    let mut lock = resolve(context, project.manifest(), previous.as_ref(), &resolving)?;
+    lock.conda.activation = activation::recorded(context, &lock, previous.as_ref())?;
     Ok(Resolved {
         file,
         previous,

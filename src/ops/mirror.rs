@@ -14,7 +14,7 @@ use serde::Serialize;
 use crate::mirror::{Added, MirrorDirectory, lock_artifact};
 use crate::ops::closure::closure;
 use crate::ops::{Error, Project};
-use crate::registry::{ImageReference, Pushed, push};
+use crate::registry::{ImageName, Pushed, push};
 use crate::store::Store;
 
 /// How many projects are asked about side by side.
@@ -94,7 +94,7 @@ pub fn mirror(context: &Context, project: &Project, to: &Mirror) -> Result<Mirro
         mirror.finish(&lock)?;
         report.added = Some(added);
     } else {
-        let reference: ImageReference = to.to_string().parse()?;
+        let reference: ImageName = to.to_string().parse()?;
         let image = lock_artifact(&lock, &store);
         // The tag is the lock's, whatever the user wrote.
         let reference = match image.tags.first() {

@@ -2,16 +2,20 @@
 //!
 //! A report is what `--json` prints. Nothing here prints, reads the environment, or exits.
 
+mod activation;
 pub mod audit;
 mod base_image;
 pub mod build;
 mod closure;
+mod compiler;
+mod conda_images;
 pub mod diff;
 pub mod doctor;
 pub mod edit;
 mod error;
 pub mod export;
 pub mod fetch;
+pub mod import;
 pub mod init;
 pub mod inside;
 pub mod key;
@@ -29,5 +33,6 @@ pub mod tree;
 pub mod verify_attestation;
 pub mod why;
 
+pub use activation::ActivationError;
 pub use error::Error;
 pub use project::{LOCKFILE, Project};

@@ -1,10 +1,13 @@
 //! A directory with a manifest.
 
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
-use envbox_lockfiles::base::{Context, RegistryName};
+use envbox_lockfiles::base::fs::read;
+use envbox_lockfiles::base::{Context, Digest, RegistryName};
 use envbox_lockfiles::lock::{Groups, Lockfile, Request, satisfies};
 use envbox_lockfiles::manifest::Manifest;
+use rustix::fs::{Access, access};
 
 use crate::ops::Error;
 
@@ -18,6 +21,7 @@ pub struct Project {
     manifest: Manifest,
     manifest_file: PathBuf,
     groups: Groups,
+    lockfile: PathBuf,
 }
 
 impl AsRef<Path> for Project {
@@ -33,12 +37,38 @@ impl Project {
     /// Returns [`Error::Manifest`].
     pub fn open(directory: &Path) -> Result<Self, Error> {
         let (manifest, manifest_file) = Manifest::from_project(directory)?;
+        Ok(Self::made(directory, manifest, manifest_file))
+    }
+
+    /// Reads the header of the script at `file` (PEP 723), which is a manifest, and of a project
+    /// without another: its directory is `directory`, which the script is in.
+    ///
+    /// The lockfile is beside the script, as `NAME.py.lock`, where uv has its own. Where it cannot
+    /// be, or is uv's, it is in the store of `context`.
+    ///
+    /// # Errors
+    /// Returns [`Error::Manifest`].
+    pub fn open_script(context: &Context, directory: &Path, file: &Path) -> Result<Self, Error> {
+        let manifest = Manifest::from_script(file)?;
         Ok(Self {
+            lockfile: script_lockfile(context, file),
+            ..Self::made(directory, manifest, file.to_path_buf())
+        })
+    }
+
+    /// Returns a project whose manifest is not written yet.
+    pub(in crate::ops) fn made(
+        directory: &Path,
+        manifest: Manifest,
+        manifest_file: PathBuf,
+    ) -> Self {
+        Self {
             directory: directory.to_path_buf(),
             manifest,
             manifest_file,
             groups: Groups::None,
-        })
+            lockfile: directory.join(LOCKFILE),
+        }
     }
 
     /// Chooses groups of the manifest, whose packages environments of the project then have as well.
@@ -80,7 +110,7 @@ impl Project {
 
     /// Returns where the lockfile is or will be.
     pub fn lockfile(&self) -> PathBuf {
-        self.directory.join(LOCKFILE)
+        self.lockfile.clone()
     }
 
     /// Reads the lockfile, which must answer the manifest, and returns what it has for the chosen
@@ -147,4 +177,35 @@ impl Project {
         }
         context
     }
+}
+
+/// Returns where the lockfile of the script at `file` is.
+fn script_lockfile(context: &Context, file: &Path) -> PathBuf {
+    let mut beside = file.as_os_str().to_owned();
+    beside.push(".lock");
+    let beside = PathBuf::from(beside);
+    let ours = match read(&beside) {
+        Ok(bytes) => !is_foreign(&bytes),
+        Err(error) if error.source.kind() == std::io::ErrorKind::NotFound => {
+            let directory = file.parent().filter(|path| !path.as_os_str().is_empty());
+            access(directory.unwrap_or(Path::new(".")), Access::WRITE_OK).is_ok()
+        }
+        // Whoever reads the lock says why it cannot be read.
+        Err(_) => true,
+    };
+    match ours {
+        true => beside,
+        false => {
+            let name = Digest::of(file.as_os_str().as_bytes()).hex();
+            let locks = context.store.join("index").join("scripts");
+            locks.join(name).with_extension("lock")
+        }
+    }
+}
+
+/// Says whether a lockfile is another tool's: envbox's own has a seal.
+fn is_foreign(bytes: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(bytes);
+    let table = text.parse::<toml::Table>();
+    table.is_ok_and(|table| table.contains_key("version") && !table.contains_key("digest"))
 }

@@ -12,16 +12,14 @@ use crate::attest::{
 };
 use crate::image::{Descriptor, Image, ImageSet, image_id};
 use crate::ops::Error;
-use crate::registry::{
-    BlobSource, ImageReference, PushImage, Pushed, RegistryError, Tag, pull, push,
-};
+use crate::registry::{BlobSource, ImageName, PushImage, Pushed, RegistryError, Tag, pull, push};
 use crate::store::Store;
 
 /// Where an image goes, and with what.
 #[derive(Debug, Clone)]
 pub struct Publication {
     /// The repository, and the tag that the image gets there.
-    pub reference: ImageReference,
+    pub reference: ImageName,
     /// Other repositories of the registry that may have some of its layers: those are mounted
     /// instead of sent.
     pub mount_from: Vec<String>,
@@ -36,7 +34,7 @@ pub struct Publication {
 #[non_exhaustive]
 pub struct PublishReport {
     /// The image or index, by its digest.
-    pub reference: ImageReference,
+    pub reference: ImageName,
     /// The tags that lead to it.
     pub tags: Vec<Tag>,
     /// How many blobs the registry had, in this repository or in another.
@@ -225,7 +223,7 @@ fn sign(
 /// Returns the signatures of an image that are beside it, each with its payload.
 pub(super) fn signatures(
     context: &Context,
-    reference: &ImageReference,
+    reference: &ImageName,
     digest: Digest,
     store: &Store,
 ) -> Result<Vec<(Vec<u8>, Signature)>, Error> {

@@ -8,11 +8,11 @@ use envbox_lockfiles::lock::{BuiltImage, Lockfile};
 use serde::Serialize;
 
 use crate::attest::{PublicKey, verify_payload};
-use crate::image::{Descriptor, DocumentError};
+use crate::image::{DescribedLayer, layers as described_layers};
 use crate::layers::oci::ImageLayer;
 use crate::ops::Error;
 use crate::ops::publish::{signatures, tag_of_id};
-use crate::registry::{ImageReference, Pulled, manifest, pull as pull_image};
+use crate::registry::{ImageName, Pulled, manifest, pull as pull_image};
 use crate::rootfs::{Rootfs, from_layers};
 use crate::store::Store;
 
@@ -21,7 +21,7 @@ use crate::store::Store;
 #[non_exhaustive]
 pub struct PullReport {
     /// The image manifest, by its digest.
-    pub reference: ImageReference,
+    pub reference: ImageName,
     /// The digest of its config.
     pub image_id: Digest,
     /// How many layers it has.
@@ -38,7 +38,7 @@ pub struct PullReport {
 /// Returns [`Error::Registry`], and [`Error::NotSigned`] before a layer is moved.
 pub fn pull(
     context: &Context,
-    reference: &ImageReference,
+    reference: &ImageName,
     platform: Platform,
     key: Option<&PublicKey>,
 ) -> Result<PullReport, Error> {
@@ -57,7 +57,7 @@ pub fn pull(
 /// Does as [`pull`] does, and returns the image.
 pub(super) fn verified(
     context: &Context,
-    reference: &ImageReference,
+    reference: &ImageName,
     platform: Platform,
     key: Option<&PublicKey>,
     store: &Store,
@@ -104,7 +104,7 @@ pub(super) fn environment(
     if context.network == Network::Offline {
         return Ok(None);
     }
-    let reference: ImageReference = repository.parse()?;
+    let reference: ImageName = repository.parse()?;
     let reference = reference.with_tag(tag_of_id(*image_id));
     let pulled = match pull_image(context, &reference, platform, store) {
         Ok(pulled) => pulled,
@@ -124,32 +124,20 @@ pub(super) fn environment(
         });
     }
     let layers = layers(&pulled)?;
-    Ok(Some(from_layers(store, lock, platform, &layers)?))
+    let rootfs = from_layers(context, store, lock, platform, &layers)?;
+    Ok(Some(rootfs))
 }
 
 /// Returns the layers of an image with their place in the store.
 pub(super) fn layers(pulled: &Pulled) -> Result<Vec<ImageLayer>, Error> {
     let config = pulled.config()?;
-    let diff_ids = &config.rootfs.diff_ids;
-    if diff_ids.len() != pulled.layers.len() {
-        return Err(Error::from(DocumentError::LayerCount {
-            digest: pulled.descriptor.digest,
-            layers: pulled.layers.len(),
-            diff_ids: diff_ids.len(),
-        }));
-    }
-    let layer = |((descriptor, path), diff_id): (&(Descriptor, PathBuf), &Digest)| {
-        let known = descriptor.media_type.compression();
-        let compression = known.ok_or_else(|| DocumentError::LayerType {
-            digest: descriptor.digest,
-            media_type: descriptor.media_type.clone(),
-        })?;
-        Ok(ImageLayer {
-            path: path.clone(),
-            digest: descriptor.digest,
-            compression,
-            diff_id: *diff_id,
-        })
+    let layers = described_layers(pulled.descriptor.digest, &pulled.manifest, &config)?;
+    let paths = pulled.layers.iter().map(|(_, path)| path.clone());
+    let layer = |(layer, path): (DescribedLayer<'_>, PathBuf)| ImageLayer {
+        path,
+        digest: layer.descriptor.digest,
+        compression: layer.compression,
+        diff_id: layer.diff_id,
     };
-    pulled.layers.iter().zip(diff_ids).map(layer).collect()
+    Ok(layers.into_iter().zip(paths).map(layer).collect())
 }

@@ -7,7 +7,7 @@ use serde::de::IgnoredAny;
 
 use crate::image::{DOCUMENT_LIMIT, Descriptor, ImageIndex, MediaType};
 use crate::registry::session::{Session, Task};
-use crate::registry::{Access, ImageReference, RegistryError};
+use crate::registry::{Access, ImageName, RegistryError};
 
 /// What tells an image manifest from an index.
 #[derive(Deserialize)]
@@ -24,7 +24,7 @@ struct KindWire {
 /// Returns [`RegistryError`].
 pub fn manifest(
     context: &Context,
-    reference: &ImageReference,
+    reference: &ImageName,
 ) -> Result<(Descriptor, Vec<u8>), RegistryError> {
     let client = Client::new(context).map_err(RegistryError::Net)?;
     block_on(async {

@@ -1,6 +1,6 @@
 //! Registries of images (OCI distribution-spec 1.1): push, pull, referrers.
 //!
-//! Comes in: an [`ImageReference`], and what is to be pushed ([`PushImage`]) or the store to pull
+//! Comes in: an [`ImageName`], and what is to be pushed ([`PushImage`]) or the store to pull
 //! into. Goes out: [`Pushed`], or [`Pulled`] with files of the store; every byte of it has the
 //! digest that its descriptor promises.
 //!
@@ -22,9 +22,9 @@ mod challenge;
 mod credentials;
 mod error;
 mod manifest;
+mod name;
 mod pull;
 mod push;
-mod reference;
 mod referrers;
 mod session;
 #[cfg(test)]
@@ -35,8 +35,8 @@ mod upload;
 pub use credentials::CredentialsError;
 pub use error::{Access, RegistryError};
 pub use manifest::manifest;
+pub use name::{ImageName, ImageNameFault, InvalidImageName, Tag};
 pub use pull::{Pulled, pull, pull_blobs};
 pub use push::{Artifact, PushImage, Pushed, push, put_referrer};
-pub use reference::{ImageReference, InvalidReference, ReferenceFault, Tag};
 pub use referrers::referrers;
 pub use upload::BlobSource;

@@ -10,7 +10,7 @@ use tokio::task::{JoinSet, spawn_blocking};
 use crate::image::{DOCUMENT_LIMIT, Descriptor, ImageConfig, ImageManifest};
 use crate::registry::manifest::{choose, describe, fetch_manifest};
 use crate::registry::session::{Session, Task};
-use crate::registry::{Access, ImageReference, RegistryError};
+use crate::registry::{Access, ImageName, RegistryError};
 use crate::store::{BlobSlot, BlobWriter, Object, Store, StoreError};
 
 /// The name of the stage in events.
@@ -27,7 +27,7 @@ const PROGRESS: u64 = 1024 * 1024;
 #[derive(Debug, Clone)]
 pub struct Pulled {
     /// The image manifest, by its digest.
-    pub reference: ImageReference,
+    pub reference: ImageName,
     /// The index that lists the image and its bytes, where the reference names one.
     pub index: Option<(Descriptor, Vec<u8>)>,
     /// The image manifest's descriptor.
@@ -64,7 +64,7 @@ impl Pulled {
 /// Returns [`RegistryError`]; blobs that came by then, whole or in part, stay for the next time.
 pub fn pull(
     context: &Context,
-    reference: &ImageReference,
+    reference: &ImageName,
     platform: Platform,
     store: &Store,
 ) -> Result<Pulled, RegistryError> {
@@ -76,7 +76,7 @@ pub fn pull(
 pub(super) async fn pull_with(
     client: &Client,
     context: &Context,
-    reference: &ImageReference,
+    reference: &ImageName,
     platform: Platform,
     store: &Store,
 ) -> Result<Pulled, RegistryError> {
@@ -139,7 +139,7 @@ pub(super) async fn pull_with(
 /// As [`pull`].
 pub fn pull_blobs(
     context: &Context,
-    reference: &ImageReference,
+    reference: &ImageName,
     blobs: Vec<Descriptor>,
     store: &Store,
 ) -> Result<usize, RegistryError> {
@@ -151,7 +151,7 @@ pub fn pull_blobs(
 pub(super) async fn pull_blobs_with(
     client: &Client,
     context: &Context,
-    reference: &ImageReference,
+    reference: &ImageName,
     blobs: Vec<Descriptor>,
     store: &Store,
 ) -> Result<usize, RegistryError> {

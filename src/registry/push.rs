@@ -12,7 +12,7 @@ use crate::image::{DOCUMENT_LIMIT, Descriptor, ImageManifest, MediaType};
 use crate::registry::referrers::{self, Subject};
 use crate::registry::session::Session;
 use crate::registry::upload::{BlobSource, Outcome, Uploader};
-use crate::registry::{Access, ImageReference, RegistryError, Tag};
+use crate::registry::{Access, ImageName, RegistryError, Tag};
 
 /// The name of the stage in events.
 const STAGE: &str = "push";
@@ -45,7 +45,7 @@ pub struct PushImage {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Pushed {
     /// The last manifest, by its digest.
-    pub reference: ImageReference,
+    pub reference: ImageName,
     /// The tags that are on it.
     pub tags: Vec<Tag>,
     /// How many blobs were there.
@@ -66,7 +66,7 @@ pub struct Pushed {
 /// tag has moved unless all that it names is there.
 pub fn push(
     context: &Context,
-    reference: &ImageReference,
+    reference: &ImageName,
     image: &PushImage,
 ) -> Result<Pushed, RegistryError> {
     let client = Client::new(context).map_err(RegistryError::Net)?;
@@ -80,7 +80,7 @@ pub fn push(
 /// As [`push`].
 pub fn put_referrer(
     context: &Context,
-    reference: &ImageReference,
+    reference: &ImageName,
     subject: &Descriptor,
     artifact: Artifact,
 ) -> Result<Descriptor, RegistryError> {
@@ -135,7 +135,7 @@ impl Artifact {
 pub(super) async fn push_with(
     client: &Client,
     context: &Context,
-    reference: &ImageReference,
+    reference: &ImageName,
     image: &PushImage,
     at_once: u64,
 ) -> Result<Pushed, RegistryError> {
@@ -180,7 +180,7 @@ pub(super) async fn push_with(
 /// Checks all that can be checked before anything is sent. Returns the digest of the last manifest.
 fn check(
     session: &Session,
-    reference: &ImageReference,
+    reference: &ImageName,
     image: &PushImage,
 ) -> Result<Digest, RegistryError> {
     let mut last = None;

@@ -13,7 +13,7 @@ use url::Url;
 
 use crate::image::{DOCUMENT_LIMIT, Descriptor, ImageIndex, MediaType};
 use crate::registry::session::{Session, Task};
-use crate::registry::{Access, ImageReference, RegistryError, Tag};
+use crate::registry::{Access, ImageName, RegistryError, Tag};
 
 /// The most pages of a list that are read.
 const PAGES: usize = 100;
@@ -62,7 +62,7 @@ impl Subject {
 /// Returns [`RegistryError`]; that there are none is no error.
 pub fn referrers(
     context: &Context,
-    reference: &ImageReference,
+    reference: &ImageName,
     subject: Digest,
     artifact_type: Option<&str>,
 ) -> Result<Vec<Descriptor>, RegistryError> {
@@ -80,7 +80,7 @@ pub fn referrers(
 pub(super) async fn referrers_with(
     client: &Client,
     context: &Context,
-    reference: &ImageReference,
+    reference: &ImageName,
     subject: Digest,
     artifact_type: Option<&str>,
 ) -> Result<Vec<Descriptor>, RegistryError> {

@@ -10,7 +10,7 @@ use tokio::sync::Mutex;
 use url::Url;
 
 use crate::registry::credentials::{self, Credentials, Login};
-use crate::registry::{Access, ImageReference, RegistryError};
+use crate::registry::{Access, ImageName, RegistryError};
 
 /// The host that serves the API of the registry that images without a host lie in.
 const DOCKER_HUB_API: &str = "registry-1.docker.io";
@@ -72,7 +72,7 @@ impl Session {
     pub(super) fn open(
         context: &Context,
         client: &Client,
-        image: &ImageReference,
+        image: &ImageName,
         access: Access,
         mounted: &[String],
     ) -> Result<Self, RegistryError> {
@@ -299,7 +299,7 @@ impl Task {
 }
 
 /// Returns the root of the API of the registry of `image`.
-fn api(context: &Context, image: &ImageReference) -> Url {
+fn api(context: &Context, image: &ImageName) -> Url {
     let registry = image.registry();
     let transport = match context.image_registries.get(registry) {
         Some(transport) => *transport,

@@ -2,7 +2,8 @@
 //! may be written.
 //!
 //! Each package is compiled once for all environments with the same interpreter, by that
-//! interpreter, in a sandbox whose root is the environment as it is without bytecode. One process
+//! interpreter, or by one that gives the same bytes ([`crate::rootfs::compiler`]), in a sandbox
+//! whose root is an environment as it is without bytecode. One process
 //! does one package, its modules in order of their paths: what `marshal` writes depends on what
 //! the process compiled before (cpython#129724), so that work shared out in another way would give
 //! other bytes.
@@ -19,7 +20,9 @@ use envbox_sandbox::{
 };
 use rustix::fs::MemfdFlags;
 
-use crate::layers::{EntryPath, LayerError, Limits, PythonTarget, TreeBuilder};
+use crate::layers::{
+    EntryPath, LayerError, Limits, PythonTarget, TreeBuilder, bytecode_of, module_of,
+};
 use crate::rootfs::RootfsError;
 use crate::rootfs::merge::{Merged, Source};
 use crate::rootfs::packages::{Package, package_tree};
@@ -40,6 +43,13 @@ const PACKAGE: &str = "/tmp/package";
 /// modules and interpreter changes.
 pub(super) const RULES: u32 = 1;
 
+/// Who compiles: an interpreter, and the tree in which it is found.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct CompiledBy<'a> {
+    pub(super) root: &'a Path,
+    pub(super) interpreter: &'a str,
+}
+
 /// The bytecode of one package.
 pub(super) struct Bytecode {
     /// The package's index.
@@ -56,14 +66,13 @@ struct Job {
     bytes: u64,
 }
 
-/// Returns the bytecode of all `packages`; what the store lacks is compiled. `root` is the
-/// environment without it.
+/// Returns the bytecode of all `packages`; what the store lacks is compiled by `by`.
 pub(super) fn compile_all(
     context: &Context,
     store: &Store,
     packages: &[Package],
     parts: &Parts<'_>,
-    root: &Path,
+    by: CompiledBy<'_>,
 ) -> Result<Vec<Bytecode>, RootfsError> {
     let (Some(interpreter), Some(python)) = (parts.interpreter, parts.python) else {
         return Ok(Vec::new());
@@ -96,8 +105,7 @@ pub(super) fn compile_all(
         let key = key(parts.parts[job.package].key, parts.parts[compiler].key);
         let (tree, manifest) = package_tree(store, key, |directory| {
             let compile = Compile {
-                root,
-                interpreter: &interpreter.path,
+                by,
                 python,
                 package,
             };
@@ -143,7 +151,10 @@ pub(super) fn add(
 }
 
 fn job(index: usize, package: &Package, python: PythonTarget) -> Option<Job> {
-    let directories = python.module_directories();
+    let directories = match package.contents {
+        Contents::Conda(_) => vec![python.conda_directory()],
+        _ => python.module_directories().to_vec(),
+    };
     let mut job = Job {
         package: index,
         modules: Vec::new(),
@@ -182,28 +193,9 @@ fn key(package: TreeKey, compiler: TreeKey) -> TreeKey {
     TreeKey::Package(Digest::of(text.as_bytes()))
 }
 
-/// Returns where the bytecode of a module lies (PEP 3147).
-pub(super) fn bytecode_of(module: &[u8], PythonTarget { major, minor }: PythonTarget) -> Vec<u8> {
-    let split = module.iter().rposition(|&byte| byte == b'/');
-    let (directory, name) = module.split_at(split.map_or(0, |slash| slash + 1));
-    let stem = name.strip_suffix(b".py").unwrap_or(name);
-    let tag = format!(".cpython-{major}{minor}.pyc");
-    [directory, b"__pycache__/", stem, tag.as_bytes()].concat()
-}
-
-/// Returns the module whose bytecode lies at `path`, or nothing for a directory.
-pub(crate) fn module_of(path: &[u8]) -> Option<Vec<u8>> {
-    let stem = path.strip_suffix(b".pyc")?;
-    let stem = &stem[..stem.iter().rposition(|&byte| byte == b'.')?];
-    let slash = stem.iter().rposition(|&byte| byte == b'/')?;
-    let directory = stem[..slash].strip_suffix(b"__pycache__")?;
-    Some([directory, &stem[slash + 1..], b".py"].concat())
-}
-
 /// One process that compiles.
 struct Compile<'a> {
-    root: &'a Path,
-    interpreter: &'a str,
+    by: CompiledBy<'a>,
     python: PythonTarget,
     package: &'a Package,
 }
@@ -217,7 +209,7 @@ impl Compile<'_> {
         let step = Step {
             argv: ["-I", "-S", "-B", "-Wignore", "-c", PROGRAM, PACKAGE]
                 .iter()
-                .fold(vec![self.interpreter.into()], |mut argv, argument| {
+                .fold(vec![self.by.interpreter.into()], |mut argv, argument| {
                     argv.push(argument.into());
                     argv
                 }),
@@ -244,7 +236,7 @@ impl Compile<'_> {
                 .and_then(|()| messages.read_to_string(&mut text))
                 .map_err(launch)?;
             return Err(RootfsError::Interpreter {
-                interpreter: self.interpreter.to_owned(),
+                interpreter: self.by.interpreter.to_owned(),
                 package: self.package.name.clone(),
                 message: text.trim().to_owned(),
             });
@@ -254,7 +246,7 @@ impl Compile<'_> {
 
     fn sandbox(&self, step: Step) -> Result<Outcome, SandboxError> {
         let policy = Policy {
-            rootfs: self.root.to_path_buf(),
+            rootfs: self.by.root.to_path_buf(),
             binds: vec![Bind {
                 source: self.package.path.clone(),
                 target: PACKAGE.into(),

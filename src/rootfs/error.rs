@@ -38,6 +38,46 @@ pub enum RootfsError {
         /// The other.
         second: String,
     },
+    /// Conda packages have scripts that the manifest does not allow.
+    #[error(
+        "these packages run a script when they are installed, which the manifest does not allow: {}",
+        packages.join(", ")
+    )]
+    LinkScripts {
+        /// The packages.
+        packages: Vec<String>,
+    },
+    /// A conda package has a script of a kind that is never run.
+    #[error(
+        "`{package}` has a `pre-link` script, and envbox installs packages without such a step"
+    )]
+    PreLink {
+        /// The package.
+        package: String,
+    },
+    /// There is nothing to run a script with.
+    #[error("the script of `{package}` needs a shell, and the environment has none")]
+    NoShell {
+        /// The package.
+        package: String,
+    },
+    /// The sandbox for a script does not start.
+    #[error("failed to run the script of `{package}`")]
+    Script {
+        /// The package.
+        package: String,
+        /// Why.
+        #[source]
+        source: SandboxError,
+    },
+    /// A script says that it failed.
+    #[error("the script of `{package}` failed: {message}")]
+    ScriptFailed {
+        /// The package.
+        package: String,
+        /// What it said.
+        message: String,
+    },
     /// The sandbox that compiles modules does not start.
     #[error("failed to compile the modules of `{package}`")]
     Compile {
@@ -56,6 +96,25 @@ pub enum RootfsError {
         package: String,
         /// What it said.
         message: String,
+    },
+    /// The interpreter is not the one that was asked for.
+    #[error(
+        "the `{interpreter}` for {} is {found}, and the environment has {expected}",
+        Platform::host()
+    )]
+    OtherInterpreter {
+        /// The interpreter's path inside.
+        interpreter: String,
+        /// The version that the environment has.
+        expected: String,
+        /// The version of what was found for this host, or what it said.
+        found: String,
+    },
+    /// Nobody can compile modules.
+    #[error("the interpreter for {platform} does not run here, and no other was given")]
+    NoCompiler {
+        /// The platform.
+        platform: Platform,
     },
     /// The lock's interpreter is in none of its packages.
     #[error("the packages have no `{path}`, the interpreter of the lock")]
@@ -98,14 +157,19 @@ impl Explain for RootfsError {
             Self::Unpack { source, .. } | Self::Merge(source) => source.kind(),
             Self::Store(error) => error.kind(),
             Self::File(error) => error.kind(),
-            Self::Conflict { .. } => Kind::User,
-            Self::Compile { .. } => Kind::Host,
-            Self::Interpreter { .. } => Kind::Internal,
+            Self::Conflict { .. }
+            | Self::LinkScripts { .. }
+            | Self::PreLink { .. }
+            | Self::NoShell { .. }
+            | Self::ScriptFailed { .. } => Kind::User,
+            Self::Compile { .. } | Self::Script { .. } => Kind::Host,
+            Self::Interpreter { .. } | Self::NoCompiler { .. } => Kind::Internal,
             Self::NoLayer { .. } => Kind::Host,
             Self::NoInterpreter { .. }
             | Self::NoArchive { .. }
             | Self::NoImage { .. }
             | Self::NoPython
+            | Self::OtherInterpreter { .. }
             | Self::Version { .. } => Kind::Stale,
         }
     }
@@ -118,11 +182,34 @@ impl Explain for RootfsError {
             Self::Conflict { first, second, .. } => {
                 vec![format!("ask for `{first}` or `{second}`, not for both")]
             }
-            Self::Compile { source, .. } => source.hint().map(str::to_owned).into_iter().collect(),
+            Self::LinkScripts { packages } => {
+                let names: Vec<String> =
+                    packages.iter().map(|name| format!("\"{name}\"")).collect();
+                vec![format!(
+                    "read them, then allow them with `link-scripts = [{}]` in `[conda]`",
+                    names.join(", ")
+                )]
+            }
+            Self::PreLink { package } => vec![format!("ask for another build of `{package}`")],
+            Self::NoShell { .. } => {
+                vec!["add `bash` to `[conda] dependencies`, or choose the base `debian`".to_owned()]
+            }
+            Self::ScriptFailed { package, .. } => vec![format!(
+                "report this to those who package `{package}`, or ask for another build"
+            )],
+            Self::Compile { source, .. } | Self::Script { source, .. } => {
+                source.hint().map(str::to_owned).into_iter().collect()
+            }
             Self::Interpreter { .. } => {
                 vec!["report this, with the lockfile and the lines above".to_owned()]
             }
             Self::NoLayer { .. } => vec!["run `envbox fetch` first".to_owned()],
+            Self::NoCompiler { .. } => Vec::new(),
+            Self::OtherInterpreter { .. } => vec![format!(
+                "add `{}` to `platforms` in the manifest and run `envbox lock`: then the lock has \
+                 the same interpreter for this host",
+                Platform::host()
+            )],
             Self::NoInterpreter { .. }
             | Self::NoArchive { .. }
             | Self::NoImage { .. }

@@ -34,7 +34,7 @@ pub(super) struct Node {
 #[derive(Debug, Default)]
 pub(super) struct Merged {
     pub(super) nodes: BTreeMap<Vec<u8>, Node>,
-    /// Pairs of wheels that have different files at one path, and one such path.
+    /// Pairs of packages that may have different files at one path, and one such path.
     pub(super) overlaps: BTreeMap<(usize, usize), Vec<u8>>,
 }
 
@@ -83,14 +83,16 @@ impl Merged {
         let Source::Package(first) = node.source else {
             unreachable!("packages are merged before anything is generated");
         };
-        let is_wheel = |index: usize| matches!(packages[index].contents, Contents::Wheel { .. });
-        if replaceable && is_wheel(first) && is_wheel(index) {
-            *node = Node {
-                entry: entry.clone(),
-                source,
-            };
-            let overlap = self.overlaps.entry((first, index));
-            overlap.or_insert_with(|| path.to_vec());
+        let kept = kept(&packages[first], &packages[index]).filter(|_| replaceable);
+        if let Some(kept) = kept {
+            if node.entry.kind != entry.kind {
+                let overlap = self.overlaps.entry((first, index));
+                overlap.or_insert_with(|| path.to_vec());
+            }
+            if kept == Kept::Second {
+                let entry = entry.clone();
+                *node = Node { entry, source };
+            }
             return Ok(());
         }
         Err(RootfsError::Conflict {
@@ -165,7 +167,7 @@ impl Merged {
         }
     }
 
-    /// Returns the pairs of wheels that disagree, as sentences.
+    /// Returns the pairs of packages that disagree, as sentences.
     pub(super) fn warnings(&self, packages: &[Package]) -> Vec<String> {
         let mut told = BTreeSet::new();
         for ((first, second), path) in &self.overlaps {
@@ -175,10 +177,32 @@ impl Merged {
                 packages[*first].name,
                 packages[*second].name,
                 String::from_utf8_lossy(path),
-                packages[*second].name,
+                packages[match kept(&packages[*first], &packages[*second]) {
+                    Some(Kept::First) => *first,
+                    _ => *second,
+                }]
+                .name,
             ));
         }
         told.into_iter().collect()
+    }
+}
+
+/// Whose file is used where two packages disagree.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kept {
+    First,
+    Second,
+}
+
+/// Returns whose files are used where these two disagree; `None` when they may not.
+fn kept(first: &Package, second: &Package) -> Option<Kept> {
+    match (&first.contents, &second.contents) {
+        (Contents::Wheel { .. }, Contents::Wheel { .. })
+        | (Contents::Conda(_), Contents::Conda(_)) => Some(Kept::Second),
+        // What the solver took from conda is what the wheels were chosen for.
+        (Contents::Conda(_), Contents::Wheel { .. }) => Some(Kept::First),
+        _ => None,
     }
 }
 

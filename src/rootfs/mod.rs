@@ -12,6 +12,13 @@
 //! several packages is one. Two Debian packages, or packages of different kinds, may not disagree
 //! about a path. Two wheels may: there the one that comes later by name is taken, with a warning,
 //! because some popular wheels do disagree, and installers let the last one win, whichever that is.
+//! Two conda packages may, for the same reason: there the one that comes later is taken, in an order in
+//! which packages follow those that they need. Where a wheel disagrees with a conda package, that one's
+//! file stays.
+//!
+//! **Conda's scripts.** A package with a `post-link` script is refused unless the manifest allows it.
+//! Then the script runs in a sandbox whose clock, random bytes and machine are fixed, and what it
+//! changes below the prefix is part of the rootfs.
 //!
 //! **On an image.** The tree of an image takes the place of the Debian packages' trees. Interpreter
 //! and wheels lie on it: what they bring replaces what it has at the same path, unless one of the
@@ -22,27 +29,37 @@
 //! **Invariant:** a rootfs depends on its packages, the rules and the platform alone
 //! (`tests/it/rootfs.rs`: `a_rootfs_is_equal_everywhere`).
 //! **Invariant:** packages that disagree are named (`tests::disagreements_name_both`).
+//! **Invariant:** on a host that cannot run the environment's interpreter, bytecode is what that
+//! would write (`tests/images/platforms.rs`:
+//! `images_bytecode_is_what_the_platforms_own_interpreter_writes`).
 
+mod activation;
 mod bytecode;
 mod c_library;
+mod compiler;
+mod conda;
 mod error;
 mod fixups;
 mod inside;
+mod link_scripts;
 mod merge;
 mod package_trees;
 mod packages;
 mod parallel;
 mod parts;
 mod prepare;
+mod said;
 #[cfg(test)]
 mod tests;
 mod write;
 
-pub(crate) use bytecode::module_of;
+pub use activation::activation;
+pub use compiler::Compiler;
 pub use error::RootfsError;
 pub use package_trees::{Ecosystem, PackageTree, package_trees, unpacked_trees};
 pub(crate) use parallel::{Task, in_parallel};
 pub use prepare::{Rootfs, find, from_layers, image, image_library, prepare};
+pub(crate) use said::said_by;
 
 /// The version of the rules by which trees are merged and completed. Raise it whenever a rootfs of
 /// the same packages changes: it is part of the key by which the store finds it.

@@ -19,6 +19,8 @@ pub enum Ecosystem {
     Base,
     /// Debian.
     Debian,
+    /// Whoever keeps a channel of conda's.
+    Conda,
     /// The interpreter, when it is not Debian's, and wheels.
     Python,
     /// envbox itself.
@@ -62,6 +64,7 @@ pub fn package_trees(
         ecosystem: match part.contents {
             Contents::Image(_) => Ecosystem::Base,
             Contents::Debian(_) => Ecosystem::Debian,
+            Contents::Conda(_) => Ecosystem::Conda,
             Contents::Interpreter | Contents::Wheel { .. } => Ecosystem::Python,
             Contents::Inside(..) => Ecosystem::Envbox,
         },
@@ -106,7 +109,8 @@ fn version(lock: &Lockfile, part: &Part<'_>) -> String {
     let debian = lock.debian.packages.iter();
     let wheels = lock.python.iter();
     let interpreter = || lock.interpreter.as_ref().map(|one| &one.version);
-    match part.contents {
+    match &part.contents {
+        Contents::Conda(package) => Some(&package.version),
         Contents::Debian(_) => debian
             .filter(|package| is_it(&package.artifact))
             .map(|package| &package.version)

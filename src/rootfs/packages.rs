@@ -7,7 +7,8 @@ use envbox_lockfiles::base::{Context, Event, FsError};
 use envbox_lockfiles::lock::LockedLayer;
 
 use crate::layers::{
-    ImageLayer, LayerError, Limits, unpack_deb, unpack_layers, unpack_standalone, unpack_wheel,
+    CondaPackage, ImageLayer, LayerError, Limits, unpack_conda, unpack_deb, unpack_layers,
+    unpack_standalone, unpack_wheel,
 };
 use crate::rootfs::parallel::{Task, in_parallel};
 use crate::rootfs::parts::{Contents, Part, Parts};
@@ -117,7 +118,7 @@ fn unpack_image(
     layers: &[ImageLayer],
     directory: &Path,
 ) -> Result<TreeManifest, LayerError> {
-    let (manifest, notes) = unpack_layers(layers, directory, Limits::default())?;
+    let (manifest, notes) = unpack_layers(layers, directory, Limits::default(), context.jobs)?;
     for sentence in notes.sentences() {
         let message = format!("of the image `{name}`, {sentence}");
         context.report(Event::Warning { message });
@@ -139,6 +140,13 @@ fn unpack_part(
         (Contents::Debian(name), _) => {
             unpack_deb(&archive, name, parts.platform, directory, limits)
         }
+        (Contents::Conda(package), python) => unpack_conda(
+            &archive,
+            &CondaPackage::of(package),
+            python,
+            directory,
+            limits,
+        ),
         (Contents::Wheel { name, .. }, Some(python)) => {
             unpack_wheel(&archive, name, python, directory, limits)
         }

@@ -2,12 +2,14 @@
 
 use std::fmt::Write as _;
 
-use envbox_lockfiles::base::{DebianName, Digest, Platform, PythonName};
-use envbox_lockfiles::lock::{Artifact, LockedImage, LockedInterpreter, LockedLayer, Lockfile};
+use envbox_lockfiles::base::{CondaName, DebianName, Digest, Platform, PythonName};
+use envbox_lockfiles::lock::{
+    Activation, Artifact, LockedCondaPackage, LockedImage, LockedInterpreter, LockedLayer, Lockfile,
+};
 use envbox_lockfiles::manifest::InterpreterSource;
 
-use crate::layers::{self, PythonTarget, oci};
-use crate::rootfs::{self, RootfsError, bytecode, inside};
+use crate::layers::{self, CondaPackage, PythonTarget, oci};
+use crate::rootfs::{self, RootfsError, bytecode, conda, inside};
 use crate::store::TreeKey;
 
 /// What a package is.
@@ -16,6 +18,7 @@ pub(super) enum Contents {
     Debian(DebianName),
     /// What all others lie on.
     Image(Vec<LockedLayer>),
+    Conda(Box<LockedCondaPackage>),
     Interpreter,
     Wheel {
         name: PythonName,
@@ -59,6 +62,10 @@ pub(super) struct Parts<'a> {
     pub(super) platform: Platform,
     pub(super) interpreter: Option<&'a LockedInterpreter>,
     pub(super) python: Option<PythonTarget>,
+    /// What activating the prefix of conda's packages sets.
+    pub(super) activation: Vec<&'a Activation>,
+    /// The conda packages whose scripts may run.
+    pub(super) link_scripts: &'a [CondaName],
     pub(super) parts: Vec<Part<'a>>,
 }
 
@@ -67,10 +74,16 @@ impl<'a> Parts<'a> {
     pub(super) fn of(lock: &'a Lockfile, platform: Platform) -> Result<Self, RootfsError> {
         let interpreter = lock.interpreter.as_ref();
         let python = interpreter.map(target).transpose()?;
+        let activation = lock.conda.activation.iter();
+        let conda = lock.request.conda.as_ref();
         let mut all = Self {
             platform,
             interpreter,
             python,
+            activation: activation
+                .filter(|one| one.platforms.contains(&platform))
+                .collect(),
+            link_scripts: conda.map_or(&[], |conda| &conda.link_scripts),
             parts: Vec::new(),
         };
         if let Some(base) = &lock.base {
@@ -85,6 +98,10 @@ impl<'a> Parts<'a> {
                 let contents = Contents::Debian(package.name.clone());
                 all.add(package.name.as_str(), contents, &package.artifact);
             }
+        }
+        for package in conda::in_order(&lock.conda.packages, platform) {
+            let contents = Contents::Conda(Box::new(package.clone()));
+            all.add(package.name.as_str(), contents, &package.artifact);
         }
         if let Some(interpreter) = interpreter
             && interpreter.from == InterpreterSource::Standalone
@@ -126,6 +143,8 @@ impl<'a> Parts<'a> {
             platform: image.platform,
             interpreter: None,
             python: None,
+            activation: Vec::new(),
+            link_scripts: &[],
             parts: vec![image_part(name, image)],
         }
     }
@@ -137,7 +156,18 @@ impl<'a> Parts<'a> {
         if let Some(interpreter) = self.interpreter {
             line(&mut text, &[&interpreter.path, &interpreter.version]);
         }
+        for one in &self.activation {
+            line(
+                &mut text,
+                &["activation", &one.name, &format!("{:?}", one.value)],
+            );
+        }
         for part in &self.parts {
+            if let Contents::Conda(package) = &part.contents
+                && self.link_scripts.contains(&package.name)
+            {
+                line(&mut text, &["script", &part.name]);
+            }
             let requested = matches!(
                 part.contents,
                 Contents::Wheel {
@@ -162,6 +192,20 @@ impl<'a> Parts<'a> {
                 line(&mut text, &["wheel", &format!("{major}.{minor}")]);
             }
             (Contents::Wheel { .. }, None) => line(&mut text, &["wheel", ""]),
+            (Contents::Conda(package), python) => {
+                // Its record names the channel and the file.
+                let channel = CondaPackage::of(package).channel;
+                // Only there does it matter which interpreter the environment has.
+                let python = python.filter(|_| artifact.file.starts_with("noarch/"));
+                let python = python.map(|python| format!("{}.{}", python.major, python.minor));
+                let fields = [
+                    channel,
+                    &artifact.file,
+                    python.as_deref().unwrap_or_default(),
+                ];
+                line(&mut text, &["conda", &conda::RULES.to_string()]);
+                line(&mut text, &fields);
+            }
             _ => line(&mut text, &["python", ""]),
         }
         line(&mut text, &[&artifact.digest.to_string()]);

@@ -9,10 +9,11 @@ use envbox_lockfiles::lock::{LockedImage, Lockfile};
 use crate::fetch::Closure;
 use crate::layers::Limits;
 use crate::layers::oci::{ImageLayer, unpack_layers};
+use crate::rootfs::bytecode::{CompiledBy, add, compile_all};
 use crate::rootfs::merge::Merged;
 use crate::rootfs::packages::{read_manifest, unpack, unpack_all, write_manifest};
 use crate::rootfs::parts::Parts;
-use crate::rootfs::{RootfsError, bytecode, c_library, fixups, write};
+use crate::rootfs::{Compiler, RootfsError, c_library, fixups, link_scripts, write};
 use crate::store::{Store, Tree, TreeManifest};
 
 /// A root filesystem in the store. It stays there while this value, or a clone of its store's
@@ -75,14 +76,19 @@ pub fn find(
 }
 
 /// Returns the rootfs of `closure`: unpacks the packages that the store has not unpacked yet and
-/// merges all, unless another process did.
+/// merges all, unless another process did. Modules are compiled by `compiler` where the closure's
+/// own interpreter does not run.
 ///
 /// # Errors
 /// Returns [`RootfsError`] when a package cannot be unpacked, packages disagree or the store
-/// cannot be written. Nothing half-made is left.
-pub fn prepare(context: &Context, closure: &Closure) -> Result<Rootfs, RootfsError> {
+/// cannot be written, and [`RootfsError::NoCompiler`]. Nothing half-made is left.
+pub fn prepare(
+    context: &Context,
+    closure: &Closure,
+    compiler: Option<&Compiler>,
+) -> Result<Rootfs, RootfsError> {
     let parts = Parts::of(closure.lock(), closure.platform())?;
-    build(context, closure.store(), &parts)
+    build(context, closure.store(), &parts, compiler)
 }
 
 /// Returns the rootfs of an image alone, whose layers the store must have: the image's tree with
@@ -96,7 +102,7 @@ pub fn image(
     name: &str,
     image: &LockedImage,
 ) -> Result<Rootfs, RootfsError> {
-    build(context, store, &Parts::of_image(name, image))
+    build(context, store, &Parts::of_image(name, image), None)
 }
 
 /// Returns the version of an image's GNU C library; `None` when it has none. Unpacks the image.
@@ -120,6 +126,7 @@ pub fn image_library(
 /// # Errors
 /// Returns [`RootfsError`] when a layer is not what the image says or the store cannot be written.
 pub fn from_layers(
+    context: &Context,
     store: &Store,
     lock: &Lockfile,
     platform: Platform,
@@ -132,7 +139,7 @@ pub fn from_layers(
         ..Limits::default()
     };
     let tree = store.tree(parts.key(), |directory| {
-        let unpacked = unpack_layers(layers, directory, limits);
+        let unpacked = unpack_layers(layers, directory, limits, context.jobs);
         let (manifest, _) = unpacked.map_err(RootfsError::Merge)?;
         write_manifest(directory, &manifest)?;
         Ok::<(), RootfsError>(())
@@ -141,19 +148,35 @@ pub fn from_layers(
     Ok(rootfs(tree, &parts))
 }
 
-fn build(context: &Context, store: &Store, parts: &Parts<'_>) -> Result<Rootfs, RootfsError> {
+fn build(
+    context: &Context,
+    store: &Store,
+    parts: &Parts<'_>,
+    compiler: Option<&Compiler>,
+) -> Result<Rootfs, RootfsError> {
     if let Some(tree) = store.find_tree(parts.key())? {
         return Ok(rootfs(tree, parts));
     }
+    let platform = parts.platform;
+    if parts.interpreter.is_some() && compiler.is_none() && platform != Platform::host() {
+        return Err(RootfsError::NoCompiler { platform });
+    }
     let packages = unpack_all(context, store, parts)?;
+    let scripts = link_scripts::allowed(&packages, parts.link_scripts)?;
     let mut warnings = Vec::new();
     let tree = store.tree(parts.key(), |directory| {
         let mut merged = Merged::of(&packages)?;
         warnings = merged.warnings(&packages);
         fixups::apply(&mut merged, &packages, parts)?;
         let mut tree = write::write(&merged, &packages, directory)?;
-        let bytecode = bytecode::compile_all(context, store, &packages, parts, directory)?;
-        bytecode::add(&mut tree, &merged, &bytecode).map_err(RootfsError::Merge)?;
+        link_scripts::run(context, store, &scripts, directory, &mut tree, &mut merged)?;
+        let own = || CompiledBy {
+            root: directory,
+            interpreter: parts.interpreter.map_or("", |own| &own.path),
+        };
+        let by = compiler.map_or_else(own, Compiler::compiled_by);
+        let bytecode = compile_all(context, store, &packages, parts, by)?;
+        add(&mut tree, &merged, &bytecode).map_err(RootfsError::Merge)?;
         let manifest = tree.finish().map_err(RootfsError::Merge)?;
         write_manifest(directory, &manifest)?;
         Ok::<(), RootfsError>(())

@@ -1,9 +1,12 @@
 use std::path::PathBuf;
 
-use envbox_lockfiles::base::{Digest, Explain as _};
+use envbox_lockfiles::base::{Digest, Explain as _, Kind, Platform};
+use envbox_lockfiles::lock::{Artifact, LockedCondaPackage, Origin};
 
+use crate::layers::LinkScript;
 use crate::rootfs::RootfsError;
-use crate::rootfs::bytecode::{bytecode_of, module_of};
+use crate::rootfs::conda::in_order;
+use crate::rootfs::link_scripts::allowed;
 use crate::rootfs::merge::{Merged, Source};
 use crate::rootfs::packages::Package;
 use crate::rootfs::parts::Contents;
@@ -50,6 +53,27 @@ fn wheel(name: &str, entries: &[(&str, TreeEntry)]) -> Package {
         requested: false,
     };
     package(name, contents, entries)
+}
+
+fn locked(name: &str, required_by: &[&str]) -> LockedCondaPackage {
+    LockedCondaPackage {
+        name: name.parse().unwrap(),
+        version: "1".into(),
+        build: "0".into(),
+        platforms: vec![Platform::LinuxAmd64],
+        artifact: Artifact {
+            origin: Origin::Registry("tiny".parse().unwrap()),
+            file: format!("linux-64/{name}-1-0.conda"),
+            size: 1,
+            digest: Digest::of(name.as_bytes()),
+        },
+        python: Vec::new(),
+        required_by: required_by.iter().map(|&by| by.to_owned()).collect(),
+    }
+}
+
+fn conda(name: &str, entries: &[(&str, TreeEntry)]) -> Package {
+    package(name, Contents::Conda(Box::new(locked(name, &[]))), entries)
 }
 
 #[test]
@@ -133,30 +157,83 @@ fn links_may_lead_in_circles() {
 }
 
 #[test]
-fn bytecode_lies_where_the_import_system_looks() {
-    let python = crate::layers::PythonTarget {
-        major: 3,
-        minor: 11,
+fn of_two_conda_packages_the_later_one_is_taken_and_told() {
+    let executable = TreeEntry {
+        mode: 0o755,
+        ..file("same")
     };
-    for (module, bytecode) in [
-        ("a/b.py", "a/__pycache__/b.cpython-311.pyc"),
-        ("a/b.c.py", "a/__pycache__/b.c.cpython-311.pyc"),
-        ("b.py", "__pycache__/b.cpython-311.pyc"),
-    ] {
-        assert_eq!(bytecode_of(module.as_bytes(), python), bytecode.as_bytes());
-        if module.contains('/') {
-            assert_eq!(
-                module_of(bytecode.as_bytes()).as_deref(),
-                Some(module.as_bytes())
-            );
-        }
-    }
-    for other in [
-        "a/__pycache__",
-        "a/b.py",
-        "a/b.cpython-311.pyc",
-        "__pycache__/b.pyc",
-    ] {
-        assert_eq!(module_of(other.as_bytes()), None, "{other}");
-    }
+    let packages = [
+        conda(
+            "one",
+            &[("opt/env/x", file("1")), ("opt/env/same", file("same"))],
+        ),
+        conda(
+            "two",
+            &[("opt/env/x", file("2")), ("opt/env/same", executable)],
+        ),
+    ];
+    let merged = Merged::of(&packages).unwrap();
+    assert_eq!(merged.get("opt/env/x").unwrap().source, Source::Package(1));
+    let warnings = merged.warnings(&packages);
+    insta::assert_snapshot!(warnings.join("\n"), @"`one` and `two` have different files at `/opt/env/x`, and maybe elsewhere; those of `two` are used");
+    let packages = [
+        conda("one", &[("opt/env/x", file("1"))]),
+        conda("two", &[("opt/env/x", directory(0o755))]),
+    ];
+    let error = Merged::of(&packages).unwrap_err();
+    insta::assert_snapshot!(error, @"`one` and `two` have different files at `/opt/env/x`");
+}
+
+#[test]
+fn no_wheel_replaces_a_file_of_conda() {
+    let packages = [
+        conda("one", &[("opt/env/x", file("1"))]),
+        wheel("two", &[("opt/env/x", file("2"))]),
+    ];
+    let merged = Merged::of(&packages).unwrap();
+    assert_eq!(merged.get("opt/env/x").unwrap().source, Source::Package(0));
+    let warnings = merged.warnings(&packages);
+    insta::assert_snapshot!(warnings.join("\n"), @"`one` and `two` have different files at `/opt/env/x`, and maybe elsewhere; those of `one` are used");
+}
+
+#[test]
+fn packages_follow_those_that_they_need() {
+    let order = |packages: &[(&str, &[&str])]| {
+        let packages: Vec<_> = packages.iter().map(|(name, by)| locked(name, by)).collect();
+        let order = in_order(&packages, Platform::LinuxAmd64);
+        let names: Vec<&str> = order.iter().map(|package| package.name.as_str()).collect();
+        names.join(" ")
+    };
+    // `a` needs `z`, and `z` needs `m`.
+    let packages: [(&str, &[&str]); 4] = [
+        ("a", &["manifest"]),
+        ("b", &["manifest"]),
+        ("m", &["z"]),
+        ("z", &["a"]),
+    ];
+    assert_eq!(order(&packages), "b m z a");
+    // `b` and `c` need each other, and `d` needs `c`.
+    let packages: [(&str, &[&str]); 3] = [("b", &["c"]), ("c", &["b", "d"]), ("d", &["manifest"])];
+    assert_eq!(order(&packages), "b c d");
+    assert!(in_order(&[locked("a", &[])], Platform::LinuxArm64).is_empty());
+}
+
+#[test]
+fn scripts_are_refused_unless_they_are_allowed() {
+    let with = |name: &str, script: LinkScript| conda(name, &[(&script.path(name), file("x"))]);
+    let packages = [
+        with("one", LinkScript::Post),
+        conda("plain", &[]),
+        with("two", LinkScript::Post),
+    ];
+    let error = allowed(&packages, &[]).unwrap_err();
+    insta::assert_snapshot!(error, @"these packages run a script when they are installed, which the manifest does not allow: one, two");
+    assert_eq!(error.kind(), Kind::User);
+    insta::assert_snapshot!(error.hints().join("\n"), @r#"read them, then allow them with `link-scripts = ["one", "two"]` in `[conda]`"#);
+    let names = ["one", "two", "other"].map(|name| name.parse().unwrap());
+    let runs = allowed(&packages, &names).unwrap();
+    let runs: Vec<&str> = runs.iter().map(|package| package.name.as_str()).collect();
+    assert_eq!(runs, ["one", "two"]);
+    let error = allowed(&[with("old", LinkScript::Pre)], &["old".parse().unwrap()]).unwrap_err();
+    insta::assert_snapshot!(error, @"`old` has a `pre-link` script, and envbox installs packages without such a step");
 }

@@ -13,7 +13,7 @@
 //! │   trees/<hex>.done        says that the tree is whole; without it the tree does not count
 //! ├── rootfs/<hex>/           one merged root filesystem; `.manifest` and `.done` as above
 //! ├── layers/<hex>            notes: of which blob the layer made of `<hex>` is (see [`StoredLayer`])
-//! ├── index/                  caches of the resolvers, theirs alone
+//! ├── index/                  caches of the resolvers, theirs alone; locks of scripts that cannot be beside them
 //! ├── tmp/
 //! │   ├── partial/<hex>       a download under way or broken off; who writes it has it locked
 //! │   ├── partial/new-<random>  a blob under way whose digest is not known yet

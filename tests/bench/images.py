@@ -17,6 +17,8 @@ digests anew that it checks while it reads: the peers trust the directory.
 
 import argparse
 import contextlib
+import hashlib
+import io
 import json
 import os
 import re
@@ -26,9 +28,11 @@ import socket
 import statistics
 import subprocess
 import sys
+import tarfile
 import tempfile
 import time
 from pathlib import Path
+from random import Random
 
 from bench import ROOT, Failed, _remove, need, timed
 
@@ -251,6 +255,46 @@ class Images:
                                                    f"{registry.host}/bench/{name}:v1")[2]
                 self.tell(row, ", ".join(f"{key} {value:.1f}" for key, value in row.items() if key != "name"))
         self.no_layers()
+        # However large a layer is: an image of one file, locked (which unpacks it) and built again.
+        for mebibytes in (16, 2048):
+            in_project = self.at(self.generated(mebibytes))
+            row = {"name": f"memory, a layer of {mebibytes} MiB", "lock_mib": self.run("lock", *in_project)[2]}
+            for codec in ("zstd", "gzip"):
+                row[f"{codec}_mib"] = self.run("build", *in_project, "--frozen", "--layers", "1", "--compression", codec)[2]
+                self.no_layers()
+            self.tell(row, ", ".join(f"{key} {value:.1f}" for key, value in row.items() if key != "name"))
+
+    def generated(self, mebibytes):
+        """Makes a project that stands on an image of one file, which compresses a little."""
+        project = self.scratch / f"generated-{mebibytes}"
+        blobs = project / "layout" / "blobs" / "sha256"
+        blobs.mkdir(parents=True)
+        random, letters = Random(1), bytes(range(64)) * 4
+        block = random.randbytes(8 << 20).translate(letters)
+        layer = blobs / "layer"
+        file = tarfile.TarInfo("data")
+        file.size = mebibytes << 20
+        with tarfile.open(layer, "w") as archive, contextlib.closing(_Repeated(block, file.size)) as content:
+            archive.addfile(file, content)
+        with open(layer, "rb") as stream:
+            diff_id = hashlib.file_digest(stream, "sha256").hexdigest()
+        layer.rename(blobs / diff_id)
+
+        def document(value):
+            data = json.dumps(value).encode()
+            digest = hashlib.sha256(data).hexdigest()
+            (blobs / digest).write_bytes(data)
+            return {"digest": f"sha256:{digest}", "size": len(data)}
+
+        config = document({"architecture": "amd64", "os": "linux", "config": {},
+                           "rootfs": {"type": "layers", "diff_ids": [f"sha256:{diff_id}"]}})
+        kind = "application/vnd.oci.image"
+        layers = [{"mediaType": f"{kind}.layer.v1.tar", "digest": f"sha256:{diff_id}", "size": (blobs / diff_id).stat().st_size}]
+        manifest = document({"schemaVersion": 2, "mediaType": f"{kind}.manifest.v1+json",
+                             "config": {"mediaType": f"{kind}.config.v1+json", **config}, "layers": layers})
+        (project / "envbox.toml").write_text(
+            f'[environment]\nname = "generated"\n[base]\nimage = "oci:layout@{manifest["digest"]}"\n')
+        return project
 
     # Peers.
 
@@ -398,6 +442,20 @@ class Images:
     def tell(self, row, text):
         self.rows.append(row)
         print(f"{row['name']:64} {text}", flush=True)
+
+
+class _Repeated(io.RawIOBase):
+    """A file of a block again and again."""
+
+    def __init__(self, block, size):
+        self.block, self.size, self.at = block, size, 0
+
+    def readinto(self, buffer):
+        begin = self.at % len(self.block)
+        part = self.block[begin:begin + min(len(buffer), self.size - self.at)]
+        buffer[:len(part)] = part
+        self.at += len(part)
+        return len(part)
 
 
 def _layers(layout):

@@ -3,8 +3,9 @@
 
 use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::process::Output;
+use std::process::{Command, Output};
 
 use envbox::image::ImageIndex;
 use envbox::store::TreeManifest;
@@ -22,7 +23,7 @@ const PROGRAM: &str = "import os, ssl, sqlite3, ctypes, numpy, sklearn, pandas\n
 const PRINTED: &str = "3 1.5.2 UTC\n";
 
 /// Runs a program that must succeed.
-fn tool<S: AsRef<OsStr>>(world: &World, program: &str, arguments: &[S]) -> String {
+pub fn tool<S: AsRef<OsStr>>(world: &World, program: &str, arguments: &[S]) -> String {
     let mut command = world.shell("exec \"$@\"");
     command.arg("sh").arg(program).args(arguments);
     succeeded(program, command.output().unwrap())
@@ -120,6 +121,26 @@ fn podman_runs_it(world: &World) {
 
 /// Runs a command in an image of the layout.
 fn podman(world: &World, tag: &str, command: &[&str]) -> String {
+    // A host without the right to raise limits refuses podman's own.
+    let limits = [
+        "--ulimit",
+        "nofile=1024:1024",
+        "--ulimit",
+        "nproc=1024:1024",
+    ];
+    podman_with(world, tag, &limits, command, |words| {
+        tool(world, "podman", words)
+    })
+}
+
+/// As [`podman`], where `podman` runs it with the words that it is given.
+fn podman_with(
+    world: &World,
+    tag: &str,
+    limits: &[&str],
+    command: &[&str],
+    podman: impl Fn(&[&str]) -> String,
+) -> String {
     let place = world.project().join("podman");
     let at = |name: &str| format!("{}/{name}", place.display());
     let (root, run, tmp) = (at("root"), at("run"), at("tmp"));
@@ -139,17 +160,53 @@ fn podman(world: &World, tag: &str, command: &[&str]) -> String {
         "--runtime",
         "runc",
     ];
-    let podman = |words: &[&str]| tool(world, "podman", &[&global, words].concat());
-    let id = podman(&["pull", "--quiet", &format!("oci:layout:{tag}")]);
-    // A host without the right to raise limits refuses podman's own.
-    let limits = [
-        "--ulimit",
-        "nofile=1024:1024",
-        "--ulimit",
-        "nproc=1024:1024",
-    ];
+    let layout = format!("oci:layout:{tag}");
+    let id = podman(&[&global[..], &["pull", "--quiet", &layout]].concat());
     let step = ["--rm", "--network", "none", id.trim()];
-    podman(&[&["run"][..], &limits, &step, command].concat())
+    podman(&[&global[..], &["run"], limits, &step, command].concat())
+}
+
+/// Becomes a user with subordinate ids, as an administrator makes one, in files that are seen here
+/// alone; then runs podman.
+const ROOTLESS: &str = r#"
+user=$1; home=$2; shift 2
+cd "$home"
+for file in passwd group; do
+    (cat /etc/$file; echo "guest:x:$user:$user::$home:/bin/sh") > $file
+    chmod 644 $file
+    mount --bind $file /etc/$file
+done
+echo "guest:600000:65536" > ids
+touch /etc/subuid /etc/subgid
+mount --bind ids /etc/subuid
+mount --bind ids /etc/subgid
+cd ../project
+exec setpriv --reuid=$user --regid=$user --clear-groups \
+    env -i HOME="$home" XDG_RUNTIME_DIR="$home" PATH=/usr/sbin:/usr/bin:/sbin:/bin podman "$@"
+"#;
+
+/// podman as a user without privileges: the container's users are subordinate ids. Not shown here,
+/// for no host of the tier has it: a network (slirp4netns wants a device), limits on resources (cgroups
+/// that are the user's), crun (refuses a host with both versions of cgroups), and limits other than
+/// the host's, which a user may not raise.
+fn podman_runs_it_rootless(world: &World) {
+    let output = ["--output", "oci:layout:zstd"];
+    let run = world.run(&[&["build", "--frozen"][..], &output].concat());
+    assert_eq!(run.code(), Some(0), "{}", run.stderr());
+    let home = world.path().join("home");
+    let user = fs::metadata(&home).unwrap().uid().to_string();
+    let podman = |words: &[&str]| {
+        let mut command = Command::new("unshare");
+        command.args(["--mount", "sh", "-euc", ROOTLESS, "sh", &user]);
+        command.arg(&home).args(words);
+        succeeded("podman", command.output().unwrap())
+    };
+    let ids = "\nprint(open('/proc/self/uid_map').read().split())";
+    let program = format!("{PROGRAM}{ids}");
+    let command = ["python", "-c", &program];
+    let printed = podman_with(world, "zstd", &["--ulimit", "host"], &command, podman);
+    let mapped = format!("['0', '{user}', '1', '1', '600000', '65536']\n");
+    assert_eq!(printed, format!("{PRINTED}{mapped}"));
 }
 
 /// envbox in the image holds what it can, and it is the same as envbox outside holds.
@@ -213,6 +270,9 @@ fn images_bundles_run_as_they_are() {
             let run = world.run(&words);
             assert_eq!(run.code(), Some(0), "{}", run.stderr());
             run_bundle(&world, &world.project().join(runtime), runtime);
+        }
+        if user == User::Unprivileged {
+            podman_runs_it_rootless(&world);
         }
     }
 }

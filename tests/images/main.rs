@@ -9,6 +9,7 @@ mod foreign;
 #[path = "../net/golden.rs"]
 #[expect(dead_code, reason = "each tier uses a part")]
 mod golden;
+mod platforms;
 mod published;
 mod registry;
 #[path = "../it/support.rs"]

@@ -15,8 +15,7 @@ use envbox::image::{
     Descriptor, ImageConfig, ImageIndex, ImageManifest, MediaType, RootFs, RuntimeConfig,
 };
 use envbox::registry::{
-    Artifact, BlobSource, ImageReference, PushImage, RegistryError, pull, push, put_referrer,
-    referrers,
+    Artifact, BlobSource, ImageName, PushImage, RegistryError, pull, push, put_referrer, referrers,
 };
 use envbox::store::Store;
 use jiff::Timestamp;
@@ -86,7 +85,7 @@ impl Registry {
         self.directory.path().join(name)
     }
 
-    fn reference(&self, rest: &str) -> ImageReference {
+    fn reference(&self, rest: &str) -> ImageName {
         format!("{}/{rest}", self.host).parse().unwrap()
     }
 
@@ -323,7 +322,7 @@ fn connections_that_are_cut_are_made_again() {
     registry.log_in(&proxy.host);
     let bytes = layer(16 * 1024 * 1024);
     let image = registry.image(&bytes);
-    let reference: ImageReference = format!("{}/a:1", proxy.host).parse().unwrap();
+    let reference: ImageName = format!("{}/a:1", proxy.host).parse().unwrap();
     proxy.cut("PATCH ", 6 * 1024 * 1024);
     push(&registry.context, &reference, &image).unwrap();
     // This registry takes what broke off for damaged, so all is sent again.

@@ -111,7 +111,7 @@ fn compare(streams: &[Vec<u8>]) -> (usize, tempfile::TempDir) {
     let layers = write_layout(&layout, streams);
     let ours = place.path().join("tree");
     fs::create_dir(&ours).unwrap();
-    let (manifest, _) = unpack_layers(&layers, &ours, Limits::default()).unwrap();
+    let (manifest, _) = unpack_layers(&layers, &ours, Limits::default(), 2).unwrap();
     let bundle = place.path().join("bundle");
     let mut umoci = Command::new("umoci");
     umoci.arg("unpack");

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 const CRATES: [(&str, &[&str]); 3] = [
     (
         "lockfiles/src",
-        &["base", "net", "manifest", "lock", "resolve"],
+        &["base", "net", "manifest", "lock", "resolve", "foreign"],
     ),
     ("sandbox/src", &["sys", "init", "host", "sandbox"]),
     (

@@ -109,9 +109,14 @@ fn lock(
 
 /// Returns a `.deb` (deb(5)) with the tools and the libraries they load.
 pub fn deb() -> Vec<u8> {
+    tools_named("tools")
+}
+
+/// Returns the same under another name.
+pub fn tools_named(name: &str) -> Vec<u8> {
     let mut data = tar::Builder::new(Vec::new());
     append_tools(&mut data);
-    package_of("tools", data)
+    package_of(name, data)
 }
 
 /// Appends the tools and what they load.

@@ -38,11 +38,16 @@ const PACKAGES: [(&str, &str); 18] = [
     ("tzdata", "2025"),
 ];
 
+/// The package that has the tools, where there are any.
+const LIBRARY: &str = "libc6";
+
 /// A server with both registries below a prefix.
 pub struct Registry {
     pub server: Server,
     prefix: String,
     key: SignedSecretKey,
+    /// Name to version and file.
+    debs: BTreeMap<String, (String, Vec<u8>)>,
     wheels: BTreeMap<String, Vec<(String, Vec<u8>)>>,
 }
 
@@ -53,12 +58,28 @@ impl Registry {
             server: Server::start(),
             prefix: prefix.to_owned(),
             key: key(1),
+            debs: PACKAGES
+                .iter()
+                .map(|(name, version)| {
+                    let deb = debs::deb_of(name, &[]);
+                    ((*name).to_owned(), ((*version).to_owned(), deb))
+                })
+                .collect(),
             wheels: BTreeMap::new(),
         };
         registry.serve_debian();
         for (project, version, requirements) in wheels {
             registry.add_wheel(project, version, requirements);
         }
+        registry
+    }
+
+    /// Serves a base that programs of this machine run in: it has a shell and tools.
+    pub fn with_tools(prefix: &str) -> Self {
+        let mut registry = Self::new(prefix, &[]);
+        let (_, library) = registry.debs.get_mut(LIBRARY).expect("the base has it");
+        *library = debs::tools_named(LIBRARY);
+        registry.serve_debian();
         registry
     }
 
@@ -84,6 +105,15 @@ impl Registry {
         let page = Answer::Typed(page.into_bytes(), "text/html");
         self.server
             .answers(&self.path(&format!("simple/{project}/")), vec![page]);
+    }
+
+    /// Serves these packages, name, version and file, in the place of those that are empty.
+    pub fn serve_debs(&mut self, debs: &[(&str, &str, Vec<u8>)]) {
+        for (name, version, deb) in debs {
+            let deb = ((*version).to_owned(), deb.clone());
+            self.debs.insert((*name).to_owned(), deb);
+        }
+        self.serve_debian();
     }
 
     /// Returns a path on the server.
@@ -130,9 +160,9 @@ impl Registry {
 
     fn serve_debian(&self) {
         let (index, release) = self.debian_index();
-        for (name, version) in PACKAGES {
+        for (name, (version, deb)) in &self.debs {
             let path = self.path(&format!("debian/pool/main/{name}_{version}.deb"));
-            self.server.file(&path, &debs::deb_of(name, &[]));
+            self.server.file(&path, deb);
         }
         self.server.file(&self.packages(), &index);
         self.server.file(&self.release(), &self.signed(&release));
@@ -141,9 +171,8 @@ impl Registry {
     /// Returns the compressed list of packages, and the text that vouches for it.
     fn debian_index(&self) -> (Vec<u8>, String) {
         let mut text = String::new();
-        for (name, version) in PACKAGES {
-            let deb = debs::deb_of(name, &[]);
-            let (size, digest) = (deb.len(), Digest::of(&deb).hex());
+        for (name, (version, deb)) in &self.debs {
+            let (size, digest) = (deb.len(), Digest::of(deb).hex());
             writeln!(
                 text,
                 "Package: {name}\nVersion: {version}\nArchitecture: amd64\n\
@@ -192,7 +221,7 @@ fn key(seed: u64) -> SignedSecretKey {
         .unwrap()
 }
 
-fn wheel(project: &str, version: &str, requirements: &[&str]) -> Vec<u8> {
+pub fn wheel(project: &str, version: &str, requirements: &[&str]) -> Vec<u8> {
     let mut metadata = format!("Metadata-Version: 2.1\nName: {project}\nVersion: {version}\n");
     for requirement in requirements {
         writeln!(metadata, "Requires-Dist: {requirement}").unwrap();

@@ -35,7 +35,7 @@ const PROBLEMS: [Problem; 11] = [
     problem("conda-forge-slice", &["numpy <2", "python"]),
     problem("conda-forge-slice", &["pytorch"]),
     problem("anaconda-2017-index4", &["pandas", "python 3.6.*"]),
-    problem("anaconda-2017-index4", &["scikit-learn", "matplotlib <2.1"]),
+    problem("anaconda-2017-index4", &["notebook", "python 2.7.*"]),
     problem("tiny-channel", &["gpulib"]),
     problem("tiny-channel", &["mytool", "python 3.11.*"]),
     Problem {

@@ -13,6 +13,7 @@ mod hint;
 mod image;
 mod mirror;
 mod name;
+mod package_url;
 mod platform;
 
 pub use context::{Context, Network, Transport};
@@ -25,4 +26,5 @@ pub use mirror::{InvalidMirror, Mirror};
 pub use name::{
     CondaName, DebianName, EnvironmentName, GroupName, InvalidName, PythonName, RegistryName,
 };
+pub use package_url::package_url;
 pub use platform::{Platform, UnknownPlatform};

@@ -1,6 +1,6 @@
 //! `[environment]`.
 
-use crate::base::Platform;
+use crate::base::{EnvironmentName, Platform};
 use crate::manifest::error::{ManifestError, Problem};
 use crate::manifest::keys;
 use crate::manifest::python::RequiresPython;
@@ -9,8 +9,20 @@ use crate::manifest::table::Value;
 
 pub(super) fn environment(value: Value<'_>) -> Result<Environment, ManifestError> {
     let table = value.table(&keys::ENVIRONMENT)?;
+    let name = table.need("name")?.name()?;
+    environment_or(value, &name)
+}
+
+/// As [`environment`]; without a name of its own it is called `name`.
+pub(super) fn environment_or(
+    value: Value<'_>,
+    name: &EnvironmentName,
+) -> Result<Environment, ManifestError> {
+    let table = value.table(&keys::ENVIRONMENT)?;
     Ok(Environment {
-        name: table.need("name")?.name()?,
+        name: table
+            .map("name", Value::name)?
+            .unwrap_or_else(|| name.clone()),
         python: table.map("python", interpreter)?,
         platforms: table
             .map("platforms", platforms)?

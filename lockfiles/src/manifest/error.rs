@@ -176,6 +176,18 @@ pub enum Problem {
         /// The `pyproject.toml`.
         file: PathBuf,
     },
+    /// A script without inline metadata.
+    #[error("`{}` has no header (`# /// script`) that says what it requires", file.display())]
+    NoHeader {
+        /// The script.
+        file: PathBuf,
+    },
+    /// A header that does not end.
+    #[error("the header of the script is not closed")]
+    OpenHeader,
+    /// A script with two headers.
+    #[error("the script has a second header")]
+    SecondHeader,
     /// Requirements that only a build backend knows.
     #[error("`{field}` are dynamic: only the build backend of the project knows them")]
     Dynamic {
@@ -333,6 +345,9 @@ impl Problem {
             }
             Self::TwoBases => "remove one of the two tables",
             Self::ImagePython => "write `from = \"standalone\"`, or leave it out",
+            Self::NoHeader { .. } => "write one, as PEP 723 has it",
+            Self::OpenHeader => "write `# ///` below its last line; all its lines begin with `# `",
+            Self::SecondHeader => "remove one of them",
             Self::FileCycle { .. } | Self::GroupCycle { .. } => "remove the line",
             Self::Syntax { .. } | Self::Name(_) => return None,
         };

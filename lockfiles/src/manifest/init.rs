@@ -3,18 +3,20 @@
 use std::path::Path;
 
 use toml::de::DeValue;
-use uv_pep440::{Version, VersionSpecifiers};
+use uv_pep440::VersionSpecifiers;
 
 use crate::manifest::error::{ManifestError, Problem};
 use crate::manifest::parse::{MANIFEST, PYPROJECT, read};
-use crate::manifest::schema::Manifest;
+use crate::manifest::python_version::allowed_pythons;
+use crate::manifest::schema::{Manifest, PythonVersion};
 use crate::manifest::table::Source;
 
-/// The Pythons that a Debian suite has, in order of preference.
-const PYTHONS: [&str; 2] = ["3.11", "3.13"];
-
-const BY_HAND: &str =
-    "write `envbox.toml` by hand with `python = { version = \"…\", from = \"standalone\" }`";
+/// The Python of a project that names none.
+const DEFAULT: PythonVersion = PythonVersion {
+    major: 3,
+    minor: 11,
+    patch: None,
+};
 
 /// Returns the text of an `envbox.toml` for the project in `directory`, which refers to its
 /// `pyproject.toml` or `requirements.txt` when there is one.
@@ -26,7 +28,7 @@ pub fn init_text(directory: &Path) -> Result<String, ManifestError> {
     let mut name = directory
         .file_name()
         .map(|name| name.to_string_lossy().into_owned());
-    let mut python = PYTHONS[0];
+    let mut python = DEFAULT;
     let requirements = if pyproject.is_file() {
         let project = read_project(&pyproject)?;
         name = project.name.or(name);
@@ -57,9 +59,19 @@ pub fn init_text(directory: &Path) -> Result<String, ManifestError> {
     Ok(text)
 }
 
+/// Says whether the `pyproject.toml` at `file` has a project, which has requirements.
+///
+/// # Errors
+/// Returns what keeps it from being read.
+pub fn names_project(file: &Path) -> Result<bool, ManifestError> {
+    let text = read(file)?;
+    let document = Source { file, text: &text }.parse()?;
+    Ok(document.get_ref().get("project").is_some())
+}
+
 struct Project {
     name: Option<String>,
-    python: &'static str,
+    python: PythonVersion,
 }
 
 fn read_project(file: &Path) -> Result<Project, ManifestError> {
@@ -77,7 +89,7 @@ fn read_project(file: &Path) -> Result<Project, ManifestError> {
     let Some(requires_python) = string("requires-python") else {
         return Ok(Project {
             name: string("name"),
-            python: PYTHONS[0],
+            python: DEFAULT,
         });
     };
     let invalid = |expected, source, remedy| {
@@ -94,24 +106,18 @@ fn read_project(file: &Path) -> Result<Project, ManifestError> {
     let specifiers: VersionSpecifiers = requires_python
         .parse()
         .map_err(|error| invalid("a PEP 440 version specifier", Some(Box::new(error)), None))?;
-    // The newest patch of a minor version: `>=3.11.4` is answered by some 3.11.
-    let accepts = |minor: &&&str| {
-        let newest: Version = format!("{minor}.99")
-            .parse()
-            .expect("three numbers are a version");
-        specifiers.contains(&newest)
-    };
-    let python = PYTHONS.iter().find(accepts).ok_or_else(|| {
-        let expected = "met by the Pythons of Debian (3.11 and 3.13)";
-        invalid(expected, None, Some(BY_HAND))
-    })?;
+    let allowed = allowed_pythons(Some(&specifiers));
+    let python = *allowed
+        .first()
+        .ok_or_else(|| invalid("met by any Python from 3.9 to 3.14", None, None))?;
     Ok(Project {
         name: string("name"),
         python,
     })
 }
 
-fn environment_name(text: &str) -> String {
+/// Returns a name for an environment that is as much like `text` as the rules allow.
+pub fn environment_name(text: &str) -> String {
     let name: String = text
         .chars()
         .map(|c| {

@@ -60,6 +60,13 @@ pub(super) const PYTHON: Keys = Keys {
     planned: &[],
 };
 
+/// PEP 723 has no other keys, and says that there will be none without a new PEP.
+pub(super) const SCRIPT: Keys = Keys {
+    table: "the header of the script",
+    known: &["dependencies", "requires-python", "tool"],
+    planned: &[],
+};
+
 pub(super) const REQUIREMENTS_FROM: Keys = Keys {
     table: "[python] requirements-from",
     known: &["file", "extras", "groups"],

@@ -23,11 +23,13 @@ mod parse;
 mod place;
 mod pyproject;
 mod python;
+mod python_version;
 mod requirement;
 mod requirements_txt;
 mod sandbox;
 mod scalar;
 mod schema;
+mod script;
 mod table;
 
 #[cfg(test)]
@@ -36,12 +38,15 @@ mod tests;
 pub(crate) use conda::match_spec_options;
 pub use edit::{Added, EditError, List, ListKind, ManifestText, conda_name, python_name};
 pub use error::{ManifestError, Problem};
-pub use init::init_text;
+pub use init::{environment_name, init_text, names_project};
 pub use parse::{MANIFEST, PYPROJECT};
 pub use place::Place;
+pub use python_version::allowed_pythons;
+pub use requirements_txt::{HashedRequirement, read_requirements};
 pub use schema::{
     BaseImage, ChannelPriority, Conda, CondaBase, CondaChannel, CpuBaseline, Debian, Environment,
     Framework, FrameworkKnobs, Group, Interpreter, InterpreterSource, Manifest, NamedUrl,
     OutputTimes, Prerelease, Python, PythonVersion, SandboxPolicy, StepClock, StepCpuid,
     StepFileStatus, StepNetwork,
 };
+pub use script::{described, has_header};

@@ -5,19 +5,20 @@ use std::path::{Path, PathBuf};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use crate::base::fs;
+use crate::base::{EnvironmentName, Platform, fs};
 use crate::manifest::base::base;
 use crate::manifest::conda::conda as conda_of;
 use crate::manifest::debian::debian;
-use crate::manifest::environment::{environment, requires_python};
+use crate::manifest::environment::{environment, environment_or, requires_python};
 use crate::manifest::error::{ManifestError, Problem};
 use crate::manifest::groups::groups;
+use crate::manifest::init::environment_name;
 use crate::manifest::keys::{self, ROOT};
-use crate::manifest::pyproject;
 use crate::manifest::python::{Gathered, python as python_of};
 use crate::manifest::sandbox::sandbox;
 use crate::manifest::schema::{Conda, Environment, InterpreterSource, Manifest, Python};
 use crate::manifest::table::{Source, Table, Value};
+use crate::manifest::{pyproject, script};
 
 /// The manifest's own file name.
 pub const MANIFEST: &str = "envbox.toml";
@@ -62,6 +63,49 @@ impl Manifest {
             None => Err(ManifestError::whole(file, Problem::Missing)),
         }
     }
+}
+
+impl Manifest {
+    /// Reads the manifest that the header of the script at `file` is; its name is the script's.
+    ///
+    /// # Errors
+    /// Returns the first thing that is wrong, with its place.
+    pub fn from_script(file: &Path) -> Result<Self, ManifestError> {
+        let text = read(file)?;
+        let source = Source { file, text: &text };
+        let Some(masked) = script::header(source)? else {
+            let problem = Problem::NoHeader {
+                file: file.to_path_buf(),
+            };
+            return Err(ManifestError::whole(file, problem));
+        };
+        let document = source.parse_masked(&masked)?;
+        let mut gathered = Gathered::default();
+        let root = match script::own(source, &document, &mut gathered)? {
+            Some(table) => table.table(&ROOT)?,
+            None => Table::empty(source, 0..0, &ROOT),
+        };
+        let mut environment = Environment {
+            name: script_name(file),
+            python: None,
+            platforms: vec![Platform::LinuxAmd64],
+        };
+        let table = root.get("environment");
+        if let Some(table) = table {
+            environment = environment_or(table, &environment.name)?;
+        }
+        if environment.python.is_none() {
+            environment.python = script::python(&gathered);
+        }
+        whole(&root, environment, table, gathered)
+    }
+}
+
+fn script_name(file: &Path) -> EnvironmentName {
+    let stem = file.file_stem().unwrap_or_default().to_string_lossy();
+    environment_name(&stem)
+        .parse()
+        .expect("it was made to follow the rule")
 }
 
 /// Reads a whole file.
@@ -125,8 +169,23 @@ fn manifest<'a>(
     {
         pyproject::own(source, project, &mut gathered)?;
     }
-    let mut python = python_of(&python, &mut gathered)?;
+    whole(root, environment, Some(table), gathered)
+}
+
+/// Reads the rest of the manifest in `root`, to whose requirements those already `gathered`
+/// belong; `table` is what `environment` was read from.
+fn whole<'a>(
+    root: &Table<'a>,
+    environment: Environment,
+    table: Option<Value<'a>>,
+    mut gathered: Gathered,
+) -> Result<Manifest, ManifestError> {
+    let mut python = python_of(&root.section("python", &keys::PYTHON)?, &mut gathered)?;
     let conda = root.map("conda", |table| conda_of(table, &python))?;
+    if let Some(table) = table {
+        check_interpreter(table, &environment, &python, conda.as_ref())?;
+        requires_python(table, &environment, &gathered.requires_python)?;
+    }
     let base = root.map("base", |table| {
         base(table, &environment, root.get("debian"))
     })?;

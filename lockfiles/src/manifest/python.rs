@@ -12,9 +12,10 @@ use crate::manifest::keys;
 use crate::manifest::parse::PYPROJECT;
 use crate::manifest::pyproject::{self, Part};
 use crate::manifest::requirement::requirement;
-use crate::manifest::requirements_txt;
+use crate::manifest::requirements_txt::{self, HashedRequirement};
 use crate::manifest::scalar::{time, url, url_or_directory};
 use crate::manifest::schema::{NamedUrl, Python, PythonVersion};
+use crate::manifest::script;
 use crate::manifest::table::{Table, Value};
 
 /// What the files that a manifest refers to say.
@@ -23,6 +24,8 @@ pub(super) struct Gathered {
     pub(super) requirements: Vec<String>,
     pub(super) constraints: Vec<String>,
     pub(super) requires_python: Vec<RequiresPython>,
+    /// The requirements that come from requirements files, with their digests.
+    pub(super) hashed: Vec<HashedRequirement>,
 }
 
 /// `requires-python` of a project.
@@ -145,26 +148,31 @@ pub(super) fn from_file(value: Value<'_>, gathered: &mut Gathered) -> Result<(),
         let expected = "a `pyproject.toml`: only that has extras and groups";
         return Err(part.value().invalid(text, expected));
     }
+    if path.extension().is_some_and(|extension| extension == "py") {
+        return script::gather(name, &path, gathered);
+    }
     check_kind(name, &path)?;
     requirements_txt::gather(name, &path, gathered)
 }
 
 /// Refuses files that are surely no requirements file.
 fn check_kind(value: Value<'_>, path: &Path) -> Result<(), ManifestError> {
+    const INIT: &str = "make a manifest of it with `envbox init --from FILE`";
+    const IMPORT: &str = "take over its pins with `envbox import FILE`";
     let extension = path.extension().and_then(|extension| extension.to_str());
-    let what = match extension {
-        Some("yml" | "yaml") => "a conda `environment.yml`",
-        Some("py") => "the header of a script",
+    let remedy = match extension {
+        Some("yml" | "yaml") => Some(INIT),
         // `requirements.lock` is a requirements file.
-        Some("lock") if is_foreign_lock(path) => "another tool's lockfile",
-        Some("toml" | "cfg" | "json") => {
-            let expected = "a `pyproject.toml` or a requirements file";
-            return Err(value.invalid(value.str()?, expected));
-        }
+        Some("lock") if is_foreign_lock(path) => Some(IMPORT),
+        Some("toml" | "cfg" | "json") => None,
         _ => return Ok(()),
     };
-    let what = format!("taking requirements from {what}");
-    Err(value.error(Problem::NotYet { what }))
+    let text = value.str()?;
+    let expected = "a `pyproject.toml`, a requirements file or a script";
+    Err(match remedy {
+        Some(remedy) => value.invalid_with(text, expected, remedy),
+        None => value.invalid(text, expected),
+    })
 }
 
 fn is_foreign_lock(path: &Path) -> bool {

@@ -9,6 +9,31 @@ use crate::manifest::python::Gathered;
 use crate::manifest::requirement;
 use crate::manifest::table::{Source, Value};
 
+/// A requirement of a requirements file, with the digests that it may have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HashedRequirement {
+    /// A PEP 508 text.
+    pub requirement: String,
+    /// What stands behind `--hash`: `sha256:…`.
+    pub hashes: Vec<String>,
+}
+
+/// Reads the requirements of a requirements file, and of those that it names; of those, and not
+/// the constraints.
+///
+/// # Errors
+/// Returns the first thing that is wrong, with its place.
+pub fn read_requirements(file: &Path) -> Result<Vec<HashedRequirement>, ManifestError> {
+    let text = read(file)?;
+    let mut gathered = Gathered::default();
+    let mut reading = Reading {
+        gathered: &mut gathered,
+        open: vec![identity(file)],
+    };
+    reading.file(Source { file, text: &text }, Role::Requirements)?;
+    Ok(gathered.hashed)
+}
+
 /// Takes in the requirements file that `value` names, with the files it names.
 pub(super) fn gather(
     value: Value<'_>,
@@ -57,14 +82,21 @@ impl Reading<'_> {
                     let problem = Problem::RequirementsOption { found, remedy };
                     return Err(source.error(line.span, problem));
                 }
-                Line::Requirement(text) => {
+                Line::Requirement(text, options) => {
                     let requirement = requirement::parse(text)
                         .map_err(|slip| source.error(line.place(text, slip.part), slip.problem))?;
+                    let requirement = requirement.to_string();
                     match role {
-                        Role::Requirements => &mut self.gathered.requirements,
-                        Role::Constraints => &mut self.gathered.constraints,
+                        Role::Requirements => {
+                            self.gathered.requirements.push(requirement.clone());
+                            let hashes = hashes(options);
+                            self.gathered.hashed.push(HashedRequirement {
+                                requirement,
+                                hashes,
+                            });
+                        }
+                        Role::Constraints => self.gathered.constraints.push(requirement),
                     }
-                    .push(requirement.to_string());
                 }
             }
         }
@@ -186,7 +218,8 @@ fn comment_start(line: &str) -> usize {
 
 enum Line<'a> {
     Empty,
-    Requirement(&'a str),
+    /// A requirement, and the options behind it.
+    Requirement(&'a str, &'a str),
     File(Role, &'a str),
     /// An option that cannot be followed, with what to do instead.
     Option(&'static str),
@@ -240,13 +273,23 @@ fn split_option(line: &str) -> (&str, &str) {
     )
 }
 
-/// A requirement may have options behind it. Its hashes are not kept: the lock holds one of its
-/// own for every file.
+/// A requirement may have options behind it. Its hashes say nothing about what is asked for: the
+/// lock holds one of its own for every file.
 fn requirement_line(line: &str) -> Line<'_> {
     let mut options = line.match_indices(" --").chain(line.match_indices("\t--"));
     let start = options.clone().map(|(index, _)| index).min();
     match options.all(|(index, _)| line[index + 1..].starts_with("--hash")) {
-        true => Line::Requirement(line[..start.unwrap_or(line.len())].trim()),
+        true => {
+            let (requirement, options) = line.split_at(start.unwrap_or(line.len()));
+            Line::Requirement(requirement.trim(), options)
+        }
         false => Line::Option(BUILD_REMEDY),
     }
+}
+
+/// Splits `--hash=sha256:… --hash sha256:…`.
+fn hashes(options: &str) -> Vec<String> {
+    let words = options.split_whitespace().flat_map(|word| word.split('='));
+    let hashes = words.filter(|word| !word.is_empty() && *word != "--hash");
+    hashes.map(str::to_owned).collect()
 }

@@ -42,7 +42,15 @@ impl<'a> Source<'a> {
     }
 
     pub(super) fn parse(self) -> Result<Spanned<DeTable<'a>>, ManifestError> {
-        DeTable::parse(self.text).map_err(|error| {
+        self.parse_masked(self.text)
+    }
+
+    /// Parses `masked`, which has the same places as the text.
+    pub(super) fn parse_masked<'m>(
+        self,
+        masked: &'m str,
+    ) -> Result<Spanned<DeTable<'m>>, ManifestError> {
+        DeTable::parse(masked).map_err(|error| {
             let message = error.message().to_owned();
             self.error(error.span().unwrap_or(0..0), Problem::Syntax { message })
         })
@@ -82,16 +90,21 @@ impl<'a> Table<'a> {
         })
     }
 
+    /// Returns a table without keys: all its values are their defaults.
+    pub(super) fn empty(source: Source<'a>, span: Range<usize>, keys: &'static Keys) -> Self {
+        Self {
+            source,
+            name: keys.table,
+            span,
+            entries: BTreeMap::new(),
+        }
+    }
+
     /// Returns the table at `key`; where there is none, all its values are their defaults.
     pub(super) fn section(&self, key: &str, keys: &'static Keys) -> Result<Self, ManifestError> {
         match self.get(key) {
             Some(value) => value.table(keys),
-            None => Ok(Self {
-                source: self.source,
-                name: keys.table,
-                span: self.span.clone(),
-                entries: BTreeMap::new(),
-            }),
+            None => Ok(Self::empty(self.source, self.span.clone(), keys)),
         }
     }
 

@@ -2,6 +2,7 @@
 
 use crate::base::{Explain, Kind, Platform};
 use crate::net::NetError;
+use crate::resolve::OtherPackage;
 use crate::resolve::conda::CondaError;
 use crate::resolve::debian::DebianError;
 use crate::resolve::interpreter::InterpreterError;
@@ -37,6 +38,9 @@ pub enum ResolveError {
         #[source]
         conflict: Conflict,
     },
+    /// A channel has another package than the one that is pinned.
+    #[error(transparent)]
+    OtherPackage(#[from] OtherPackage),
     /// No request can be made.
     #[error(transparent)]
     Net(#[from] NetError),
@@ -84,6 +88,7 @@ impl Explain for ResolveError {
             Self::Python(error) => error.kind(),
             Self::Net(error) => error.kind(),
             Self::Conda(error) => error.kind(),
+            Self::OtherPackage(_) => Kind::Integrity,
             Self::Border { .. } | Self::NoInterpreter => Kind::User,
             Self::ImageLibrary { .. } => Kind::User,
             Self::NoLibrary { .. } | Self::NoImage => Kind::Internal,
@@ -97,6 +102,7 @@ impl Explain for ResolveError {
             Self::Python(error) => error.hints(),
             Self::Net(error) => error.hints(),
             Self::Conda(error) => error.hints(),
+            Self::OtherPackage(_) => vec!["use a channel that has the same files".to_owned()],
             Self::Border { .. } => vec![
                 "loosen one of the two sides, or take what they disagree on from one of them alone"
                     .to_owned(),

@@ -16,7 +16,7 @@ use crate::resolve::interpreter::{
 use crate::resolve::mixed::Mixed;
 use crate::resolve::python::SourceBuilder;
 use crate::resolve::roots::{BARE_BASE, BASE};
-use crate::resolve::{ResolveError, Upgrade};
+use crate::resolve::{Pins, ResolveError, Upgrade};
 
 /// Who asks for a package.
 const BY_BASE: &str = "base";
@@ -33,6 +33,8 @@ pub struct ResolveOptions {
     pub base: Option<LockedBase>,
     /// What builds sources, for a manifest that takes them (`no-build = false`).
     pub builder: Option<Arc<dyn SourceBuilder>>,
+    /// What must be chosen, where it is chosen at all.
+    pub pins: Pins,
 }
 
 /// Resolves `manifest` to a lockfile.
@@ -74,6 +76,7 @@ pub fn resolve_with(
         upgrade: &options.upgrade,
         base: options.base.as_ref(),
         builder: options.builder.as_ref(),
+        pins: &options.pins,
     };
     let affected = resolution.affected(&request);
     // uv's futures outgrow the main thread's stack in builds without optimisation.
@@ -89,6 +92,7 @@ pub(super) struct Resolution<'a> {
     pub(super) upgrade: &'a Upgrade,
     base: Option<&'a LockedBase>,
     pub(super) builder: Option<&'a Arc<dyn SourceBuilder>>,
+    pub(super) pins: &'a Pins,
 }
 
 /// What packages run on.
@@ -118,8 +122,10 @@ impl Resolution<'_> {
                 || self.upgrade.includes("python")
                 || packages.any(|package| self.upgrade.includes(package.name.as_str())),
             conda: changed.conda
+                || !self.pins.conda.is_empty()
                 || conda.any(|package| self.upgrade.includes_conda(package.name.as_str())),
             python: changed.python
+                || !self.pins.is_empty()
                 || wheels.any(|wheel| self.upgrade.includes(wheel.name.as_str())),
         }
     }

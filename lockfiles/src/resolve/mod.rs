@@ -15,6 +15,7 @@ mod error;
 pub mod interpreter;
 mod join;
 mod mixed;
+mod pins;
 pub mod python;
 mod roots;
 mod target;
@@ -24,5 +25,6 @@ mod upgrade;
 
 pub use error::{Conflict, ResolveError};
 pub use join::{ResolveOptions, resolve, resolve_with};
+pub use pins::{CondaPin, OtherPackage, PinSource, PinnedFile, Pins, PythonPin, Unkept};
 pub use roots::BASE;
 pub use upgrade::Upgrade;

@@ -256,7 +256,7 @@ fn suite(name: &str, python: &str, version: &str, libc: &str) -> Suite {
 }
 
 /// A world with the two suites.
-pub(in crate::resolve) fn world() -> World {
+pub(crate) fn world() -> World {
     let world = World::new();
     world.add(&suite(
         "bookworm",
@@ -398,7 +398,7 @@ fn an_image_takes_the_place_of_packages() {
         let options = ResolveOptions {
             upgrade,
             base,
-            builder: None,
+            ..ResolveOptions::default()
         };
         resolve(
             &project.context,

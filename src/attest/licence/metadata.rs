@@ -71,13 +71,8 @@ pub(in crate::attest) fn licence(text: &str) -> Licence {
         let is_name = !text.contains('\n') && text.len() <= LONGEST_NAME;
         is_name && !text.is_empty() && !text.eq_ignore_ascii_case("unknown")
     });
-    if let Some(name) = name {
-        if let Some(known) = spdx_name(name) {
-            return Licence::known(known);
-        }
-        if let Some(known) = expression(name) {
-            return known;
-        }
+    if let Some(known) = name.and_then(known) {
+        return known;
     }
     let classifiers = classifiers(&fields);
     if let [one] = classifiers[..]
@@ -92,6 +87,19 @@ pub(in crate::attest) fn licence(text: &str) -> Licence {
         words: words.or_else(|| (!classifiers.is_empty()).then(|| classifiers.join("; "))),
         ..Licence::default()
     }
+}
+
+/// Returns the licence that a name or an expression means, else those words.
+pub(in crate::attest) fn named(text: &str) -> Licence {
+    known(text).unwrap_or_else(|| Licence {
+        words: Some(text.to_owned()),
+        ..Licence::default()
+    })
+}
+
+fn known(name: &str) -> Option<Licence> {
+    let by_name = spdx_name(name).map(Licence::known);
+    by_name.or_else(|| expression(name))
 }
 
 fn classifiers(fields: &Paragraph) -> Vec<&str> {

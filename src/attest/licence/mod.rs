@@ -89,6 +89,7 @@ impl Licences {
         for (component, tree) in placed {
             let licence = match component.kind {
                 Kind::Debian => debian(component.name, &by_name)?,
+                Kind::Conda => conda(tree, component)?,
                 Kind::Wheel => wheel(tree)?,
                 Kind::Interpreter => interpreter(tree, component.version)?,
                 Kind::Layer => Licence::default(),
@@ -133,6 +134,26 @@ fn wheel(tree: &Path) -> Result<Licence, AttestError> {
         if let Some(text) = read_inside(tree, &metadata)? {
             return Ok(metadata::licence(&text));
         }
+    }
+    Ok(Licence::default())
+}
+
+/// Conda packages say it in their record.
+fn conda(tree: &Path, component: &Component<'_>) -> Result<Licence, AttestError> {
+    for record in tree::conda_records(tree)? {
+        let text = read_inside(tree, &record)?;
+        let record: Option<serde_json::Value> =
+            text.and_then(|text| serde_json::from_str(&text).ok());
+        let name = record
+            .as_ref()
+            .and_then(|record| record.get("name")?.as_str());
+        if name != Some(component.name) {
+            continue;
+        }
+        let licence = record
+            .as_ref()
+            .and_then(|record| record.get("license")?.as_str());
+        return Ok(licence.map(metadata::named).unwrap_or_default());
     }
     Ok(Licence::default())
 }

@@ -69,6 +69,14 @@ pub(super) fn metadata_files(tree: &Path) -> Result<Vec<PathBuf>, FsError> {
     Ok(files)
 }
 
+/// Returns the records in a conda package's tree: there is one.
+pub(super) fn conda_records(tree: &Path) -> Result<Vec<PathBuf>, FsError> {
+    let directory = Path::new("opt/env/conda-meta");
+    let names = names_in(tree, directory)?.into_iter();
+    let records = names.filter(|name| name.ends_with(".json"));
+    Ok(records.map(|name| directory.join(name)).collect())
+}
+
 /// Returns the names in a directory, sorted; those that are no UTF-8 are passed by.
 fn names_in(tree: &Path, directory: &Path) -> Result<Vec<String>, FsError> {
     let at = |errno: Errno| FsError::at("read", &tree.join(directory))(errno.into());

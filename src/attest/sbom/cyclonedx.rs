@@ -164,7 +164,7 @@ fn component(component: &Component<'_>, licences: &Licences) -> ComponentWire {
         r#type: match component.kind {
             Kind::Layer => "container",
             Kind::Interpreter => "application",
-            Kind::Debian | Kind::Wheel => "library",
+            Kind::Debian | Kind::Conda | Kind::Wheel => "library",
         },
         reference: Some(component.purl.clone()),
         name: component.name.to_owned(),

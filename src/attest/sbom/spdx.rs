@@ -203,7 +203,7 @@ fn package(
         primary_package_purpose: match component.kind {
             Kind::Layer => "CONTAINER",
             Kind::Interpreter => "APPLICATION",
-            Kind::Debian | Kind::Wheel => "LIBRARY",
+            Kind::Debian | Kind::Conda | Kind::Wheel => "LIBRARY",
         },
     }
 }
@@ -214,6 +214,7 @@ fn id(component: &Component<'_>) -> String {
     let kind = match component.kind {
         Kind::Layer => "layer",
         Kind::Debian => "deb",
+        Kind::Conda => "conda",
         Kind::Interpreter => "interpreter",
         Kind::Wheel => "python",
     };

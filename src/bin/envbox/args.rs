@@ -1,12 +1,17 @@
 //! What can be typed. No input or output happens here.
 
+mod attest;
+mod step;
+
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{ArgAction, Parser, Subcommand, ValueEnum};
-use envbox::attest::Subject;
-use envbox::base::{Digest, GroupName, Platform};
-use envbox::registry::ImageReference;
+use clap::{Parser, Subcommand, ValueEnum};
+use envbox::base::{GroupName, Platform};
+use envbox::registry::ImageName;
+
+pub(crate) use attest::{KeyCommand, Provenance, Sbom, SbomFormat, VerifyAttestation};
+pub(crate) use step::{Conditions, Inside, Run, RunAnywhere, Shell, Step};
 
 /// Builds hermetic environments for machine learning and runs steps in them.
 #[derive(Debug, Parser)]
@@ -22,8 +27,8 @@ pub(crate) struct Args {
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Global options")]
 pub(crate) struct Global {
-    /// The project's directory; by default the nearest one at or above the current directory that
-    /// has a manifest.
+    /// The project's directory, or a script whose header is a manifest (PEP 723); by default the
+    /// nearest directory at or above the current one that has a manifest.
     #[arg(long, global = true, value_name = "DIR")]
     pub(crate) project: Option<PathBuf>,
     /// The store's directory [default: $ENVBOX_STORE, or envbox in the cache directory].
@@ -69,7 +74,7 @@ pub(crate) enum Command {
     /// Write a first `envbox.toml`.
     ///
     /// Refers to the directory's `pyproject.toml` or `requirements.txt` when there is one.
-    Init,
+    Init(Init),
     /// Resolve the manifest into `envbox.lock`.
     ///
     /// What did not change in the manifest is not resolved again.
@@ -100,6 +105,13 @@ pub(crate) enum Command {
     /// lockfile is a file, a directory that has one, or a revision of Git's: `HEAD~1:envbox.lock`,
     /// or `HEAD~1` for the one of this directory.
     Diff(Diff),
+    /// Take over what another tool has locked: make `envbox.lock` with its exact pins.
+    ///
+    /// Reads `uv.lock`, `pylock.toml`, `pixi.lock`, `conda-lock.yml` and requirements files. Versions, and files where the other
+    /// lockfile names them, are kept; the registry must have those files, with the same size and
+    /// digest. What the environment needs besides is resolved as by `lock`. What could not be kept
+    /// is listed. Where there is no manifest, one is written that asks for the same.
+    Import(Import),
     /// Download what the lockfile names into the store.
     Fetch,
     /// Keep everything that the lockfile names in a mirror.
@@ -127,6 +139,10 @@ pub(crate) enum Command {
     /// the command writes there is brought back when it ends. The command's status is passed
     /// through; 125, 126 and 127 say that envbox failed, that the command cannot be executed, and
     /// that there is no such command.
+    ///
+    /// A command that is a script, `train.py`, with a header that says what it requires (PEP 723)
+    /// runs in an environment of its own, whatever the project's is. Its lockfile is `train.py.lock`
+    /// beside it; where that cannot be written, or is uv's, it is kept in the store.
     Run(RunAnywhere),
     /// Run a command and say which sources of nondeterminism it drew from.
     ///
@@ -169,6 +185,41 @@ pub(crate) enum Command {
     /// Look after the store.
     #[command(subcommand)]
     Store(StoreCommand),
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Init {
+    /// Ask for what this file asks for: `pyproject.toml`, a requirements file, a script with a header
+    /// (PEP 723), `environment.yml`, `pixi.toml`, or a lockfile that `envbox import` reads.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) from: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) choice: Choice,
+}
+
+/// Which part of another tool's file is wanted.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Choice {
+    /// With this extra of the project. May be given several times.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) extra: Vec<String>,
+    /// With this dependency group of the project, or this category of `conda-lock.yml`. May be given
+    /// several times.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) group: Vec<String>,
+    /// This environment of pixi's [default: default].
+    #[arg(long, value_name = "NAME")]
+    pub(crate) environment: Option<String>,
+}
+
+impl From<&Choice> for envbox::foreign::Choice {
+    fn from(choice: &Choice) -> Self {
+        Self {
+            extras: choice.extra.clone(),
+            groups: choice.group.clone(),
+            environment: choice.environment.clone(),
+        }
+    }
 }
 
 #[derive(Debug, clap::Args)]
@@ -232,6 +283,15 @@ pub(crate) struct Diff {
 }
 
 #[derive(Debug, clap::Args)]
+pub(crate) struct Import {
+    /// The other tool's lockfile.
+    #[arg(value_name = "LOCKFILE")]
+    pub(crate) file: PathBuf,
+    #[command(flatten)]
+    pub(crate) choice: Choice,
+}
+
+#[derive(Debug, clap::Args)]
 pub(crate) struct Mirror {
     /// The mirror: `dir:PATH` or a path that begins with `/` or `.`, a directory; or else a
     /// repository of images, as `registry.example/team/mirror`.
@@ -250,7 +310,7 @@ pub(crate) struct Build {
     /// Push the image to this repository, and put the tag on it: `registry.example/team/iris:v1`.
     /// What the registry has is not sent again.
     #[arg(long, value_name = "IMAGE")]
-    pub(crate) push: Option<ImageReference>,
+    pub(crate) push: Option<ImageName>,
     /// With --push: another repository of the registry that has some of the layers, which need not
     /// be sent then: `team/base`. May be given several times.
     #[arg(long, value_name = "REPOSITORY", requires = "push")]
@@ -293,7 +353,7 @@ pub(crate) struct Build {
 pub(crate) struct Pull {
     /// The image: `registry.example/team/iris:v1`, or with `@sha256:…` for the bits and no others.
     #[arg(value_name = "IMAGE")]
-    pub(crate) image: ImageReference,
+    pub(crate) image: ImageName,
     /// Only if the image is signed with this public key: of `envbox key generate` or cosign.
     #[arg(long, value_name = "FILE")]
     pub(crate) verify_key: Option<PathBuf>,
@@ -307,92 +367,6 @@ pub(crate) struct Pull {
 pub(crate) enum Compression {
     Zstd,
     Gzip,
-}
-
-#[derive(Debug, clap::Args)]
-pub(crate) struct RunAnywhere {
-    /// Run in this image, named by its digest, instead of the project's environment. Neither a
-    /// manifest nor a lockfile is needed.
-    #[arg(long, value_name = "IMAGE@DIGEST", conflicts_with_all = ["frozen", "group", "all_groups"])]
-    pub(crate) image: Option<ImageReference>,
-    /// With --image: only if it is signed with this public key.
-    #[arg(long, value_name = "FILE", requires = "image")]
-    pub(crate) verify_key: Option<PathBuf>,
-    #[command(flatten)]
-    pub(crate) run: Run,
-}
-
-#[derive(Debug, clap::Args)]
-pub(crate) struct Run {
-    #[command(flatten)]
-    pub(crate) step: Step,
-    /// The name the command sees as its own.
-    #[arg(long, value_name = "NAME")]
-    pub(crate) argv0: Option<OsString>,
-    /// The command and its arguments.
-    #[arg(
-        required = true,
-        trailing_var_arg = true,
-        allow_hyphen_values = true,
-        value_name = "COMMAND"
-    )]
-    pub(crate) command: Vec<OsString>,
-}
-
-#[derive(Debug, clap::Args)]
-pub(crate) struct Inside {
-    /// The policy's file [default: /etc/envbox/policy.json, or a manifest's defaults if there is
-    /// none].
-    #[arg(long, value_name = "FILE")]
-    pub(crate) policy: Option<PathBuf>,
-    /// Set a variable, or pass on the container's when there is no value. May be given several
-    /// times.
-    #[arg(long, value_name = "NAME[=VALUE]", action = ArgAction::Append)]
-    pub(crate) env: Vec<OsString>,
-    /// Pass on every variable of the container's that the policy does not set. By default the
-    /// command gets those that `pass-env` and --env name.
-    #[arg(long)]
-    pub(crate) keep_env: bool,
-    /// Another seed than the policy's.
-    #[arg(long, value_name = "NUMBER")]
-    pub(crate) seed: Option<u32>,
-    /// How the clocks move: instead of what the policy says.
-    #[arg(long, value_name = "CLOCK", value_parser = ["frozen", "logical", "ticking", "real"])]
-    pub(crate) clock: Option<String>,
-    /// How many processors the command sees and uses: instead of what the policy says.
-    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..))]
-    pub(crate) cpus: Option<u32>,
-    /// Run the command also where the container refuses what the policy needs; the report says what
-    /// is not held then.
-    #[arg(long)]
-    pub(crate) best_effort: bool,
-    /// Say which sources of nondeterminism the command drew from, as `envbox audit` does.
-    #[arg(long)]
-    pub(crate) audit: bool,
-    /// Give the command a terminal of its own; by default it has one when standard input and output
-    /// are terminals.
-    #[arg(long, overrides_with = "no_pty")]
-    pub(crate) pty: bool,
-    /// Connect the command to standard input, output and error as they are.
-    #[arg(long)]
-    pub(crate) no_pty: bool,
-    /// Write what happened to this file as JSON, on success and on failure.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) result_file: Option<PathBuf>,
-    /// The command and its arguments.
-    #[arg(
-        required = true,
-        trailing_var_arg = true,
-        allow_hyphen_values = true,
-        value_name = "COMMAND"
-    )]
-    pub(crate) command: Vec<OsString>,
-}
-
-#[derive(Debug, clap::Args)]
-pub(crate) struct Shell {
-    #[command(flatten)]
-    pub(crate) step: Step,
 }
 
 /// Which groups of the manifest an environment has.
@@ -417,141 +391,67 @@ impl Groups {
     }
 }
 
-/// How a step runs.
-#[derive(Debug, clap::Args)]
-pub(crate) struct Step {
-    #[command(flatten)]
-    pub(crate) groups: Groups,
-    /// Refuse to touch the lockfile: fail when it does not answer the manifest.
-    #[arg(long)]
-    pub(crate) frozen: bool,
-    /// Let the command write to the project itself instead of an overlay.
-    #[arg(long)]
-    pub(crate) direct: bool,
-    /// Set a variable, or pass on the caller's when there is no value. May be given several times.
-    #[arg(long, value_name = "NAME[=VALUE]", action = ArgAction::Append)]
-    pub(crate) env: Vec<OsString>,
-    /// Another seed than the manifest's: another world, as reproducible as the first.
-    #[arg(long, value_name = "NUMBER")]
-    pub(crate) seed: Option<u32>,
-    /// How the clocks move: instead of what the manifest says.
-    #[arg(long, value_name = "CLOCK", value_parser = ["frozen", "logical", "ticking", "real"])]
-    pub(crate) clock: Option<String>,
-    /// How many processors the command sees and uses: instead of what the manifest says.
-    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..))]
-    pub(crate) cpus: Option<u32>,
-    /// Give the command a terminal of its own; by default it has one when standard input and output
-    /// are terminals.
-    #[arg(long, overrides_with = "no_pty")]
-    pub(crate) pty: bool,
-    /// Connect the command to standard input, output and error as they are.
-    #[arg(long)]
-    pub(crate) no_pty: bool,
-    /// Write what happened to this file as JSON, on success and on failure.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) result_file: Option<PathBuf>,
-}
-
-#[derive(Debug, clap::Args)]
-pub(crate) struct Sbom {
-    #[command(flatten)]
-    pub(crate) groups: Groups,
-    /// How the list is written: SPDX 2.3 or CycloneDX 1.5, both JSON.
-    #[arg(long, value_name = "FORMAT", default_value = "spdx")]
-    pub(crate) format: SbomFormat,
-    /// For which of the lockfile's platforms [default: this host's, else the first].
-    #[arg(long, value_name = "PLATFORM")]
-    pub(crate) platform: Option<Platform>,
-    /// Read the lockfile alone: without licences, and without downloading anything.
-    #[arg(long)]
-    pub(crate) lock_only: bool,
-    /// Write to this file instead of standard output.
-    #[arg(long, short, value_name = "FILE")]
-    pub(crate) output: Option<PathBuf>,
-}
-
-/// How a parts list is written.
-#[derive(Debug, Clone, Copy, ValueEnum)]
-pub(crate) enum SbomFormat {
-    Spdx,
-    Cyclonedx,
-}
-
-#[derive(Debug, clap::Args)]
-pub(crate) struct Provenance {
-    #[command(flatten)]
-    pub(crate) groups: Groups,
-    /// The image, by the digest of its manifest.
-    #[arg(long, value_name = "NAME@DIGEST")]
-    pub(crate) subject: Subject,
-    /// For which of the lockfile's platforms [default: this host's, else the first].
-    #[arg(long, value_name = "PLATFORM")]
-    pub(crate) platform: Option<Platform>,
-    /// A URI for who can be held to account for the build, such as a CI system.
-    #[arg(long, value_name = "URI")]
-    pub(crate) builder_id: Option<String>,
-    /// Sign with this private key: of `envbox key generate` or `cosign generate-key-pair`.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) key: Option<PathBuf>,
-    /// Write to this file instead of standard output.
-    #[arg(long, short, value_name = "FILE")]
-    pub(crate) output: Option<PathBuf>,
-}
-
-#[derive(Debug, clap::Args)]
-pub(crate) struct VerifyAttestation {
-    #[command(flatten)]
-    pub(crate) groups: Groups,
-    /// The public key of who must have signed.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) key: PathBuf,
-    /// The digest of the image's manifest.
-    #[arg(long, value_name = "DIGEST")]
-    pub(crate) digest: Digest,
-    /// For which of the lockfile's platforms [default: this host's, else the first].
-    #[arg(long, value_name = "PLATFORM")]
-    pub(crate) platform: Option<Platform>,
-    /// The DSSE envelope.
-    #[arg(value_name = "FILE")]
-    pub(crate) file: PathBuf,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum KeyCommand {
-    /// Make a pair of keys: ECDSA P-256, in the files that cosign reads and writes.
-    ///
-    /// The private key is sealed with the password in $COSIGN_PASSWORD, or one that is typed. Files
-    /// that are there are not replaced.
-    Generate {
-        /// The files are PREFIX.key and PREFIX.pub.
-        #[arg(long, value_name = "PREFIX", default_value = "envbox")]
-        output_key_prefix: PathBuf,
-        /// Do not seal the private key: PKCS#8 that whoever can read the file can use. cosign does
-        /// not take it.
-        #[arg(long)]
-        unencrypted: bool,
-    },
-}
-
 #[derive(Debug, Subcommand)]
 pub(crate) enum ExportCommand {
     /// Write an OCI runtime bundle, which `runc` and `crun` run.
     ///
     /// Made by root, it is for root; made by another user, it is for that user. The step's files go
     /// to `project` below the bundle's directory.
-    Bundle {
-        /// The directory, which must be empty or absent.
-        #[arg(value_name = "DIR")]
-        directory: PathBuf,
-        /// Refuse to touch the lockfile: fail when it does not answer the manifest.
-        #[arg(long)]
-        frozen: bool,
-        #[command(flatten)]
-        groups: Groups,
-        /// What runs, and its arguments; by default the interpreter.
-        #[arg(last = true, value_name = "COMMAND")]
-        command: Vec<OsString>,
-    },
+    Bundle(ExportBundle),
+    /// Write a `pylock.toml` (PEP 751), which `pip install -r` and `uv pip sync` read.
+    ///
+    /// It has the wheels, and neither the interpreter nor Debian packages. It must say where the
+    /// wheels lie: that is where they lie for whoever exports.
+    Pylock(ExportDocument),
+    /// Write a requirements file with hashes, for `pip install --require-hashes --no-deps -r`.
+    ///
+    /// It has the wheels, and neither the interpreter nor Debian packages.
+    Requirements(ExportDocument),
+    /// Write an explicit specification, which `conda create --file` reads.
+    ///
+    /// It has the conda packages, by URL and digest: where the channels lie for whoever exports.
+    CondaExplicit(ExportDocument),
+    /// Write a `conda-lock.yml` (CEP 37), which `conda-lock install` and `micromamba` read.
+    ///
+    /// It has the conda packages and the wheels, by URL and digest.
+    CondaLock(ExportDocument),
+    /// Write an `environment.yml` with every version and build, for `conda env create`.
+    ///
+    /// It has the conda packages and the wheels; digests it cannot hold.
+    #[command(name = "environment.yml")]
+    EnvironmentYml(ExportDocument),
+    /// Write a Dockerfile that installs the same packages with `apt-get` and `pip`.
+    ///
+    /// For those who must build without envbox: versions are the same, and the wheels' digests are
+    /// checked, but the image is another one each time. `envbox build` makes one that is not.
+    Dockerfile(ExportDocument),
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct ExportBundle {
+    /// The directory, which must be empty or absent.
+    #[arg(value_name = "DIR")]
+    pub(crate) directory: PathBuf,
+    /// Refuse to touch the lockfile: fail when it does not answer the manifest.
+    #[arg(long)]
+    pub(crate) frozen: bool,
+    #[command(flatten)]
+    pub(crate) groups: Groups,
+    /// What runs, and its arguments; by default the interpreter.
+    #[arg(last = true, value_name = "COMMAND")]
+    pub(crate) command: Vec<OsString>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct ExportDocument {
+    #[command(flatten)]
+    pub(crate) groups: Groups,
+    /// For which of the lockfile's platforms [default: this host's, else the first].
+    #[arg(long, value_name = "PLATFORM")]
+    pub(crate) platform: Option<Platform>,
+    /// Write to this file instead of standard output.
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]

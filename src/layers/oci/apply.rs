@@ -1,15 +1,17 @@
 //! The members of a layer, applied to the tree below it (image-spec, `layer.md`).
 
 use std::collections::BTreeSet;
-use std::io::Read;
 use std::os::unix::ffi::OsStrExt as _;
 
 use crate::layers::LayerError;
 use crate::layers::builder::TreeBuilder;
 use crate::layers::limits::Limits;
 use crate::layers::oci::Notes;
-use crate::layers::oci::reader::{Member, MemberKind, Reader};
-use crate::layers::path::{EntryPath, PathFault, parent, stays_inside};
+use crate::layers::oci::names::{clamped, join, member_path, refused_name, split};
+use crate::layers::oci::reader::{Member, MemberKind};
+use crate::layers::oci::spool::Spooled;
+use crate::layers::oci::walk::{Found, Walk};
+use crate::layers::path::{EntryPath, PathFault, parent};
 use crate::store::EntryKind;
 
 /// What the names of whiteouts begin with.
@@ -21,15 +23,7 @@ const OPAQUE: &[u8] = b".wh..wh..opq";
 /// What the names of AUFS's own files begin with; no tool unpacks them.
 const AUFS: &[u8] = b".wh..wh.";
 
-/// How many links a path may lead through; the kernel's own limit.
-const LINK_LIMIT: usize = 40;
-
-/// The kernel's `PATH_MAX`, without the NUL.
-const TARGET_LIMIT: usize = 4095;
-
-/// What is kept of the mode of a file, and of a directory: as for packages, nobody inside may
-/// become somebody else.
-const FILE_MODE: u32 = 0o777;
+/// What is kept of the mode of a directory.
 const DIRECTORY_MODE: u32 = 0o1777;
 
 /// How often an entry may be looked at by opaque whiteouts, over all layers and on average.
@@ -69,20 +63,22 @@ impl<'a> Apply<'a> {
     }
 
     /// Applies one layer.
-    pub(super) fn layer(&mut self, stream: impl Read) -> Result<(), LayerError> {
+    pub(super) fn layer(
+        &mut self,
+        members: &mut dyn Iterator<Item = Spooled>,
+    ) -> Result<(), LayerError> {
         self.fresh.clear();
-        let mut members = Reader::new(stream);
-        while let Some(member) = members.advance()? {
+        for spooled in members {
             self.members += 1;
             if self.members > self.limits.entries {
                 return Err(self.too_many());
             }
-            self.member(&member, &mut members)?;
+            self.member(spooled)?;
         }
         Ok(())
     }
 
-    fn member(&mut self, member: &Member, content: impl Read) -> Result<(), LayerError> {
+    fn member(&mut self, Spooled { member, content }: Spooled) -> Result<(), LayerError> {
         let Some(path) = member_path(&member.name)? else {
             // The root's own mode is ours.
             return match member.kind {
@@ -98,7 +94,7 @@ impl<'a> Apply<'a> {
             return Err(bad_whiteout(&path, "its name is reserved for whiteouts"));
         }
         if name.starts_with(WHITEOUT) {
-            return self.whiteout(member, &path);
+            return self.whiteout(&member, &path);
         }
         if member.kind == MemberKind::Special('3', true) {
             // What overlayfs keeps in the place of a whiteout.
@@ -107,11 +103,11 @@ impl<'a> Apply<'a> {
         let path = self.place(&path)?;
         self.count(&path)?;
         match &member.kind {
-            MemberKind::Directory => self.directory(&path, member)?,
+            MemberKind::Directory => self.directory(&path, &member)?,
             MemberKind::File => {
                 self.clear(&path)?;
-                let mode = member.mode & FILE_MODE | 0o400;
-                self.tree.file(&path, mode, content)?;
+                let (content, entry) = content.expect("files have content");
+                self.tree.adopt(&path, &content, entry)?;
             }
             MemberKind::Symlink(target) => {
                 self.clear(&path)?;
@@ -120,7 +116,7 @@ impl<'a> Apply<'a> {
             MemberKind::HardLink(target) => self.hard_link(&path, target)?,
             MemberKind::Special(kind, _) => return self.special(&path, *kind),
         }
-        self.notes.member(&path, member);
+        self.notes.member(&path, &member);
         self.fresh.insert(path.as_bytes().to_vec());
         Ok(())
     }
@@ -301,156 +297,6 @@ impl<'a> Apply<'a> {
         LayerError::TooMany {
             limit: self.limits.entries,
         }
-    }
-}
-
-/// A walk down a path by the tree's list: no link of it is ever followed by the kernel.
-struct Walk {
-    found: Vec<u8>,
-    /// Components still to go, the next one last.
-    ahead: Vec<Vec<u8>>,
-    links: usize,
-}
-
-/// What stops a walk.
-enum Found {
-    Nothing(Vec<u8>),
-    NoDirectory(Vec<u8>),
-}
-
-impl Walk {
-    fn new(path: &[u8]) -> Self {
-        Self {
-            found: Vec::new(),
-            ahead: components(path),
-            links: 0,
-        }
-    }
-
-    /// Walks until something stops it, or to the end. Where there was nothing, and is a directory
-    /// now, it can go on.
-    fn step(&mut self, tree: &TreeBuilder) -> Result<Option<Found>, LayerError> {
-        while let Some(component) = self.ahead.last() {
-            if component == b".." {
-                // The root's parent is the root.
-                self.found = parent(&self.found).unwrap_or_default().to_vec();
-                self.ahead.pop();
-                continue;
-            }
-            let mut next = self.found.clone();
-            if !next.is_empty() {
-                next.push(b'/');
-            }
-            next.extend_from_slice(component);
-            match tree.manifest().entries.get(&next).map(|entry| &entry.kind) {
-                None => return Ok(Some(Found::Nothing(next))),
-                Some(EntryKind::Directory) => {
-                    self.found = next;
-                    self.ahead.pop();
-                }
-                Some(EntryKind::Symlink { target }) => {
-                    self.links += 1;
-                    if self.links > LINK_LIMIT {
-                        return Ok(Some(Found::NoDirectory(next)));
-                    }
-                    self.ahead.pop();
-                    let target = target.as_os_str().as_bytes();
-                    if target.starts_with(b"/") {
-                        self.found.clear();
-                    }
-                    self.ahead.extend(components(target));
-                }
-                Some(_) => return Ok(Some(Found::NoDirectory(next))),
-            }
-        }
-        Ok(None)
-    }
-}
-
-/// Reads a member's name. Foreign tools begin them with `/` or `./`, which mean the same.
-fn member_path(name: &[u8]) -> Result<Option<EntryPath>, LayerError> {
-    let relative = name.iter().position(|&byte| byte != b'/');
-    let relative = relative.map_or(&b"."[..], |start| &name[start..]);
-    let name = if name.is_empty() { name } else { relative };
-    EntryPath::parse(name).map_err(|fault| refused_name(name, fault))
-}
-
-/// Returns the target of a link without the `..` by which it would climb over the root: the
-/// kernel, whose root the tree is, stays there.
-fn clamped(path: &EntryPath, target: &[u8]) -> Result<Vec<u8>, LayerError> {
-    if target.len() > TARGET_LIMIT {
-        return Err(refused_name(path.as_bytes(), PathFault::TooLong));
-    }
-    if stays_inside(path, target) {
-        return Ok(target.to_vec());
-    }
-    let absolute = target.starts_with(b"/");
-    let above = path.as_bytes().iter().filter(|&&byte| byte == b'/').count();
-    let mut above = if absolute { 0 } else { above };
-    let mut rest = target;
-    let mut clamped: Vec<&[u8]> = Vec::new();
-    loop {
-        let (component, after) = match rest.iter().position(|&byte| byte == b'/') {
-            Some(slash) => (&rest[..slash], &rest[slash + 1..]),
-            None => (rest, &b""[..]),
-        };
-        match component {
-            b"" | b"." if !rest.is_empty() => {}
-            b".." if above > 0 => {
-                above -= 1;
-                clamped.push(component);
-            }
-            b".." => {}
-            _ => break,
-        }
-        rest = after;
-    }
-    clamped.push(if rest.is_empty() { b"." } else { rest });
-    let mut text = clamped.join(&b'/');
-    if absolute {
-        text.insert(0, b'/');
-    }
-    // Behind a name, `..` leads wherever that name does: no text says where.
-    match stays_inside(path, &text) {
-        true => Ok(text),
-        false => Err(LayerError::LinkLeaves {
-            member: path.display(),
-            target: String::from_utf8_lossy(target).into_owned(),
-        }),
-    }
-}
-
-/// Returns the directory and the last component.
-fn split(path: &EntryPath) -> (&[u8], &[u8]) {
-    let bytes = path.as_bytes();
-    match parent(bytes) {
-        Some(directory) => (directory, &bytes[directory.len() + 1..]),
-        None => (b"", bytes),
-    }
-}
-
-/// Returns `name` in `directory`; `None` when that is too long.
-fn join(directory: &[u8], name: &[u8]) -> Option<EntryPath> {
-    let path = match directory {
-        b"" => name.to_vec(),
-        _ => [directory, b"/", name].concat(),
-    };
-    EntryPath::parse(&path).ok().flatten()
-}
-
-/// Returns the components of a path, last one first, without empty ones and `.`.
-fn components(path: &[u8]) -> Vec<Vec<u8>> {
-    path.split(|&byte| byte == b'/')
-        .filter(|component| !component.is_empty() && *component != b".")
-        .rev()
-        .map(<[u8]>::to_vec)
-        .collect()
-}
-
-fn refused_name(name: &[u8], fault: PathFault) -> LayerError {
-    LayerError::Name {
-        member: String::from_utf8_lossy(name).into_owned(),
-        fault,
     }
 }
 

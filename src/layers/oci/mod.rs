@@ -23,22 +23,23 @@
 //! (`tests::no_stream_leaves_the_tree`).
 
 mod apply;
+mod names;
 mod notes;
 mod reader;
+mod spool;
 #[cfg(test)]
 mod tests;
+mod walk;
 
-use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
-use envbox_lockfiles::base::{Compression, Digest, FsError, Hasher};
+use envbox_lockfiles::base::{Compression, Digest};
 
 use crate::layers::LayerError;
 use crate::layers::builder::TreeBuilder;
-use crate::layers::codec::Codec;
-use crate::layers::limits::{Bounded, Limits};
+use crate::layers::limits::Limits;
 use crate::layers::oci::apply::Apply;
+use crate::layers::oci::spool::Spool;
 use crate::store::TreeManifest;
 
 pub use notes::Notes;
@@ -63,8 +64,10 @@ pub struct ImageLayer {
     pub diff_id: Digest,
 }
 
-/// Applies `layers`, lowest first, in the empty directory `tree`. The limits hold for all of them
-/// together; of the expansion, for each.
+/// Applies `layers`, lowest first, in the empty directory `tree`; `threads` of them are read side by
+/// side. The limits hold for all of them together; of the expansion, for each.
+///
+/// Beside the tree, on the same file system, is a directory for their content while this runs.
 ///
 /// # Errors
 /// Returns [`LayerError::Layer`] with the layer and, in it, the member and what is wrong with it.
@@ -72,6 +75,7 @@ pub fn unpack_layers(
     layers: &[ImageLayer],
     tree: &Path,
     limits: Limits,
+    threads: usize,
 ) -> Result<(TreeManifest, Notes), LayerError> {
     if layers.len() > LAYER_LIMIT {
         return Err(LayerError::TooManyLayers {
@@ -81,94 +85,8 @@ pub fn unpack_layers(
     }
     let mut builder = TreeBuilder::new(tree, limits)?;
     let mut apply = Apply::new(&mut builder, limits);
-    for (index, layer) in layers.iter().enumerate() {
-        unpack_layer(layer, &mut apply, limits).map_err(|source| LayerError::Layer {
-            number: index + 1,
-            digest: layer.digest,
-            source: Box::new(source),
-        })?;
-    }
+    let spool = Spool::beside(tree, limits)?;
+    spool.read(layers, threads, |members| apply.layer(members))?;
     let notes = apply.finish();
     Ok((builder.finish()?, notes))
-}
-
-fn unpack_layer(
-    layer: &ImageLayer,
-    apply: &mut Apply<'_>,
-    limits: Limits,
-) -> Result<(), LayerError> {
-    let file = File::open(&layer.path).map_err(FsError::at("read", &layer.path))?;
-    let size = file
-        .metadata()
-        .map_err(FsError::at("read", &layer.path))?
-        .len();
-    let mut packed = BufReader::with_capacity(256 * 1024, Hashing::new(file));
-    let stream = codec(layer.compression).decode(&mut packed)?;
-    let mut stream = Hashing::new(Bounded::new(stream, limits.unpacked(size)));
-    let applied = apply.layer(&mut stream);
-    let diff_id = applied.is_ok().then(|| stream.digest());
-    drop(stream);
-    if let Some(diff_id) = diff_id {
-        let diff_id = diff_id?;
-        drain(&mut packed)?;
-        let digest = packed.into_inner().digest()?;
-        expect("its digest", layer.digest, digest)?;
-        return expect("the digest of its tar stream", layer.diff_id, diff_id);
-    }
-    // Bytes that are not the image's may be wrong in any way: say that first.
-    drain(&mut packed)?;
-    expect("its digest", layer.digest, packed.into_inner().digest()?)?;
-    applied
-}
-
-fn codec(compression: Compression) -> Codec {
-    match compression {
-        Compression::None => Codec::Plain,
-        Compression::Gzip => Codec::Gzip,
-        Compression::Zstd => Codec::Zstd,
-    }
-}
-
-fn expect(what: &'static str, expected: Digest, found: Digest) -> Result<(), LayerError> {
-    match expected == found {
-        true => Ok(()),
-        false => Err(LayerError::LayerDigest {
-            what,
-            expected,
-            found,
-        }),
-    }
-}
-
-fn drain(reader: &mut impl BufRead) -> io::Result<()> {
-    io::copy(reader, &mut io::sink()).map(drop)
-}
-
-/// Takes the digest of what is read.
-struct Hashing<R> {
-    inner: R,
-    hasher: Hasher,
-}
-
-impl<R: Read> Hashing<R> {
-    fn new(inner: R) -> Self {
-        Self {
-            inner,
-            hasher: Hasher::new(),
-        }
-    }
-
-    /// Returns the digest of everything, with what was not read yet.
-    fn digest(&mut self) -> io::Result<Digest> {
-        io::copy(self, &mut io::sink())?;
-        Ok(std::mem::take(&mut self.hasher).finish().0)
-    }
-}
-
-impl<R: Read> Read for Hashing<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let read = self.inner.read(buffer)?;
-        self.hasher.update(&buffer[..read]);
-        Ok(read)
-    }
 }

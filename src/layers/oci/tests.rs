@@ -51,7 +51,7 @@ fn unpack_files(
     let tree = place.join("tree");
     fs::create_dir(&tree).unwrap();
     let before = fs::read_dir(place).unwrap().count();
-    let unpacked = unpack_layers(layers, &tree, LIMITS);
+    let unpacked = unpack_layers(layers, &tree, LIMITS, 3);
     if let Ok((manifest, _)) = &unpacked {
         let found = TreeManifest::of(&tree).unwrap();
         assert_eq!(manifest, &found, "the list is not the tree");

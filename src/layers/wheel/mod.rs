@@ -6,11 +6,9 @@
 //!
 //! **Invariant:** every file is the one that `RECORD` lists (`tests::records_are_verified`).
 
-mod entry_points;
 mod record;
 #[cfg(test)]
 mod tests;
-mod zip;
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -21,17 +19,18 @@ use envbox_lockfiles::base::{Digest, FsError, PythonName};
 
 use crate::layers::LayerError;
 use crate::layers::builder::TreeBuilder;
+use crate::layers::entry_points;
 use crate::layers::limits::{Exceeded, Limits};
 use crate::layers::path::EntryPath;
 use crate::layers::wheel::record::{Record, Second};
-use crate::layers::wheel::zip::{Member, Zip};
+use crate::layers::zip::{Member, Zip};
 use crate::store::TreeManifest;
 
 /// Where wheels are installed: a virtual environment's directory.
 pub const ENVIRONMENT: &str = "opt/env";
 
 /// What the first line of a script says.
-const SHEBANG: &str = "#!/opt/env/bin/python";
+pub(super) const SHEBANG: &str = "#!/opt/env/bin/python";
 
 /// The longest file of a wheel's metadata that is read whole.
 const METADATA_LIMIT: u64 = 256 << 20;
@@ -62,6 +61,12 @@ impl PythonTarget {
     pub fn site_packages(self) -> String {
         let Self { major, minor } = self;
         format!("{ENVIRONMENT}/lib/python{major}.{minor}/site-packages")
+    }
+
+    /// Returns the directory, with a slash at its end, below which modules of conda packages are.
+    pub fn conda_directory(self) -> String {
+        let Self { major, minor } = self;
+        format!("{ENVIRONMENT}/lib/python{major}.{minor}/")
     }
 
     /// Returns the directories, each with a slash at its end, below which modules are: those of

@@ -22,6 +22,7 @@ use crate::ops::run::{
     Callers, HELD_FILE, Held, PYTHON_MARK, Rest, RunError, Variable, answered, environment,
     libraries, overridden,
 };
+use crate::rootfs::activation;
 
 /// What to run in a container, and how.
 #[derive(Debug, Default)]
@@ -160,9 +161,11 @@ fn step(
         terminal: options.terminal,
         rest: options.rest,
     };
+    // The container's root is what the image has.
+    let activation = activation(Path::new("/"))?;
     Ok(Step {
         argv: options.argv.clone(),
-        env: environment(policy, callers, lock)?,
+        env: environment(policy, callers, &activation, lock)?,
         cwd: options.current_directory.clone(),
         terminal: options.terminal,
         signals: options.signals,

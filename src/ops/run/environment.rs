@@ -56,18 +56,30 @@ pub enum Rest {
     Kept,
 }
 
+/// Says whether a variable is one that nobody else may set.
+pub(in crate::ops) fn is_ours(name: &str) -> bool {
+    OURS.contains(&name)
+}
+
 /// Returns the step's whole environment, sorted, so that the block of memory it is in is the same
 /// everywhere. What is set in several places is taken from the last of: the defaults, `env` of the
-/// manifest, `pass-env` of the manifest, the options.
+/// manifest, `pass-env` of the manifest, the options. What activating a prefix of conda's sets counts as a
+/// default.
 ///
 /// # Errors
 /// Returns [`RunError::Reserved`] when somebody sets a variable that is envbox's.
 pub(in crate::ops) fn environment(
     policy: &SandboxPolicy,
     callers: Callers<'_>,
+    activation: &BTreeMap<String, String>,
     lock: Option<&Digest>,
 ) -> Result<Vec<(OsString, OsString)>, RunError> {
     let mut all = defaults(policy, callers);
+    all.extend(
+        activation
+            .iter()
+            .map(|(name, value)| (name.into(), value.into())),
+    );
     let mut set = |name: &OsStr, value: OsString| {
         if OURS.iter().any(|ours| name == *ours) {
             let name = name.to_owned();
@@ -121,10 +133,11 @@ pub(in crate::ops) fn environment(
 /// As [`environment`].
 pub(in crate::ops) fn image_environment(
     policy: &SandboxPolicy,
+    activation: &BTreeMap<String, String>,
     lock: &Digest,
 ) -> Result<Vec<(String, String)>, RunError> {
     let nothing = RunOptions::default();
-    let all = environment(policy, nothing.callers(), Some(lock))?;
+    let all = environment(policy, nothing.callers(), activation, Some(lock))?;
     let text = |text: OsString| {
         let text = text.into_string();
         text.expect("manifests and our own values are UTF-8")
@@ -177,11 +190,16 @@ mod tests {
     use crate::ops::run::tests::policy;
 
     fn show(policy: &SandboxPolicy, options: &RunOptions) -> String {
-        environment(policy, options.callers(), Some(&Digest::of(b"")))
-            .unwrap()
-            .into_iter()
-            .map(|(name, value)| format!("{}={}\n", name.display(), value.display()))
-            .collect()
+        environment(
+            policy,
+            options.callers(),
+            &BTreeMap::new(),
+            Some(&Digest::of(b"")),
+        )
+        .unwrap()
+        .into_iter()
+        .map(|(name, value)| format!("{}={}\n", name.display(), value.display()))
+        .collect()
     }
 
     #[test]
@@ -312,7 +330,7 @@ mod tests {
             rest: Rest::Kept,
             ..options.callers()
         };
-        let all = environment(&policy(), callers, None).unwrap();
+        let all = environment(&policy(), callers, &BTreeMap::new(), None).unwrap();
         let value = |name| all.iter().find(|(found, _)| found == name).map(|it| &it.1);
         assert_eq!(value("TOKEN").unwrap(), "the caller's");
         assert_eq!(value("LANG").unwrap(), "C.UTF-8");
@@ -328,7 +346,8 @@ mod tests {
                 ..RunOptions::default()
             };
             let lock = Digest::of(b"");
-            let error = environment(&policy(), options.callers(), Some(&lock)).unwrap_err();
+            let error = environment(&policy(), options.callers(), &BTreeMap::new(), Some(&lock))
+                .unwrap_err();
             assert!(matches!(error, RunError::Reserved { .. }), "{name}");
         }
     }

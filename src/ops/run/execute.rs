@@ -21,6 +21,7 @@ use crate::ops::run::guest_paths::Guest;
 use crate::ops::run::held::{channel, told};
 use crate::ops::run::{Access, Held, Isolation, Refused, RunError, RunOptions, RunReport};
 use crate::record::{HostState, RunDirectory, scan, set_times, sweep, write_back};
+use crate::rootfs::activation;
 
 /// Where a step finds the name servers of the host, when it sees its network.
 const RESOLVER: &str = "/etc/resolv.conf";
@@ -118,10 +119,11 @@ fn step(
     };
     guest.check_arguments(options.argv.iter().map(AsRef::<OsStr>::as_ref))?;
     let asked = options.working_directory.as_deref();
+    let activation = activation(prepared.rootfs)?;
     Ok(Step {
         argv: options.argv.clone(),
         argv0: options.argv0.clone(),
-        env: environment(policy, options.callers(), Some(&prepared.lock))?,
+        env: environment(policy, options.callers(), &activation, Some(&prepared.lock))?,
         cwd: guest.working_directory(&options.current_directory, asked)?,
         terminal: options.terminal,
         signals: options.signals,

@@ -5,7 +5,7 @@
 //! out.
 
 use std::collections::BTreeSet;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
@@ -16,8 +16,8 @@ use serde::{Deserialize, Serialize};
 /// Where the hook expects the file (`channel.py`).
 pub(in crate::ops) const GUEST: &str = "/run/envbox/held";
 
-/// What only a rootfs with Python has.
-pub(in crate::ops) const PYTHON: &str = "opt/env/pyvenv.cfg";
+/// What only a rootfs with Python has. A link, maybe to a path inside.
+pub(in crate::ops) const PYTHON: &str = "opt/env/bin/python";
 
 /// How much is read of it. An honest step tells a few kilobytes.
 const LIMIT: u64 = 1 << 20;
@@ -58,7 +58,7 @@ pub enum HeldState {
 
 /// Makes the file in a run's directory, if the rootfs has Python, and returns how the step sees it.
 pub(super) fn channel(rootfs: &Path, directory: &Path) -> Result<Option<Bind>, FsError> {
-    if !rootfs.join(PYTHON).exists() {
+    if fs::symlink_metadata(rootfs.join(PYTHON)).is_err() {
         return Ok(None);
     }
     let source = file(directory);

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use envbox_lockfiles::base::{Context, Digest, ImageReference as Named, Platform, Repository};
+use envbox_lockfiles::base::{Context, Digest, ImageReference, Platform, Repository};
 use envbox_lockfiles::manifest::{Manifest, SandboxPolicy};
 
 use crate::attest::PublicKey;
@@ -11,7 +11,7 @@ use crate::ops::inside::InsidePolicy;
 use crate::ops::run::verb::documented;
 use crate::ops::run::{Prepared, RunOptions, RunReport, execute};
 use crate::ops::{Error, pull};
-use crate::registry::ImageReference;
+use crate::registry::ImageName;
 use crate::rootfs::image;
 use crate::store::Store;
 
@@ -25,7 +25,7 @@ const REGISTRY: &str = "images";
 /// Returns [`Error`] when the step did not run. One that ran and failed is a report.
 pub fn run_image(
     context: &Context,
-    reference: &ImageReference,
+    reference: &ImageName,
     key: Option<&PublicKey>,
     project: &Path,
     options: &RunOptions,
@@ -38,7 +38,7 @@ pub fn run_image(
         let platform = Platform::host();
         let pulled = pull::verified(context, reference, platform, key, &store)?;
         let config = pulled.config()?;
-        let named = Named {
+        let named = ImageReference {
             registry: REGISTRY.parse().expect("a word is a name"),
             repository: named_repository(reference),
             digest,
@@ -78,7 +78,7 @@ fn lock_of(config: &ImageConfig) -> Option<Digest> {
 }
 
 /// What registries take for a repository, locks do too.
-fn named_repository(reference: &ImageReference) -> Repository {
+fn named_repository(reference: &ImageName) -> Repository {
     let repository = reference.repository().parse();
     repository.expect("the reference is valid, and so its parts")
 }

@@ -29,7 +29,7 @@ pub use options::{Access, InvalidVariable, Locking, RunOptions, Variable};
 pub use report::{FailedBy, Isolation, Refused, RunReport, failure_document, write_document};
 pub use verb::{run, write_failure};
 
-pub(in crate::ops) use environment::{Callers, HOME, environment, image_environment};
+pub(in crate::ops) use environment::{Callers, HOME, environment, image_environment, is_ours};
 pub(in crate::ops) use execute::{answered, libraries};
 pub(in crate::ops) use held::{GUEST as HELD_FILE, PYTHON as PYTHON_MARK};
 pub(in crate::ops) use options::overridden;

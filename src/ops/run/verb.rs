@@ -164,7 +164,10 @@ pub(in crate::ops) fn environment_of(
         Some(rootfs) => rootfs,
         None => match pull::environment(context, lock, Platform::host(), &store)? {
             Some(rootfs) => rootfs,
-            None => prepare(context, &closure(context, lock, Platform::host(), &store)?)?,
+            None => {
+                let closure = closure(context, lock, Platform::host(), &store)?;
+                prepare(context, &closure, None)?
+            }
         },
     };
     store.pin(&project.lockfile())?;

@@ -18,7 +18,7 @@ use tempfile::TempDir;
 use crate::image::{Descriptor, ImageIndex, ImageManifest, MediaType};
 use crate::registry::pull::{pull_blobs_with, pull_with};
 use crate::registry::push::push_with;
-use crate::registry::{BlobSource, ImageReference, Pulled, PushImage, Pushed, RegistryError};
+use crate::registry::{BlobSource, ImageName, Pulled, PushImage, Pushed, RegistryError};
 use crate::store::Store;
 use crate::store::tests::{everything, temporary};
 
@@ -70,7 +70,7 @@ impl Case {
     }
 
     /// Names an image of the registry.
-    fn reference(&self, rest: &str) -> ImageReference {
+    fn reference(&self, rest: &str) -> ImageName {
         let text = format!("{}/{REPOSITORY}{rest}", self.fake.host());
         text.parse().unwrap()
     }

@@ -10,6 +10,7 @@ mod accounts;
 mod alternatives;
 mod base;
 mod certificates;
+mod conda;
 mod elf;
 mod linker;
 mod python;
@@ -43,6 +44,7 @@ pub(super) fn apply(
     certificates::write(&mut fixups)?;
     alternatives::write(&mut fixups)?;
     python::write(&mut fixups, parts)?;
+    conda::write(&mut fixups, parts);
     // It lists what all others have made, and reads the packages' own files.
     linker::write(&mut fixups, parts.platform)?;
     random_device::write(&mut fixups, parts.platform)

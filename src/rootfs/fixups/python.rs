@@ -22,6 +22,9 @@ pub(super) fn write(fixups: &mut Fixups<'_>, parts: &Parts<'_>) -> Result<(), Ro
     }
     let home = parent(path.as_bytes()).unwrap_or_default();
     let home = String::from_utf8_lossy(home).into_owned();
+    if interpreter.from == InterpreterSource::Conda {
+        return in_prefix(fixups, parts, python);
+    }
     let names = [
         "python".to_owned(),
         format!("python{major}"),
@@ -39,6 +42,31 @@ pub(super) fn write(fixups: &mut Fixups<'_>, parts: &Parts<'_>) -> Result<(), Ro
         &format!("{ENVIRONMENT}/pyvenv.cfg"),
         format!("home = {home}\ninclude-system-site-packages = false\nversion = {version}\n"),
     );
+    let site_packages = python.site_packages();
+    fixups.directory(&site_packages, 0o755);
+    mark_requested(fixups, &site_packages);
+    Ok(())
+}
+
+/// An interpreter in the prefix itself needs no virtual environment: its own directory of modules is
+/// the one that wheels are in.
+fn in_prefix(
+    fixups: &mut Fixups<'_>,
+    parts: &Parts<'_>,
+    python: PythonTarget,
+) -> Result<(), RootfsError> {
+    let PythonTarget { major, minor } = python;
+    let program = format!("python{major}.{minor}");
+    let own = format!("/{ENVIRONMENT}/bin/{program}");
+    let path = parts
+        .interpreter
+        .map_or(&own, |interpreter| &interpreter.path);
+    if *path != own {
+        return Err(RootfsError::NoInterpreter { path: path.clone() });
+    }
+    for name in ["python".to_owned(), format!("python{major}")] {
+        fixups.link(&format!("{ENVIRONMENT}/bin/{name}"), &program);
+    }
     let site_packages = python.site_packages();
     fixups.directory(&site_packages, 0o755);
     mark_requested(fixups, &site_packages);

@@ -265,11 +265,11 @@ fn every_mistake_in_a_file_has_its_place_there() {
     a.txt:1:1: `x @ https://me:****@example.org/x.whl` has a password
     hint: remove the password: the lockfile would hold it
 
-    envbox.toml:5:22: taking requirements from a conda `environment.yml` is not supported yet
+    envbox.toml:5:22: `environment.yml` is not a `pyproject.toml`, a requirements file or a script
       |
     5 | requirements-from = ["environment.yml"]
       |                      ^^^^^^^^^^^^^^^^^
-    hint: remove it, or update envbox
+    hint: make a manifest of it with `envbox init --from FILE`
 
     envbox.toml:5:50: `a.txt` is not a `pyproject.toml`: only that has extras and groups
       |

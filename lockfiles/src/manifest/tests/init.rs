@@ -60,11 +60,10 @@ fn init_says_where_a_project_cannot_be_taken() {
     ^^^
 
 
-    pyproject.toml:2:19: `<3` is not met by the Pythons of Debian (3.11 and 3.13)
+    pyproject.toml:2:19: `<3` is not met by any Python from 3.9 to 3.14
       |
     2 | requires-python = "<3"
       |                   ^^^^
-    hint: write `envbox.toml` by hand with `python = { version = "…", from = "standalone" }`
 
     requirements.txt:1:1: `--index-url https://example.org` cannot be taken from a requirements file
       |

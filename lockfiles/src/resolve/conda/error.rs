@@ -99,6 +99,12 @@ pub enum CondaError {
         /// `name version build`.
         package: String,
     },
+    /// A package lies where a lock cannot say.
+    #[error("`{url}` is neither of a channel nor an `http` or `https` URL")]
+    Place {
+        /// Where it lies.
+        url: String,
+    },
     /// A package could not be read.
     #[error("failed to read the package `{file}`")]
     Package {
@@ -196,6 +202,7 @@ impl Explain for CondaError {
             | Self::Spec { .. }
             | Self::VirtualPackage { .. }
             | Self::NoDirectory { .. }
+            | Self::Place { .. }
             | Self::NoPython
             | Self::TwoPythons { .. }
             | Self::Differs { .. } => Kind::User,
@@ -231,6 +238,7 @@ impl Explain for CondaError {
             Self::Package { .. } | Self::Mismatch { .. } => {
                 "the channel serves another file than it lists: use a mirror"
             }
+            Self::Place { .. } => "make its directory a channel with a name",
             Self::NoPython => "add `python` to the `dependencies` of [conda]",
             Self::TwoPythons { .. } => {
                 "write `from = \"conda\"`, or leave out what depends on conda's Python"

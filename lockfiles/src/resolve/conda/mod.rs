@@ -19,6 +19,7 @@ mod channels;
 mod distributions;
 mod error;
 mod failure;
+mod md5;
 mod packages;
 mod session;
 mod solve;

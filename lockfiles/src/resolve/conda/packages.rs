@@ -111,6 +111,11 @@ async fn artifact(
     record: &RepoDataRecord,
 ) -> Result<Artifact, CondaError> {
     let (origin, file) = session.channels.place_of(record);
+    if let Origin::Url(url) = &origin
+        && !matches!(record.url.scheme(), "http" | "https")
+    {
+        return Err(CondaError::Place { url: url.clone() });
+    }
     let package = &record.package_record;
     let stem = format!(
         "{}-{}-{}.",

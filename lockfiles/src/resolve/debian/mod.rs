@@ -39,7 +39,7 @@ mod signature;
 mod solve;
 mod state;
 #[cfg(test)]
-pub(in crate::resolve) mod tests;
+pub(crate) mod tests;
 mod universe;
 
 pub use error::DebianError;

@@ -163,22 +163,37 @@ impl<'a> Mixed<'a> {
         let mut all = Vec::new();
         for platform in &self.request.platforms {
             let declared = declared(asked, *platform, self.glibc(*platform)?)?;
+            let borne: Vec<_> = self
+                .pinned(*platform)
+                .chain(borne.iter().cloned())
+                .collect();
             let task = CondaTask {
                 conda: self.manifest()?,
                 exclude_newer: asked.exclude_newer,
                 python: python.map(|python| python.version),
                 platform: *platform,
                 virtual_packages: &declared,
-                borne,
+                borne: &borne,
                 previous,
                 upgrade,
             };
             let jobs = self.resolution.context.jobs;
             let solving = session.resolve(jobs, task);
             let packages = self.resolution.stage("resolve conda", solving).await?;
+            self.resolution.pins.check(*platform, &packages)?;
             all.push((*platform, declared, packages));
         }
         Ok(merged_conda(all))
+    }
+
+    /// Returns what another tool's lockfile leaves of the packages of a platform.
+    fn pinned(&self, platform: Platform) -> impl Iterator<Item = Borne> {
+        let pins = self.resolution.pins.conda.iter();
+        pins.filter(move |pin| pin.platform == platform)
+            .map(|pin| Borne {
+                constraint: pin.constraint(),
+                reason: format!("the other tool's lockfile has {} {}", pin.name, pin.version),
+            })
     }
 
     /// Finds out which distributions the packages bring, where Python requirements need to know.
@@ -320,6 +335,7 @@ impl<'a> Mixed<'a> {
             upgrade: self.resolution.upgrade,
             provided,
             building,
+            pins: self.resolution.pins,
         })
     }
 

@@ -7,6 +7,7 @@ use uv_pep508::Pep508Error;
 use uv_pypi_types::VerbatimParsedUrl;
 
 use crate::base::{Explain, FsError, Kind, Platform, PythonName, RegistryName};
+use crate::resolve::Unkept;
 use crate::resolve::python::sources::BuildFailure;
 
 /// Any error of one of uv's crates.
@@ -190,6 +191,34 @@ pub enum PythonError {
         /// The platform.
         platform: Platform,
     },
+    /// What a registry offers is not what another tool's lockfile has.
+    #[error("{} has {found} for `{file}`, and the other tool's lockfile has {pinned}", offering(registry.as_ref()))]
+    NotPinned {
+        /// The registry, unless the file has a URL of its own.
+        registry: Option<RegistryName>,
+        /// The wheel.
+        file: String,
+        /// The digest, size or version that is pinned.
+        pinned: String,
+        /// What was found.
+        found: String,
+    },
+    /// The environment needs what only another tool's lockfile can hold.
+    #[error("no lock can hold {}", unkept(.packages))]
+    Unkept {
+        /// The packages, sorted by name.
+        packages: Vec<UnkeptPackage>,
+    },
+    /// Another tool's lockfile is not for this platform and Python.
+    #[error("the other tool's lockfile is not for Python {python} on {platform}, but for {}", environments.join(", or "))]
+    OtherEnvironment {
+        /// The platform.
+        platform: Platform,
+        /// The Python version.
+        python: String,
+        /// The markers of those that it is for.
+        environments: Vec<String>,
+    },
     /// The interpreter's version is unusable.
     #[error("`{found}` is not the version of a Python interpreter")]
     Version {
@@ -251,6 +280,17 @@ pub struct MissingWheel {
     pub version: String,
     /// Versions that have a wheel for the target, newest first, at most five.
     pub with_wheel: Vec<String>,
+    /// Who asks for it: names of distributions, or `manifest`; sorted.
+    pub required_by: Vec<String>,
+}
+
+/// A package that another tool's lockfile has, and no lock of envbox's can hold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnkeptPackage {
+    /// The package.
+    pub name: PythonName,
+    /// Why.
+    pub reason: Unkept,
     /// Who asks for it: names of distributions, or `manifest`; sorted.
     pub required_by: Vec<String>,
 }
@@ -332,11 +372,22 @@ fn listed(packages: &[MissingWheel]) -> String {
     packages.join(", ")
 }
 
-fn failure_text(registry: Option<&RegistryName>, item: &str, failure: RegistryFailure) -> String {
-    let who = registry.map_or_else(
+fn unkept(packages: &[UnkeptPackage]) -> String {
+    let shown = packages
+        .iter()
+        .map(|package| format!("`{}` ({})", package.name, package.reason));
+    shown.collect::<Vec<_>>().join(", ")
+}
+
+fn offering(registry: Option<&RegistryName>) -> String {
+    registry.map_or_else(
         || "the server".to_owned(),
         |registry| format!("the registry `{registry}`"),
-    );
+    )
+}
+
+fn failure_text(registry: Option<&RegistryName>, item: &str, failure: RegistryFailure) -> String {
+    let who = offering(registry);
     let what = match failure {
         RegistryFailure::Offline => "may not be asked offline".to_owned(),
         RegistryFailure::Unreachable => "could not be reached".to_owned(),
@@ -362,12 +413,14 @@ impl Explain for PythonError {
             | Self::Unconfigured { .. }
             | Self::Backend { .. }
             | Self::OtherProject { .. }
-            | Self::ForeignBuild { .. } => Kind::User,
+            | Self::ForeignBuild { .. }
+            | Self::Unkept { .. }
+            | Self::OtherEnvironment { .. } => Kind::User,
             Self::Fs(error) => error.kind(),
             Self::Build { source, .. } => source.kind(),
             Self::BuildRequirements { source, .. } => source.kind(),
             Self::Offline { .. } | Self::Registry { .. } | Self::WheelGone { .. } => Kind::Network,
-            Self::DigestMismatch { .. } => Kind::Integrity,
+            Self::DigestMismatch { .. } | Self::NotPinned { .. } => Kind::Integrity,
             Self::Certificates { .. } | Self::Cache { .. } => Kind::Host,
             Self::Version { .. } | Self::Client { .. } | Self::Resolver { .. } => Kind::Internal,
         }
@@ -394,6 +447,23 @@ impl Explain for PythonError {
             Self::Unsupported { .. } => vec![
                 "build a wheel of it, and list the wheel's directory in `find-links`".to_owned(),
             ],
+            Self::NotPinned { .. } => vec![
+                "use a registry that has the same files, or import the lockfile that belongs to it"
+                    .to_owned(),
+            ],
+            Self::Unkept { packages } => packages
+                .iter()
+                .map(|package| {
+                    let name = &package.name;
+                    format!(
+                        "go without `{name}` by `overrides = [\"{name}; python_version < '0'\"]` in \
+                         [python], or build a wheel of it and list its directory in `find-links`"
+                    )
+                })
+                .collect(),
+            Self::OtherEnvironment { .. } => {
+                vec!["set `python` and `platforms` in [environment] to what it is for".to_owned()]
+            }
             Self::Location { registry, .. }
             | Self::NoDirectory { registry, .. }
             | Self::Unconfigured { registry } => {

@@ -83,6 +83,18 @@ impl Indexes {
         })
     }
 
+    /// Returns where the index lies that another tool's lockfile calls `url`, if it is one of
+    /// those that `python` names.
+    pub(super) fn located(&self, python: &Python, url: &str) -> Option<&IndexUrl> {
+        let same = |known: &str| known.trim_end_matches('/') == url.trim_end_matches('/');
+        let default = python.index_url.as_deref();
+        if same(default.unwrap_or(PYPI_URL.as_str())) {
+            return self.url(&default_name());
+        }
+        let extra = python.extra_indexes.iter().find(|index| same(&index.url))?;
+        self.url(&extra.name)
+    }
+
     /// Returns the name of the registry at `index`.
     pub(super) fn name(&self, index: &IndexUrl) -> Option<&RegistryName> {
         let bare = index.without_credentials();

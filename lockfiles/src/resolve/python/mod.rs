@@ -23,6 +23,7 @@ mod failure;
 mod indexes;
 mod locate;
 mod missing;
+mod pinned;
 mod provided;
 mod requirements;
 mod session;
@@ -36,7 +37,9 @@ mod wheels;
 #[cfg(test)]
 pub(crate) mod tests;
 
-pub use error::{Explanation, MissingWheel, PythonError, RegistryFailure, Unsupported};
+pub use error::{
+    Explanation, MissingWheel, PythonError, RegistryFailure, UnkeptPackage, Unsupported,
+};
 pub use locate::WheelLocator;
 pub use provided::{Demand, Provided, ProvidedDistribution};
 pub use solve::{PythonRequest, Resolved, demands, resolve_python};
@@ -44,3 +47,4 @@ pub use sources::{
     Backend, BuildFailure, BuildTask, Building, BuiltWheel, Checkout, SourceBuilder,
     SourceDocuments, SourceFile,
 };
+pub use target::WheelTarget;

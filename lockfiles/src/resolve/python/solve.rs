@@ -20,16 +20,17 @@ use uv_types::{BuildContext as _, EmptyInstalledPackages, HashStrategy};
 use crate::base::{Context, Platform, PythonName};
 use crate::lock::LockedWheel;
 use crate::manifest::{Prerelease, Python};
-use crate::resolve::Upgrade;
 use crate::resolve::python::PythonError;
 use crate::resolve::python::builds::{Candidates, NoBuilds};
 use crate::resolve::python::indexes::Indexes;
+use crate::resolve::python::pinned::Pinned;
 use crate::resolve::python::provided::{Beside, Demand, Provided, Seen};
 use crate::resolve::python::requirements::{Asked, Direct};
 use crate::resolve::python::session::{Patience, Session};
 use crate::resolve::python::sources::{Building, Sources, WithSources};
 use crate::resolve::python::target::Target;
 use crate::resolve::python::{failure, missing, spelling, wheels};
+use crate::resolve::{Pins, Upgrade};
 
 /// What is to be resolved, and for what.
 #[derive(Debug, Clone, Copy)]
@@ -53,6 +54,8 @@ pub struct PythonRequest<'a> {
     pub provided: &'a Provided,
     /// What builds sources; without it only wheels are taken.
     pub building: Option<&'a Building>,
+    /// What must be chosen, where it is chosen at all.
+    pub pins: &'a Pins,
 }
 
 /// What became of a resolution.
@@ -109,7 +112,8 @@ pub(super) async fn resolve_in(
         asked.requirements = sources.built(asked.requirements).await?;
     }
     let target = Target::new(request.python_version, request.platform, request.glibc)?;
-    let problem = Problem::new(request, &asked, &target)?;
+    let pinned = Pinned::of(request, &target)?;
+    let problem = Problem::new(request, &asked, &target, &pinned, session)?;
     let seen = Seen::default();
     match problem.solve(session, &seen, sources).await {
         Ok(resolution) => {
@@ -117,10 +121,14 @@ pub(super) async fn resolve_in(
             if !extras.is_empty() {
                 return Ok(Resolved::Extras(extras));
             }
-            let wheels = wheels::locked(context, session, request, &resolution, sources).await;
-            wheels.map(Resolved::Wheels)
+            let wheels = wheels::locked(context, session, request, &resolution, sources).await?;
+            pinned.check(&wheels)?;
+            Ok(Resolved::Wheels(wheels))
         }
-        Err(error @ PythonError::NoSolution { .. }) => {
+        Err(mut error @ PythonError::NoSolution { .. }) => {
+            if let PythonError::NoSolution { hints, .. } = &mut error {
+                hints.extend(pinned.suspects());
+            }
             let error = match sources {
                 None => missing::explain(session, &problem, error).await,
                 // Nothing lacks a wheel.
@@ -159,7 +167,8 @@ pub async fn demands(
     if let Some(sources) = sources {
         asked.requirements = sources.built(asked.requirements).await?;
     }
-    let problem = Problem::new(request, &asked, &target)?;
+    let pinned = Pinned::of(request, &target)?;
+    let problem = Problem::new(request, &asked, &target, &pinned, &session)?;
     let seen = Seen::default();
     let resolution = problem.solve(&session, &seen, sources).await?;
     let chosen: Vec<_> = wheels::distributions(&resolution)
@@ -180,6 +189,7 @@ pub(super) struct Problem<'a> {
     pub(super) request: PythonRequest<'a>,
     pub(super) target: &'a Target,
     asked: &'a Asked,
+    hashes: HashStrategy,
     constraints: Constraints,
     overrides: Overrides,
     preferences: Preferences,
@@ -190,12 +200,17 @@ impl<'a> Problem<'a> {
         request: PythonRequest<'a>,
         asked: &'a Asked,
         target: &'a Target,
+        pinned: &Pinned<'_>,
+        session: &Session,
     ) -> Result<Self, PythonError> {
+        let mut constraints = asked.constraints.clone();
+        constraints.extend(pinned.constraints(request.python, &session.indexes)?);
         Ok(Self {
             request,
             target,
             asked,
-            constraints: Constraints::from_requirements(asked.constraints.iter().cloned()),
+            hashes: pinned.hashes(),
+            constraints: Constraints::from_requirements(constraints.into_iter()),
             overrides: Overrides::from_requirements(asked.overrides.clone()),
             preferences: preferences(request, target)?,
         })
@@ -261,7 +276,7 @@ impl<'a> Problem<'a> {
             Some(&self.target.tags),
             &self.target.requires_python,
             AllowedYanks::from_manifest(manifest, &environment, options.dependency_mode),
-            &HashStrategy::None,
+            &self.hashes,
             options.exclude_newer.clone(),
             context.locations(),
             context.build_options(),
@@ -281,7 +296,7 @@ impl<'a> Problem<'a> {
         Resolver::new_custom_io(
             manifest,
             options,
-            &HashStrategy::None,
+            &self.hashes,
             self.target.environment(),
             &self.target.markers,
             Some(self.target.tags.clone()),
@@ -330,7 +345,7 @@ impl<'a> Problem<'a> {
         Ok(FlatIndex::from_entries(
             entries,
             Some(tags),
-            &HashStrategy::None,
+            &self.hashes,
             options,
         ))
     }
@@ -348,7 +363,7 @@ impl<'a> Problem<'a> {
             &self.constraints,
             &self.overrides,
             &excludes,
-            &HashStrategy::None,
+            &self.hashes,
             index,
             database(session, context),
         );

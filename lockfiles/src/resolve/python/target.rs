@@ -2,9 +2,11 @@
 
 use std::str::FromStr as _;
 
+use uv_distribution_filename::WheelFilename;
 use uv_distribution_types::RequiresPython;
+use uv_normalize::{ExtraName, GroupName};
 use uv_pep440::Version;
-use uv_pep508::{MarkerEnvironment, MarkerEnvironmentBuilder};
+use uv_pep508::{MarkerEnvironment, MarkerEnvironmentBuilder, MarkerTree};
 use uv_platform_tags::{Arch, Os, Platform as TagPlatform, Tags, TagsOptions};
 use uv_resolver::{PythonRequirement, ResolverEnvironment};
 
@@ -82,6 +84,30 @@ impl Target {
     }
 }
 
+/// Says of wheels by their names whether they fit, and of markers whether they hold.
+pub struct WheelTarget(Target);
+
+impl WheelTarget {
+    /// Describes CPython of the whole version `python` on `platform` with the GNU C library
+    /// `glibc`.
+    ///
+    /// # Errors
+    /// Returns [`PythonError::Version`] when `python` is no version with at least two numbers.
+    pub fn new(python: &str, platform: Platform, glibc: (u16, u16)) -> Result<Self, PythonError> {
+        Target::new(python, platform, glibc).map(Self)
+    }
+
+    /// Says whether `marker` holds there, for a project with these extras and groups (PEP 751).
+    pub fn holds(&self, marker: MarkerTree, extras: &[ExtraName], groups: &[GroupName]) -> bool {
+        marker.evaluate_pep751(&self.0.markers, extras, groups)
+    }
+
+    /// Says whether the wheel `file` runs there; what is no wheel does not.
+    pub fn fits(&self, file: &str) -> bool {
+        WheelFilename::from_str(file).is_ok_and(|wheel| wheel.is_compatible(&self.0.tags))
+    }
+}
+
 /// Not uv's ready-made Linux target, which stands for glibc 2.28: the base's own C library decides
 /// which manylinux wheels run.
 fn tag_platform(platform: Platform, (major, minor): (u16, u16)) -> TagPlatform {
@@ -94,10 +120,6 @@ fn tag_platform(platform: Platform, (major, minor): (u16, u16)) -> TagPlatform {
 
 #[cfg(test)]
 mod tests {
-    use std::str::FromStr as _;
-
-    use uv_distribution_filename::WheelFilename;
-
     use super::*;
 
     #[test]

@@ -54,5 +54,5 @@ fn text(report: &EditReport) -> String {
     for entry in &report.kept {
         text += &format!("`{entry}` is in `{file}` already\n");
     }
-    text + &lock::changes(&report.lock)
+    text + &lock::done(&report.lock)
 }

@@ -2,26 +2,44 @@
 
 use std::process::ExitCode;
 
-use envbox::ops::export::{BundleReport, bundle};
+use envbox::foreign::ExportFormat;
+use envbox::ops::export::{BundleReport, bundle, document as written};
 
-use crate::args::ExportCommand;
-use crate::commands::{Session, locking};
+use crate::args::{ExportBundle, ExportCommand, ExportDocument};
+use crate::commands::{Session, document, locking};
 use crate::render::Failure;
 
 pub(super) fn export(session: &Session, args: &ExportCommand) -> Result<ExitCode, Failure> {
-    let ExportCommand::Bundle {
-        directory,
-        frozen,
-        groups,
-        command,
-    } = args;
-    let project = session.project_with(groups)?;
+    let (format, args) = match args {
+        ExportCommand::Bundle(args) => return export_bundle(session, args),
+        ExportCommand::Pylock(args) => (ExportFormat::Pylock, args),
+        ExportCommand::Requirements(args) => (ExportFormat::Requirements, args),
+        ExportCommand::CondaExplicit(args) => (ExportFormat::CondaExplicit, args),
+        ExportCommand::CondaLock(args) => (ExportFormat::CondaLock, args),
+        ExportCommand::EnvironmentYml(args) => (ExportFormat::EnvironmentYml, args),
+        ExportCommand::Dockerfile(args) => (ExportFormat::Dockerfile, args),
+    };
+    export_document(session, format, args)
+}
+
+fn export_document(
+    session: &Session,
+    format: ExportFormat,
+    args: &ExportDocument,
+) -> Result<ExitCode, Failure> {
+    let project = session.project_with(&args.groups)?;
+    let bytes = written(&session.context, &project, format, args.platform)?;
+    document::write(session, "envbox.export/1", &bytes, args.output.as_deref())
+}
+
+fn export_bundle(session: &Session, args: &ExportBundle) -> Result<ExitCode, Failure> {
+    let project = session.project_with(&args.groups)?;
     let report = bundle(
         &session.context,
         &project,
-        locking(*frozen),
-        directory,
-        command,
+        locking(args.frozen),
+        &args.directory,
+        &args.command,
     )?;
     session.tell("envbox.export.bundle/1", &report, text)?;
     Ok(ExitCode::SUCCESS)

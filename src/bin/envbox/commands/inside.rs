@@ -9,16 +9,20 @@ use envbox::ops::Error;
 use envbox::ops::inside::{
     InsideOptions, InsidePolicy, InsideReport, Refusals, State, inside as run_step,
 };
-use envbox::ops::run::{Rest, Variable, failure_document, write_document};
-use envbox_sandbox::{Exit, Orphans, Terminal, mirror_signal};
+use envbox::ops::run::{Rest, failure_document, write_document};
+use envbox_sandbox::{Exit, Orphans, mirror_signal};
 
 use crate::ambient::{self, AmbientError};
 use crate::args::{self, Global};
-use crate::commands::run::clock;
+use crate::commands::run::{clock, terminal, variables};
 use crate::render::{self, Failure, progress::Progress};
 
 pub(super) fn inside(global: &Global, args: args::Inside) -> ExitCode {
-    let file = args.result_file.as_deref().map(ambient::absolute);
+    let file = args
+        .conditions
+        .result_file
+        .as_deref()
+        .map(ambient::absolute);
     let done = file.transpose().map_err(Failure::from).and_then(|file| {
         let audit = args.audit;
         let report = match run(global, args) {
@@ -67,29 +71,24 @@ fn run(global: &Global, args: args::Inside) -> Result<InsideReport, Failure> {
 }
 
 fn options(args: args::Inside) -> Result<InsideOptions, AmbientError> {
-    let variables: Result<Vec<Variable>, _> =
-        args.env.into_iter().map(Variable::try_from).collect();
-    let interactive = args.pty || (!args.no_pty && ambient::is_interactive());
+    let conditions = args.conditions;
     Ok(InsideOptions {
         argv: args.command,
-        env: variables.map_err(AmbientError::Variable)?,
+        terminal: terminal(&conditions),
+        env: variables(conditions.env)?,
         host_env: ambient::variables(),
         rest: match args.keep_env {
             true => Rest::Kept,
             false => Rest::Cleared,
         },
-        seed: args.seed.map(u64::from),
-        clock: args.clock.as_deref().map(clock),
-        cpus: args.cpus,
+        seed: conditions.seed.map(u64::from),
+        clock: conditions.clock.as_deref().map(clock),
+        cpus: conditions.cpus,
         refusals: match args.best_effort {
             true => Refusals::PassOver,
             false => Refusals::Fail,
         },
         current_directory: ambient::current_directory()?,
-        terminal: match interactive {
-            true => Terminal::Pty,
-            false => Terminal::None,
-        },
         orphans: match is_pid_1() {
             true => Orphans::Reap,
             false => Orphans::Leave,

@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use envbox::lock::Change;
 use envbox::ops::lock::{LockMode, LockOptions, LockOutcome, LockReport, lock as bring_up_to_date};
 use envbox::resolve::Upgrade;
 
@@ -20,7 +21,11 @@ pub(super) fn lock(session: &Session, args: &args::Lock) -> Result<ExitCode, Fai
     } else {
         LockMode::Write
     };
-    let options = LockOptions { mode, upgrade };
+    let options = LockOptions {
+        mode,
+        upgrade,
+        ..LockOptions::default()
+    };
     let report = bring_up_to_date(&session.context, &session.project()?, &options)?;
     session.tell("envbox.lock/1", &report, text)?;
     Ok(ExitCode::SUCCESS)
@@ -29,22 +34,12 @@ pub(super) fn lock(session: &Session, args: &args::Lock) -> Result<ExitCode, Fai
 fn text(report: &LockReport) -> String {
     let reasons = report.reasons.iter();
     let reasons: String = reasons.map(|reason| format!("{reason}\n")).collect();
-    reasons + &changes(report)
+    reasons + &done(report)
 }
 
-/// Says what changed in the lockfile.
-pub(super) fn changes(report: &LockReport) -> String {
-    let mut text = String::new();
-    for change in &report.changes {
-        let (before, after) = (change.before.join(", "), change.after.join(", "));
-        let name = &change.name;
-        text += &match (before.as_str(), after.as_str()) {
-            ("", after) => format!("+ {name} {after}\n"),
-            (before, "") => format!("- {name} {before}\n"),
-            (before, after) if before == after => format!("~ {name} {after}, another file\n"),
-            (before, after) => format!("~ {name} {before} -> {after}\n"),
-        };
-    }
+/// Says what became of the lockfile.
+pub(super) fn done(report: &LockReport) -> String {
+    let text = changes(&report.changes);
     let what = match report.outcome {
         LockOutcome::Created => "wrote",
         LockOutcome::Updated => "updated",
@@ -56,4 +51,19 @@ pub(super) fn changes(report: &LockReport) -> String {
         conda => format!("{conda} conda, "),
     };
     text + &format!("{what} `{file}`: {conda}{python} Python and {debian} Debian packages\n")
+}
+
+/// One line for each package that changed.
+pub(super) fn changes(changes: &[Change]) -> String {
+    let line = |change: &Change| {
+        let (before, after) = (change.before.join(", "), change.after.join(", "));
+        let name = &change.name;
+        match (before.as_str(), after.as_str()) {
+            ("", after) => format!("+ {name} {after}\n"),
+            (before, "") => format!("- {name} {before}\n"),
+            (before, after) if before == after => format!("~ {name} {after}, another file\n"),
+            (before, after) => format!("~ {name} {before} -> {after}\n"),
+        }
+    };
+    changes.iter().map(line).collect()
 }

@@ -8,6 +8,7 @@ mod document;
 mod edit;
 mod export;
 mod fetch;
+mod import;
 mod init;
 mod inside;
 mod key;
@@ -17,6 +18,7 @@ mod provenance;
 mod pull;
 mod run;
 mod sbom;
+mod script;
 mod store;
 mod tree;
 mod verify_attestation;
@@ -55,7 +57,10 @@ impl Session {
     }
 
     fn project(&self) -> Result<Project, Failure> {
-        Ok(Project::open(&ambient::project(&self.global)?)?)
+        match script::named(self)? {
+            Some(script) => script.open(self),
+            None => Ok(Project::open(&ambient::project(&self.global)?)?),
+        }
     }
 
     /// Returns the project with groups chosen.
@@ -126,7 +131,8 @@ pub(crate) fn dispatch(args: Args) -> ExitCode {
         Command::Audit(args) => return audit::audit(session, args, json),
         Command::Shell(args) => return run::shell(session, args, json),
         Command::Inside(_) => unreachable!("was returned above"),
-        Command::Init => session.and_then(|session| init::init(&session)),
+        Command::Init(args) => session.and_then(|session| init::init(&session, &args)),
+        Command::Import(args) => session.and_then(|session| import::import(&session, &args)),
         Command::Lock(args) => session.and_then(|session| lock::lock(&session, &args)),
         Command::Add(args) => session.and_then(|session| edit::add(&session, &args)),
         Command::Remove(args) => session.and_then(|session| edit::remove(&session, &args)),

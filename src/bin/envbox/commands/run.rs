@@ -15,6 +15,7 @@ use envbox_sandbox::{Exit, Terminal, mirror_signal};
 
 use crate::ambient::{self, AmbientError};
 use crate::args;
+use crate::commands::script::Script;
 use crate::commands::{Session, locking};
 use crate::exit;
 use crate::render::{self, Failure};
@@ -35,7 +36,11 @@ pub(super) fn run(
     let Some(image) = image else {
         return step(session, run, json, run_and_tell);
     };
-    let directory = |session: &Session| Ok(ambient::project(&session.global)?);
+    let directory = |session: &Session, options: &mut RunOptions| {
+        let directory = ambient::project(&session.global)?;
+        enter(session, &directory, options);
+        Ok(directory)
+    };
     step_in(
         session,
         run,
@@ -67,8 +72,27 @@ pub(super) fn step(
     verb: impl FnOnce(&Session, &Project, RunOptions) -> Result<RunReport, Failure>,
 ) -> ExitCode {
     let groups = args.step.groups.chosen();
-    let open = |session: &Session| Ok(session.project()?.with_groups(groups)?);
+    let open = |session: &Session, options: &mut RunOptions| {
+        let Some(script) = Script::of(session, &options.argv)? else {
+            let project = session.project()?.with_groups(groups)?;
+            enter(session, project.as_ref(), options);
+            return Ok(project);
+        };
+        options.argv = script.command(std::mem::take(&mut options.argv));
+        let project = script.open(session)?.with_groups(groups)?;
+        let current = std::mem::take(&mut options.current_directory);
+        options.current_directory = directory_in(project.as_ref(), current);
+        Ok(project)
+    };
     step_in(session, args, json, open, verb)
+}
+
+/// Puts the step into the project, when that is not the one around the current directory.
+fn enter(session: &Session, project: &Path, options: &mut RunOptions) {
+    if session.global.project.is_some() {
+        let current = std::mem::take(&mut options.current_directory);
+        options.current_directory = directory_in(project, current);
+    }
 }
 
 /// As [`step`], where `open` finds the project or what stands for it.
@@ -76,17 +100,14 @@ fn step_in<P: AsRef<Path>>(
     session: Result<Session, Failure>,
     args: args::Run,
     json: bool,
-    open: impl FnOnce(&Session) -> Result<P, Failure>,
+    open: impl FnOnce(&Session, &mut RunOptions) -> Result<P, Failure>,
     verb: impl FnOnce(&Session, &P, RunOptions) -> Result<RunReport, Failure>,
 ) -> ExitCode {
-    let result_file = args.step.result_file.clone();
+    let result_file = args.step.conditions.result_file.clone();
     let failed = |failure: &Failure| render::error::failure_as(failure, json, failure.run_code());
     let ready = session.and_then(|session| {
         let mut options = options(args.step, args.command, args.argv0)?;
-        let project = open(&session)?;
-        if session.global.project.is_some() {
-            options.current_directory = directory_in(project.as_ref(), options.current_directory);
-        }
+        let project = open(&session, &mut options)?;
         Ok((session, project, options))
     });
     let (session, project, options) = match ready {
@@ -112,14 +133,13 @@ fn options(
     argv: Vec<OsString>,
     argv0: Option<OsString>,
 ) -> Result<RunOptions, AmbientError> {
-    let variables: Result<Vec<Variable>, _> =
-        args.env.into_iter().map(Variable::try_from).collect();
-    let interactive = args.pty || (!args.no_pty && ambient::is_interactive());
-    let file = args.result_file.as_deref().map(ambient::absolute);
+    let conditions = args.conditions;
+    let file = conditions.result_file.as_deref().map(ambient::absolute);
     Ok(RunOptions {
         argv,
         argv0,
-        env: variables.map_err(AmbientError::Variable)?,
+        terminal: terminal(&conditions),
+        env: variables(conditions.env)?,
         host_env: ambient::variables(),
         current_directory: ambient::current_directory()?,
         locking: locking(args.frozen),
@@ -127,16 +147,25 @@ fn options(
             true => Access::Direct,
             false => Access::Overlay,
         },
-        terminal: match interactive {
-            true => Terminal::Pty,
-            false => Terminal::None,
-        },
         result_file: file.transpose()?,
-        seed: args.seed.map(u64::from),
-        clock: args.clock.as_deref().map(clock),
-        cpus: args.cpus,
+        seed: conditions.seed.map(u64::from),
+        clock: conditions.clock.as_deref().map(clock),
+        cpus: conditions.cpus,
         ..RunOptions::default()
     })
+}
+
+/// Reads `NAME=VALUE` and `NAME`.
+pub(super) fn variables(given: Vec<OsString>) -> Result<Vec<Variable>, AmbientError> {
+    let variables: Result<_, _> = given.into_iter().map(Variable::try_from).collect();
+    variables.map_err(AmbientError::Variable)
+}
+
+pub(super) fn terminal(conditions: &args::Conditions) -> Terminal {
+    match conditions.pty || (!conditions.no_pty && ambient::is_interactive()) {
+        true => Terminal::Pty,
+        false => Terminal::None,
+    }
 }
 
 /// The parser lets no other word through.

@@ -457,8 +457,8 @@ fn the_report_is_a_document() {
 #[test]
 fn what_libraries_were_held_by_is_told_by_the_step() {
     let world = World::new();
-    fs::create_dir_all(world.path("rootfs/opt/env")).unwrap();
-    fs::write(world.path("rootfs/opt/env/pyvenv.cfg"), "").unwrap();
+    fs::create_dir_all(world.path("rootfs/opt/env/bin")).unwrap();
+    fs::write(world.path("rootfs/opt/env/bin/python"), "").unwrap();
     let line = |library: &str, state: &str| {
         format!(
             r#"{{"library":"{library}","version":"1","name":"n","wanted":"w","found":"f","state":"{state}"}}"#

@@ -7,7 +7,7 @@ use crate::lock::Origin;
 use crate::net::tests::http::Server;
 use crate::resolve::conda::merged;
 use crate::resolve::conda::tests::Case;
-use crate::resolve::conda::tests::making::{Form, Package, serve_channel};
+use crate::resolve::conda::tests::making::{Form, Package, serve_channel, write_channel};
 
 #[test]
 fn a_package_is_known_by_its_channel_and_file() {
@@ -140,4 +140,19 @@ fn a_package_by_its_url_is_locked_with_it() {
     assert_eq!(packages[0].artifact.origin, Origin::Url(url));
     assert_eq!(packages[0].artifact.file, package.path());
     assert_eq!(packages[0].artifact.digest, Digest::of(&package.bytes()));
+}
+
+#[test]
+fn a_package_by_a_path_has_no_place_in_a_lock() {
+    let directory = tempfile::tempdir().unwrap();
+    let package = Package::new("a", "1");
+    write_channel(directory.path(), std::slice::from_ref(&package));
+    let file = directory.path().join(package.path());
+    let url = url::Url::from_file_path(&file).unwrap();
+    let report = Case::new(&[url.as_str()]).channel("own", &[]).report();
+    assert!(report.starts_with("User error: `file:///"), "{report}");
+    assert!(
+        report.contains("hint: make its directory a channel"),
+        "{report}"
+    );
 }

@@ -21,7 +21,7 @@ pub(super) fn now() -> Timestamp {
 }
 
 /// Returns the paragraph of package `name`; `more` is further fields, or other values of these.
-pub(in crate::resolve) fn package(name: &str, version: &str, more: &str) -> String {
+pub(crate) fn package(name: &str, version: &str, more: &str) -> String {
     let mut text = String::new();
     let digest = Digest::of(format!("{name} {version}").as_bytes()).hex();
     let file = format!("pool/main/{name}_{version}.deb");
@@ -47,7 +47,7 @@ pub(in crate::resolve) fn package(name: &str, version: &str, more: &str) -> Stri
 
 /// A suite on its way into a directory.
 #[derive(Clone)]
-pub(in crate::resolve) struct Suite {
+pub(crate) struct Suite {
     pub name: String,
     /// Fields of the `Release`.
     pub fields: BTreeMap<&'static str, String>,
@@ -65,7 +65,7 @@ pub(in crate::resolve) struct Suite {
 
 impl Suite {
     /// Returns a suite with `packages` for amd64.
-    pub(in crate::resolve) fn new(name: &str, packages: &[String]) -> Self {
+    pub(crate) fn new(name: &str, packages: &[String]) -> Self {
         Self {
             name: name.to_owned(),
             fields: BTreeMap::from([
@@ -151,7 +151,7 @@ pub(super) fn compress(bytes: &[u8], suffix: &str) -> Vec<u8> {
 }
 
 /// A store, the user's registries, and who signs them.
-pub(in crate::resolve) struct World {
+pub(crate) struct World {
     pub directory: TempDir,
     pub key: Key,
     pub context: Context,
@@ -159,7 +159,7 @@ pub(in crate::resolve) struct World {
 
 impl World {
     /// Returns a world whose registries `debian` and `debian-security` are empty directories.
-    pub(in crate::resolve) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let mut context = Context::new(directory.path().join("store"), now());
         for registry in ["debian", "debian-security", "debian-snapshot"] {
@@ -183,7 +183,7 @@ impl World {
     }
 
     /// Adds `suite` to the registry `debian`, or to `debian-security` if it is called so.
-    pub(in crate::resolve) fn add(&self, suite: &Suite) {
+    pub(crate) fn add(&self, suite: &Suite) {
         let registry = match suite.name.ends_with("-security") {
             true => "debian-security",
             false => "debian",

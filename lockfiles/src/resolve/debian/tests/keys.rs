@@ -59,7 +59,7 @@ impl Default for Spec {
 }
 
 /// A key with its secret.
-pub(in crate::resolve) struct Key {
+pub(crate) struct Key {
     secret: SecretKey,
     subkey: Option<pgp::packet::SecretSubkey>,
     public: SignedPublicKey,
@@ -169,7 +169,7 @@ pub(super) fn sign_by(keys: &[&Key], text: &str) -> Vec<u8> {
 }
 
 /// Returns a keyring of `keys`.
-pub(in crate::resolve) fn keyring(keys: &[&Key]) -> Keyring {
+pub(crate) fn keyring(keys: &[&Key]) -> Keyring {
     let armored: Vec<String> = keys.iter().map(|key| key.armored()).collect();
     let texts: Vec<&str> = armored.iter().map(String::as_str).collect();
     Keyring::from_armor(&texts).unwrap()

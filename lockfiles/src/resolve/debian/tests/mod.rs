@@ -1,8 +1,8 @@
 //! The whole way from a request to a locked base, over archives made here.
 
 mod archive;
-pub(in crate::resolve) mod fixture;
-pub(in crate::resolve) mod keys;
+pub(crate) mod fixture;
+pub(crate) mod keys;
 mod lock;
 mod signature;
 mod solve;

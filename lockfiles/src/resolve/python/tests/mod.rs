@@ -7,6 +7,7 @@ mod locating;
 pub(crate) mod making;
 mod missing;
 mod packse;
+mod pinned;
 mod provided;
 mod sources;
 
@@ -20,12 +21,12 @@ use crate::lock::LockedWheel;
 use crate::manifest::{NamedUrl, Python};
 use crate::net::block_on_large_stack;
 use crate::net::tests::http;
-use crate::resolve::Upgrade;
 use crate::resolve::python::session::Patience;
 use crate::resolve::python::solve::resolve_patiently;
 use crate::resolve::python::{
     Building, Provided, ProvidedDistribution, PythonError, PythonRequest, Resolved,
 };
+use crate::resolve::{Pins, Upgrade};
 
 /// A resolution to try, with everything at a value that fits most tests.
 struct Case {
@@ -38,6 +39,7 @@ struct Case {
     siblings: Vec<LockedWheel>,
     previous: Vec<LockedWheel>,
     upgrade: Upgrade,
+    pins: Pins,
     patience: Patience,
     provided: Provided,
     building: Option<Building>,
@@ -62,6 +64,7 @@ impl Case {
             siblings: Vec::new(),
             previous: Vec::new(),
             upgrade: Upgrade::None,
+            pins: Pins::default(),
             patience: Patience {
                 retries: 1,
                 back_off: false,
@@ -136,6 +139,7 @@ impl Case {
                     siblings: &self.siblings,
                     previous: &self.previous,
                     upgrade: &self.upgrade,
+                    pins: &self.pins,
                     provided: &self.provided,
                     building: self.building.as_ref(),
                 },

@@ -26,7 +26,7 @@ const TAG_LIMIT: usize = 128;
 
 /// Names an image in a registry.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct ImageReference {
+pub struct ImageName {
     registry: String,
     repository: String,
     tag: Option<Tag>,
@@ -40,19 +40,19 @@ pub struct Tag(String);
 /// The text names no image.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{text}` names no image: {reason} at character {}", at + 1)]
-pub struct InvalidReference {
+pub struct InvalidImageName {
     /// The text as found.
     pub text: String,
     /// The index of the first character that is wrong.
     pub at: usize,
     /// What is wrong there.
-    pub reason: ReferenceFault,
+    pub reason: ImageNameFault,
 }
 
 /// What is wrong with a name of an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum ReferenceFault {
+pub enum ImageNameFault {
     /// Registries have a host and a port alone.
     #[error("a URL")]
     Scheme,
@@ -78,7 +78,7 @@ pub enum ReferenceFault {
     Digest,
 }
 
-impl ImageReference {
+impl ImageName {
     /// Returns the registry: its host, with its port if it is not the usual one.
     pub fn registry(&self) -> &str {
         &self.registry
@@ -147,11 +147,11 @@ impl ImageReference {
     }
 }
 
-impl FromStr for ImageReference {
-    type Err = InvalidReference;
+impl FromStr for ImageName {
+    type Err = InvalidImageName;
 
-    fn from_str(text: &str) -> Result<Self, InvalidReference> {
-        parse(text).map_err(|(at, reason)| InvalidReference {
+    fn from_str(text: &str) -> Result<Self, InvalidImageName> {
+        parse(text).map_err(|(at, reason)| InvalidImageName {
             text: text.to_owned(),
             at,
             reason,
@@ -159,11 +159,11 @@ impl FromStr for ImageReference {
     }
 }
 
-type Fault = (usize, ReferenceFault);
+type Fault = (usize, ImageNameFault);
 
-fn parse(text: &str) -> Result<ImageReference, Fault> {
+fn parse(text: &str) -> Result<ImageName, Fault> {
     if let Some(at) = text.find("://") {
-        return Err((at, ReferenceFault::Scheme));
+        return Err((at, ImageNameFault::Scheme));
     }
     let (rest, digest) = match text.split_once('@') {
         None => (text, None),
@@ -171,7 +171,7 @@ fn parse(text: &str) -> Result<ImageReference, Fault> {
             let digest = digest.parse();
             (
                 rest,
-                Some(digest.map_err(|_| (rest.len() + 1, ReferenceFault::Digest))?),
+                Some(digest.map_err(|_| (rest.len() + 1, ImageNameFault::Digest))?),
             )
         }
     };
@@ -182,7 +182,7 @@ fn parse(text: &str) -> Result<ImageReference, Fault> {
         Some(colon) => {
             let at = path + colon;
             let tag = parse_tag(&rest[at + 1..])
-                .map_err(|wrong| (at + 1 + wrong, ReferenceFault::Tag))?;
+                .map_err(|wrong| (at + 1 + wrong, ImageNameFault::Tag))?;
             (&rest[..at], Some(tag))
         }
     };
@@ -191,12 +191,12 @@ fn parse(text: &str) -> Result<ImageReference, Fault> {
         _ => (None, name),
     };
     if let Some(registry) = registry {
-        check_registry(registry).map_err(|at| (at, ReferenceFault::Registry))?;
+        check_registry(registry).map_err(|at| (at, ImageNameFault::Registry))?;
     }
     let begin = name.len() - repository.len();
-    check_repository(repository).map_err(|at| (begin + at, ReferenceFault::Repository))?;
+    check_repository(repository).map_err(|at| (begin + at, ImageNameFault::Repository))?;
     if registry.is_none() && Digest::from_hex(repository).is_ok() {
-        return Err((0, ReferenceFault::Id));
+        return Err((0, ImageNameFault::Id));
     }
     let registry = match registry {
         None | Some("index.docker.io") => DEFAULT_REGISTRY,
@@ -208,9 +208,9 @@ fn parse(text: &str) -> Result<ImageReference, Fault> {
     };
     let repository = format!("{namespace}{repository}");
     if registry.len() + 1 + repository.len() > NAME_LIMIT {
-        return Err((0, ReferenceFault::Length));
+        return Err((0, ImageNameFault::Length));
     }
-    Ok(ImageReference {
+    Ok(ImageName {
         registry: registry.to_owned(),
         repository,
         tag,
@@ -320,13 +320,13 @@ impl Tag {
 }
 
 impl FromStr for Tag {
-    type Err = InvalidReference;
+    type Err = InvalidImageName;
 
-    fn from_str(text: &str) -> Result<Self, InvalidReference> {
-        parse_tag(text).map_err(|at| InvalidReference {
+    fn from_str(text: &str) -> Result<Self, InvalidImageName> {
+        parse_tag(text).map_err(|at| InvalidImageName {
             text: text.to_owned(),
             at,
-            reason: ReferenceFault::Tag,
+            reason: ImageNameFault::Tag,
         })
     }
 }
@@ -337,7 +337,7 @@ impl fmt::Display for Tag {
     }
 }
 
-impl fmt::Display for ImageReference {
+impl fmt::Display for ImageName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.registry, self.repository)?;
         if let Some(tag) = &self.tag {
@@ -350,7 +350,7 @@ impl fmt::Display for ImageReference {
     }
 }
 
-impl Serialize for ImageReference {
+impl Serialize for ImageName {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
     }
@@ -362,7 +362,7 @@ impl Serialize for Tag {
     }
 }
 
-impl Explain for InvalidReference {
+impl Explain for InvalidImageName {
     fn kind(&self) -> Kind {
         Kind::User
     }
@@ -394,13 +394,13 @@ mod tests {
             ("[::1]:5000/a", "[::1]:5000/a"),
             ("[::1]/a", "[::1]/a"),
         ] {
-            let reference: ImageReference = text.parse().unwrap();
+            let reference: ImageName = text.parse().unwrap();
             assert_eq!(reference.to_string(), whole, "{text}");
-            let pinned: ImageReference = format!("{text}@{digest}").parse().unwrap();
+            let pinned: ImageName = format!("{text}@{digest}").parse().unwrap();
             assert_eq!(pinned.to_string(), format!("{whole}@{digest}"));
             assert_eq!(pinned.manifest(), digest.to_string());
         }
-        let reference: ImageReference = "a".parse().unwrap();
+        let reference: ImageName = "a".parse().unwrap();
         assert_eq!(reference.manifest(), "latest");
     }
 
@@ -410,34 +410,34 @@ mod tests {
         let id = "0".repeat(64);
         let tag = format!("a:{}", "t".repeat(129));
         for (text, at, reason) in [
-            ("", 0, ReferenceFault::Repository),
-            ("https://host.test/a", 5, ReferenceFault::Scheme),
-            ("host.test/Image", 10, ReferenceFault::Repository),
-            ("host.test/a//b", 12, ReferenceFault::Repository),
-            ("host.test/a..b", 11, ReferenceFault::Repository),
-            ("host.test/-a", 10, ReferenceFault::Repository),
-            ("host.test/a-", 11, ReferenceFault::Repository),
-            ("host.test/", 10, ReferenceFault::Repository),
-            ("host.test/ä", 10, ReferenceFault::Repository),
-            ("ho_st.test/a", 2, ReferenceFault::Registry),
-            ("-host.test/a", 0, ReferenceFault::Registry),
-            ("host.test:x/a", 10, ReferenceFault::Registry),
-            ("host.test:99999/a", 10, ReferenceFault::Registry),
-            ("[::g]/a", 1, ReferenceFault::Registry),
-            ("[::1]5000/a", 5, ReferenceFault::Registry),
-            ("a:", 2, ReferenceFault::Tag),
-            ("a:.b", 2, ReferenceFault::Tag),
-            ("a:b c", 3, ReferenceFault::Tag),
-            (&tag, 130, ReferenceFault::Tag),
-            ("a@sha256:12", 2, ReferenceFault::Digest),
-            ("a@sha512:12", 2, ReferenceFault::Digest),
-            (&long, 0, ReferenceFault::Length),
-            (&id, 0, ReferenceFault::Id),
+            ("", 0, ImageNameFault::Repository),
+            ("https://host.test/a", 5, ImageNameFault::Scheme),
+            ("host.test/Image", 10, ImageNameFault::Repository),
+            ("host.test/a//b", 12, ImageNameFault::Repository),
+            ("host.test/a..b", 11, ImageNameFault::Repository),
+            ("host.test/-a", 10, ImageNameFault::Repository),
+            ("host.test/a-", 11, ImageNameFault::Repository),
+            ("host.test/", 10, ImageNameFault::Repository),
+            ("host.test/ä", 10, ImageNameFault::Repository),
+            ("ho_st.test/a", 2, ImageNameFault::Registry),
+            ("-host.test/a", 0, ImageNameFault::Registry),
+            ("host.test:x/a", 10, ImageNameFault::Registry),
+            ("host.test:99999/a", 10, ImageNameFault::Registry),
+            ("[::g]/a", 1, ImageNameFault::Registry),
+            ("[::1]5000/a", 5, ImageNameFault::Registry),
+            ("a:", 2, ImageNameFault::Tag),
+            ("a:.b", 2, ImageNameFault::Tag),
+            ("a:b c", 3, ImageNameFault::Tag),
+            (&tag, 130, ImageNameFault::Tag),
+            ("a@sha256:12", 2, ImageNameFault::Digest),
+            ("a@sha512:12", 2, ImageNameFault::Digest),
+            (&long, 0, ImageNameFault::Length),
+            (&id, 0, ImageNameFault::Id),
         ] {
-            let error = text.parse::<ImageReference>().unwrap_err();
+            let error = text.parse::<ImageName>().unwrap_err();
             assert_eq!((error.at, error.reason), (at, reason), "{text}: {error}");
         }
-        let error = "host.test/Image".parse::<ImageReference>().unwrap_err();
+        let error = "host.test/Image".parse::<ImageName>().unwrap_err();
         assert!(error.to_string().ends_with("at character 11"), "{error}");
     }
 
@@ -452,7 +452,7 @@ mod tests {
             ("10.0.0.1:5000/a", false),
             ("localhost.test/a", false),
         ] {
-            let reference: ImageReference = text.parse().unwrap();
+            let reference: ImageName = text.parse().unwrap();
             assert_eq!(reference.is_loopback(), expected, "{text}");
         }
     }
@@ -460,7 +460,7 @@ mod tests {
     proptest! {
         #[test]
         fn any_text_is_read_or_refused(text in "[a-zA-Z0-9.:/@_\\[\\]ä -]{0,40}") {
-            if let Ok(reference) = text.parse::<ImageReference>() {
+            if let Ok(reference) = text.parse::<ImageName>() {
                 prop_assert_eq!(reference.to_string().parse(), Ok(reference));
             }
         }

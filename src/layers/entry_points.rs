@@ -1,4 +1,5 @@
-//! Programs that a wheel asks for in `entry_points.txt`.
+//! Programs that a package of Python's asks for: a wheel in `entry_points.txt`, conda's in its
+//! `link.json`.
 
 use crate::layers::LayerError;
 
@@ -15,7 +16,7 @@ pub(super) struct EntryPoint {
 /// Returns the programs, sorted by name. Of two with one name the last in the file is taken, as
 /// Python's reader does.
 pub(super) fn parse(text: &str) -> Result<Vec<EntryPoint>, LayerError> {
-    let mut found: Vec<EntryPoint> = Vec::new();
+    let mut lines = Vec::new();
     let mut in_scripts = false;
     for line in text.lines().map(str::trim) {
         if line.is_empty() || line.starts_with(['#', ';']) {
@@ -25,12 +26,24 @@ pub(super) fn parse(text: &str) -> Result<Vec<EntryPoint>, LayerError> {
             let section = section.trim_end_matches(']');
             in_scripts = matches!(section, "console_scripts" | "gui_scripts");
         } else if in_scripts {
-            let entry = parse_line(line).ok_or_else(|| LayerError::EntryPoint {
-                text: line.to_owned(),
-            })?;
-            found.retain(|earlier| earlier.name != entry.name);
-            found.push(entry);
+            lines.push(line);
         }
+    }
+    sorted(lines.into_iter())
+}
+
+/// Returns the programs that these lines ask for, sorted by name. Of two with one name the last is
+/// taken.
+pub(super) fn sorted<'a>(
+    lines: impl Iterator<Item = &'a str>,
+) -> Result<Vec<EntryPoint>, LayerError> {
+    let mut found: Vec<EntryPoint> = Vec::new();
+    for line in lines {
+        let entry = parse_line(line).ok_or_else(|| LayerError::EntryPoint {
+            text: line.to_owned(),
+        })?;
+        found.retain(|earlier| earlier.name != entry.name);
+        found.push(entry);
     }
     found.sort_unstable();
     Ok(found)

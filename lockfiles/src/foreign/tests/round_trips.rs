@@ -1,0 +1,465 @@
+//! Locks written as other tools' files, and taken over from them.
+
+use std::path::{Path, PathBuf};
+
+use tempfile::TempDir;
+
+use crate::base::{Explain as _, Platform};
+use crate::foreign::{Choice, ExportFormat, export, read};
+use crate::lock::Lockfile;
+use crate::manifest::Manifest;
+use crate::resolve::conda::tests::making::{Package, write_channel};
+use crate::resolve::debian::tests::fixture::World;
+use crate::resolve::debian::tests::keys::keyring;
+use crate::resolve::python::tests::making::{Release, write_index};
+use crate::resolve::tests::world;
+use crate::resolve::{Pins, ResolveError, ResolveOptions, resolve_with};
+
+const AMD64: Platform = Platform::LinuxAmd64;
+
+/// Registries of the test's own, and a lock of what they have.
+struct Project {
+    world: World,
+    directory: TempDir,
+    conda: bool,
+}
+
+impl Project {
+    fn new(conda: bool) -> Self {
+        let mut project = Self {
+            world: world(),
+            directory: tempfile::tempdir().unwrap(),
+            conda,
+        };
+        let releases = [
+            Release::wheel("app", "1").requires("library>=1"),
+            Release::wheel("library", "1.5+local"),
+            Release::wheel("other", "1").tag("cp311-cp311-manylinux_2_17_x86_64"),
+        ];
+        let packages = [
+            Package::new("python", "3.11.9"),
+            Package::new("tool", "1!2.0")
+                .build("cuda_0")
+                .depends(&["zlib"]),
+            Package::new("zlib", "1.3").set("md5", "0123456789abcdef0123456789abcdef".into()),
+        ];
+        project.publish(&releases, &packages);
+        project.place("pypi", "index");
+        project.place("own", "channel");
+        project
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    fn publish(&self, releases: &[Release], packages: &[Package]) {
+        write_index(&self.path("index"), releases);
+        write_channel(&self.path("channel"), packages);
+    }
+
+    /// Lists newer versions of everything: only pins hold what was locked.
+    fn move_on(&self) {
+        let releases = [
+            Release::wheel("app", "1").requires("library>=1"),
+            Release::wheel("app", "2").requires("library>=1"),
+            Release::wheel("library", "1.5+local"),
+            Release::wheel("library", "2"),
+            Release::wheel("other", "1").tag("cp311-cp311-manylinux_2_17_x86_64"),
+            Release::wheel("other", "1").tag("cp311-cp311-manylinux_2_28_x86_64"),
+            Release::wheel("other", "3"),
+        ];
+        let packages = [
+            Package::new("python", "3.11.9"),
+            Package::new("python", "3.12.1"),
+            Package::new("tool", "1!2.0")
+                .build("cuda_0")
+                .depends(&["zlib"]),
+            Package::new("tool", "1!2.0")
+                .build("zcpu_0")
+                .depends(&["zlib"]),
+            Package::new("tool", "1!3.0").depends(&["zlib"]),
+            Package::new("zlib", "1.3"),
+            Package::new("zlib", "1.4"),
+        ];
+        self.publish(&releases, &packages);
+    }
+
+    fn place(&mut self, name: &str, folder: &str) {
+        let path = self.path(folder).display().to_string();
+        let registries = &mut self.world.context.registries;
+        registries.insert(name.parse().unwrap(), path);
+    }
+
+    fn lock(&self, text: &str, pins: Pins) -> Result<Lockfile, ResolveError> {
+        let manifest = Manifest::parse(text, Path::new("envbox.toml")).unwrap();
+        let options = ResolveOptions {
+            pins,
+            ..ResolveOptions::default()
+        };
+        let keys = keyring(&[&self.world.key]);
+        resolve_with(&self.world.context, &keys, &manifest, None, &options)
+    }
+
+    fn first(&self) -> Lockfile {
+        let conda = match self.conda {
+            true => "[conda]\nchannels = [\"own\"]\ndependencies = [\"python 3.11.*\", \"tool\"]\n",
+            false => "",
+        };
+        let python = if self.conda {
+            ""
+        } else {
+            "python = \"3.11\"\n"
+        };
+        let text = format!(
+            "[environment]\nname = \"test\"\n{python}{conda}\
+             [python]\nrequirements = [\"app\", \"other\"]\n[debian]\nsecurity = false\n"
+        );
+        self.lock(&text, Pins::default()).unwrap()
+    }
+
+    fn exported(&self, lock: &Lockfile, format: ExportFormat) -> String {
+        match export(&self.world.context, lock, AMD64, format) {
+            Ok(bytes) => String::from_utf8(bytes).unwrap(),
+            Err(error) => format!(
+                "{:?} error: {error}\nhint: {}",
+                error.kind(),
+                error.hints().join("\n")
+            ),
+        }
+    }
+
+    fn shown(&self, text: &str, lock: &Lockfile) -> String {
+        let text = text.replace(&self.directory.path().display().to_string(), "DIRECTORY");
+        // It is over the URLs, which have the directory.
+        let hash = text
+            .lines()
+            .find(|line| line.starts_with("    linux-64: "))
+            .unwrap_or("-");
+        let text = text.replace(hash, hash.split_inclusive(": ").next().unwrap_or_default());
+        let world = self.world.directory.path().display().to_string();
+        text.replace(&lock.digest().to_string(), "DIGEST")
+            .replace(&world, "WORLD")
+    }
+
+    /// Takes `text` over as the lockfile `name` of another tool.
+    fn imported(&self, name: &str, text: &str) -> Lockfile {
+        let file = self.path(name);
+        std::fs::write(&file, text).unwrap();
+        let foreign = read(&file, &Choice::default()).unwrap();
+        let manifest = foreign.outline.manifest("Made by a test.", "test");
+        let manifest = manifest + "\n[debian]\nsecurity = false\n";
+        match self.lock(&manifest, foreign.pins) {
+            Ok(lock) => lock,
+            Err(error) => panic!(
+                "{error}: {:?}\n{manifest}",
+                std::error::Error::source(&error)
+            ),
+        }
+    }
+}
+
+fn artifacts(lock: &Lockfile) -> Vec<String> {
+    let wheels = lock.python.iter().map(|wheel| &wheel.artifact);
+    let packages = lock.conda.packages.iter().map(|package| &package.artifact);
+    let all = wheels.chain(packages);
+    all.map(|artifact| format!("{} {} {}", artifact.file, artifact.size, artifact.digest))
+        .collect()
+}
+
+#[test]
+fn a_lock_of_wheels_comes_back_the_same() {
+    let project = Project::new(false);
+    let lock = project.first();
+    let mut shown = String::new();
+    for (name, format) in [
+        ("pylock.toml", ExportFormat::Pylock),
+        ("requirements.txt", ExportFormat::Requirements),
+    ] {
+        let text = project.exported(&lock, format);
+        assert_eq!(text, project.exported(&lock, format));
+        project.move_on();
+        assert_eq!(
+            artifacts(&project.imported(name, &text)),
+            artifacts(&lock),
+            "{name}"
+        );
+        shown += &format!("{}\n", project.shown(&text, &lock));
+    }
+    insta::assert_snapshot!(shown, @r#"
+    # Made of the lockfile DIGEST for linux/amd64, Python 3.11.2 by `envbox export pylock`.
+    lock-version = "1.0"
+    environments = ["implementation_name == 'cpython' and platform_machine == 'x86_64' and python_version == '3.11' and sys_platform == 'linux'"]
+    requires-python = "==3.11.*"
+    created-by = "envbox"
+
+    [[packages]]
+    name = "app"
+    version = "1"
+    dependencies = [{ name = "library" }]
+    wheels = [{ name = "app-1-py3-none-any.whl", url = "file://DIRECTORY/index/app/app-1-py3-none-any.whl", size = 512, hashes = { sha256 = "3454b6cd6947cf1c18b38179f54237c9a4228277a5ffe0ca2ff9c9324ce4139b" } }]
+
+    [[packages]]
+    name = "library"
+    version = "1.5+local"
+    wheels = [{ name = "library-1.5+local-py3-none-any.whl", url = "file://DIRECTORY/index/library/library-1.5+local-py3-none-any.whl", size = 570, hashes = { sha256 = "acd2c5c40900608a4c45ee5f6ce9e95468df4cb65a4049f713f8b81ca7596455" } }]
+
+    [[packages]]
+    name = "other"
+    version = "1"
+    wheels = [{ name = "other-1-cp311-cp311-manylinux_2_17_x86_64.whl", url = "file://DIRECTORY/index/other/other-1-cp311-cp311-manylinux_2_17_x86_64.whl", size = 521, hashes = { sha256 = "21380a3413f69792841e5385647efe7b7eb10c7caeb82909822370eb77257bf0" } }]
+
+    # Made of the lockfile DIGEST for linux/amd64, Python 3.11.2 by `envbox export requirements`.
+    app==1 \
+        --hash=sha256:3454b6cd6947cf1c18b38179f54237c9a4228277a5ffe0ca2ff9c9324ce4139b
+    library==1.5+local \
+        --hash=sha256:acd2c5c40900608a4c45ee5f6ce9e95468df4cb65a4049f713f8b81ca7596455
+    other==1 \
+        --hash=sha256:21380a3413f69792841e5385647efe7b7eb10c7caeb82909822370eb77257bf0
+    "#);
+}
+
+#[test]
+fn a_lock_of_conda_packages_and_wheels_comes_back_the_same() {
+    let project = Project::new(true);
+    let lock = project.first();
+    let text = project.exported(&lock, ExportFormat::CondaLock);
+    project.move_on();
+    let again = project.imported("conda-lock.yml", &text);
+    assert_eq!(artifacts(&again), artifacts(&lock));
+    insta::assert_snapshot!(project.shown(&text, &lock), @r#"
+    # Made of the lockfile DIGEST for linux/amd64, Python 3.11.9 by `envbox export conda-lock`.
+    version: 1
+    metadata:
+      content_hash:
+        linux-64: 
+      channels:
+      - url: file://DIRECTORY/channel/
+        used_env_vars: []
+      platforms:
+      - linux-64
+      sources:
+      - envbox.toml
+    package:
+    - build: h0_0
+      category: main
+      dependencies: {}
+      hash:
+        sha256: b93ee737f2e8675efc841f5c2d05d06d16e74949f90a5cad6eaab62d582cb91f
+      manager: conda
+      name: python
+      optional: false
+      platform: linux-64
+      url: file://DIRECTORY/channel/linux-64/python-3.11.9-h0_0.conda
+      version: "3.11.9"
+    - build: cuda_0
+      category: main
+      dependencies:
+        zlib: "*"
+      hash:
+        sha256: 6e220d59fb0b9e173676416a4c891c573d711c469cf254f1e34fe09a535957b2
+      manager: conda
+      name: tool
+      optional: false
+      platform: linux-64
+      url: file://DIRECTORY/channel/linux-64/tool-1!2.0-cuda_0.conda
+      version: 1!2.0
+    - build: h0_0
+      category: main
+      dependencies: {}
+      hash:
+        md5: 0123456789abcdef0123456789abcdef
+        sha256: 04a0ca69d75feae1335e7409faa5f0445450e21fbeb2d71777487ecf8a7ea4e6
+      manager: conda
+      name: zlib
+      optional: false
+      platform: linux-64
+      url: file://DIRECTORY/channel/linux-64/zlib-1.3-h0_0.conda
+      version: "1.3"
+    - category: main
+      dependencies:
+        library: "*"
+      hash:
+        sha256: 3454b6cd6947cf1c18b38179f54237c9a4228277a5ffe0ca2ff9c9324ce4139b
+      manager: pip
+      name: app
+      optional: false
+      platform: linux-64
+      url: file://DIRECTORY/index/app/app-1-py3-none-any.whl
+      version: "1"
+    - category: main
+      dependencies: {}
+      hash:
+        sha256: acd2c5c40900608a4c45ee5f6ce9e95468df4cb65a4049f713f8b81ca7596455
+      manager: pip
+      name: library
+      optional: false
+      platform: linux-64
+      url: file://DIRECTORY/index/library/library-1.5+local-py3-none-any.whl
+      version: 1.5+local
+    - category: main
+      dependencies: {}
+      hash:
+        sha256: 21380a3413f69792841e5385647efe7b7eb10c7caeb82909822370eb77257bf0
+      manager: pip
+      name: other
+      optional: false
+      platform: linux-64
+      url: file://DIRECTORY/index/other/other-1-cp311-cp311-manylinux_2_17_x86_64.whl
+      version: "1"
+    "#);
+}
+
+#[test]
+fn conda_packages_are_written_for_conda() {
+    let project = Project::new(true);
+    let lock = project.first();
+    let formats = [ExportFormat::CondaExplicit, ExportFormat::EnvironmentYml];
+    let texts = formats.map(|format| project.exported(&lock, format));
+    insta::assert_snapshot!(project.shown(&texts.join("\n"), &lock), @r#"
+    # Made of the lockfile DIGEST for linux/amd64, Python 3.11.9 by `envbox export conda-explicit`.
+    # 3 Python packages are not in it: `envbox export requirements` has them.
+    # platform: linux-64
+    @EXPLICIT
+    file://DIRECTORY/channel/linux-64/python-3.11.9-h0_0.conda#sha256:b93ee737f2e8675efc841f5c2d05d06d16e74949f90a5cad6eaab62d582cb91f
+    file://DIRECTORY/channel/linux-64/zlib-1.3-h0_0.conda#sha256:04a0ca69d75feae1335e7409faa5f0445450e21fbeb2d71777487ecf8a7ea4e6
+    file://DIRECTORY/channel/linux-64/tool-1!2.0-cuda_0.conda#sha256:6e220d59fb0b9e173676416a4c891c573d711c469cf254f1e34fe09a535957b2
+
+    # Made of the lockfile DIGEST for linux/amd64, Python 3.11.9 by `envbox export environment.yml`.
+    name: "test"
+    channels:
+      - "file://DIRECTORY/channel/"
+      - nodefaults
+    dependencies:
+      - "python=3.11.9=h0_0"
+      - "zlib=1.3=h0_0"
+      - "tool=1!2.0=cuda_0"
+      - "pip"
+      - pip:
+          - "app==1"
+          - "library==1.5+local"
+          - "other==1"
+    "#);
+}
+
+#[test]
+fn a_dockerfile_installs_what_is_locked() {
+    let project = Project::new(false);
+    let lock = project.first();
+    let text = project.exported(&lock, ExportFormat::Dockerfile);
+    insta::assert_snapshot!(project.shown(&text, &lock), @r#"
+    # Made of the lockfile DIGEST for linux/amd64, Python 3.11.2 by `envbox export dockerfile`.
+    FROM debian:bookworm-slim AS base
+    RUN rm -rf /etc/apt/sources.list.d/* \
+     && printf '%s\n' \
+            'deb [check-valid-until=no] file://WORLD/debian-snapshot/debian/20260601T000000Z bookworm main' > /etc/apt/sources.list \
+     && apt-get update \
+     && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends --allow-downgrades --allow-change-held-packages \
+            base-files=1 \
+            base-passwd=1 \
+            bash=1 \
+            ca-certificates=1 \
+            coreutils=1 \
+            dash=1 \
+            findutils=1 \
+            grep=1 \
+            libc-bin=1 \
+            libc6=2.36-9 \
+            libgcc-s1=1 \
+            libgomp1=1 \
+            libpython3=3.11.2-6+deb12u6 \
+            libstdc++6=1 \
+            media-types=1 \
+            netbase=1 \
+            python3.11=3.11.2-6+deb12u6 \
+            sed=1 \
+            tzdata=1 \
+     && rm -rf /var/lib/apt/lists/*
+
+    FROM base AS python
+    ENV DEBIAN_FRONTEND=noninteractive PIP_BREAK_SYSTEM_PACKAGES=1
+    RUN apt-get update && apt-get install -y --no-install-recommends python3-pip
+    RUN printf '%s\n' \
+            'app==1 --hash=sha256:3454b6cd6947cf1c18b38179f54237c9a4228277a5ffe0ca2ff9c9324ce4139b' \
+            'library==1.5+local --hash=sha256:acd2c5c40900608a4c45ee5f6ce9e95468df4cb65a4049f713f8b81ca7596455' \
+            'other==1 --hash=sha256:21380a3413f69792841e5385647efe7b7eb10c7caeb82909822370eb77257bf0' > /requirements.txt \
+     && /usr/bin/python3.11 -m pip install --no-cache-dir --no-deps --ignore-installed --require-hashes --only-binary :all: --root /wheels -r /requirements.txt
+
+    FROM base
+    COPY --from=python /wheels/usr/local /usr/local
+    CMD ["/usr/bin/python3.11"]
+    "#);
+}
+
+#[test]
+fn what_a_format_cannot_hold_is_told() {
+    let (wheels, conda) = (Project::new(false), Project::new(true));
+    let (lock, mixed) = (wheels.first(), conda.first());
+    let mut bare = lock.clone();
+    bare.python.clear();
+    let shown = [
+        wheels.exported(&bare, ExportFormat::Pylock),
+        wheels.exported(&bare, ExportFormat::Requirements),
+        wheels.exported(&lock, ExportFormat::CondaExplicit),
+        wheels.exported(&lock, ExportFormat::CondaLock),
+        conda.exported(&mixed, ExportFormat::Dockerfile),
+        export(
+            &wheels.world.context,
+            &lock,
+            Platform::LinuxArm64,
+            ExportFormat::Pylock,
+        )
+        .unwrap_err()
+        .to_string(),
+    ];
+    insta::assert_snapshot!(shown.join("\n\n"), @r"
+    User error: the lockfile has no Python packages, and a `pylock.toml` holds nothing else
+    hint: choose another format: `envbox export --help` lists them
+
+    User error: the lockfile has no Python packages, and a requirements file holds nothing else
+    hint: choose another format: `envbox export --help` lists them
+
+    User error: the lockfile has no conda packages, and an explicit specification holds nothing else
+    hint: choose another format: `envbox export --help` lists them
+
+    User error: the lockfile has no conda packages, and a `conda-lock.yml` holds nothing else
+    hint: choose another format: `envbox export --help` lists them
+
+    User error: the lockfile has conda packages, which a Dockerfile cannot hold
+    hint: choose another format: `envbox export --help` lists them
+
+    the lockfile is not for linux/arm64
+    ");
+}
+
+#[test]
+fn a_password_is_not_exported() {
+    let mut project = Project::new(false);
+    let lock = project.first();
+    let name = "pypi".parse().unwrap();
+    let (text, place) = (
+        project.exported(&lock, ExportFormat::Requirements),
+        "https://me:secret@index.example/simple",
+    );
+    project
+        .world
+        .context
+        .registries
+        .insert(name, place.to_owned());
+    assert_eq!(project.exported(&lock, ExportFormat::Requirements), text);
+    assert!(!text.contains("index"), "{text}");
+    let mut other = lock.clone();
+    for wheel in &mut other.python {
+        wheel.artifact.origin = crate::lock::Origin::Registry("team".parse().unwrap());
+    }
+    project
+        .world
+        .context
+        .registries
+        .insert("team".parse().unwrap(), place.to_owned());
+    let text = project.exported(&other, ExportFormat::Requirements);
+    assert!(
+        text.contains("--extra-index-url https://index.example/simple\n"),
+        "{text}"
+    );
+}

@@ -1,0 +1,116 @@
+//! What can be typed about steps.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::ArgAction;
+use envbox::registry::ImageName;
+
+use super::Groups;
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct RunAnywhere {
+    /// Run in this image, named by its digest, instead of the project's environment. Neither a
+    /// manifest nor a lockfile is needed.
+    #[arg(long, value_name = "IMAGE@DIGEST", conflicts_with_all = ["frozen", "group", "all_groups"])]
+    pub(crate) image: Option<ImageName>,
+    /// With --image: only if it is signed with this public key.
+    #[arg(long, value_name = "FILE", requires = "image")]
+    pub(crate) verify_key: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) run: Run,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Run {
+    #[command(flatten)]
+    pub(crate) step: Step,
+    /// The name the command sees as its own.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) argv0: Option<OsString>,
+    /// The command and its arguments.
+    #[arg(
+        required = true,
+        trailing_var_arg = true,
+        allow_hyphen_values = true,
+        value_name = "COMMAND"
+    )]
+    pub(crate) command: Vec<OsString>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Inside {
+    /// The policy's file [default: /etc/envbox/policy.json, or a manifest's defaults if there is
+    /// none].
+    #[arg(long, value_name = "FILE")]
+    pub(crate) policy: Option<PathBuf>,
+    /// Pass on every variable of the container's that the policy does not set. By default the
+    /// command gets those that `pass-env` and --env name.
+    #[arg(long)]
+    pub(crate) keep_env: bool,
+    /// Run the command also where the container refuses what the policy needs; the report says what
+    /// is not held then.
+    #[arg(long)]
+    pub(crate) best_effort: bool,
+    /// Say which sources of nondeterminism the command drew from, as `envbox audit` does.
+    #[arg(long)]
+    pub(crate) audit: bool,
+    #[command(flatten)]
+    pub(crate) conditions: Conditions,
+    /// The command and its arguments.
+    #[arg(
+        required = true,
+        trailing_var_arg = true,
+        allow_hyphen_values = true,
+        value_name = "COMMAND"
+    )]
+    pub(crate) command: Vec<OsString>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Shell {
+    #[command(flatten)]
+    pub(crate) step: Step,
+}
+
+/// How a step runs.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Step {
+    #[command(flatten)]
+    pub(crate) groups: Groups,
+    /// Refuse to touch the lockfile: fail when it does not answer the manifest.
+    #[arg(long)]
+    pub(crate) frozen: bool,
+    /// Let the command write to the project itself instead of an overlay.
+    #[arg(long)]
+    pub(crate) direct: bool,
+    #[command(flatten)]
+    pub(crate) conditions: Conditions,
+}
+
+/// What a step can be told wherever it runs.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Conditions {
+    /// Set a variable, or pass on the caller's when there is no value. May be given several times.
+    #[arg(long, value_name = "NAME[=VALUE]", action = ArgAction::Append)]
+    pub(crate) env: Vec<OsString>,
+    /// Another seed than the manifest's or policy's: another world, as reproducible as the first.
+    #[arg(long, value_name = "NUMBER")]
+    pub(crate) seed: Option<u32>,
+    /// How the clocks move: instead of what the manifest or policy says.
+    #[arg(long, value_name = "CLOCK", value_parser = ["frozen", "logical", "ticking", "real"])]
+    pub(crate) clock: Option<String>,
+    /// How many processors the command sees and uses: instead of what the manifest or policy says.
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) cpus: Option<u32>,
+    /// Give the command a terminal of its own; by default it has one when standard input and output
+    /// are terminals.
+    #[arg(long, overrides_with = "no_pty")]
+    pub(crate) pty: bool,
+    /// Connect the command to standard input, output and error as they are.
+    #[arg(long)]
+    pub(crate) no_pty: bool,
+    /// Write what happened to this file as JSON, on success and on failure.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) result_file: Option<PathBuf>,
+}

@@ -1,0 +1,216 @@
+//! Environments that are locked from a channel of conda packages.
+
+use std::fs;
+
+use envbox::lock::Lockfile;
+
+use crate::channel::{Channel, Recipe};
+use crate::conda::{interpreter, libfoo, mytool, scripted, wheel_of};
+use crate::http::Server;
+use crate::registry::Registry;
+use crate::support::{User, World};
+
+/// A project that is locked from a channel.
+struct Locked {
+    world: World,
+    channel: Server,
+    _debian: Registry,
+}
+
+impl Locked {
+    fn new(user: User, recipes: &[Recipe], wheels: &[(&str, Vec<u8>)], rest: &str) -> Self {
+        let world = World::new(user);
+        let mut debian = Registry::with_tools("");
+        for (name, bytes) in wheels {
+            let file = format!("{name}-1.0-py3-none-any.whl");
+            debian.add_file(name, file, bytes.clone());
+        }
+        debian.configure(&world);
+        let mut channel = Channel::new(&world.path().join("channel"));
+        for recipe in recipes {
+            channel.add(recipe);
+        }
+        channel.index();
+        let channel = channel.serve();
+        let url = channel.url();
+        world.write(
+            "envbox.toml",
+            &format!(
+                "[environment]\nname = \"lab\"\n[debian]\nsuite = \"bookworm\"\nsecurity = false\n\
+                 [conda]\nchannels = [{{ name = \"lab\", url = \"{url}\" }}]\n{rest}"
+            ),
+        );
+        Self {
+            world,
+            channel,
+            _debian: debian,
+        }
+    }
+
+    /// Runs a command that must go well; returns what it printed and what it said.
+    fn succeeds(&self, arguments: &[&str]) -> (String, String) {
+        let run = self.world.run(arguments);
+        assert_eq!(run.code(), Some(0), "{arguments:?}: {}", run.stderr());
+        (run.stdout(), run.stderr())
+    }
+
+    fn lockfile(&self) -> Lockfile {
+        Lockfile::read(&self.world.project().join("envbox.lock")).unwrap()
+    }
+}
+
+#[test]
+fn activation_is_recorded_when_the_lock_is_written() {
+    let active = libfoo()
+        .text(
+            "etc/conda/env_vars.d/foo.json",
+            "{\"FOO_HOME\": \"/opt/env/share/foo\"}",
+        )
+        .text(
+            "etc/conda/activate.d/a.sh",
+            "# simple\nexport FOO_DATA=\"$FOO_HOME/data\" LANG=C.UTF-8\n",
+        );
+    let asking = Recipe::new("asking", "1", "0").needs(&["libfoo"]).text(
+        "etc/conda/activate.d/b.sh",
+        "echo hello\nif [ -d \"$CONDA_PREFIX/lib\" ]; then export ASKED=\"it's $FOO_DATA\"; fi\n",
+    );
+    for (user, recipes, root, expected) in [
+        (User::Current, vec![libfoo()], "libfoo", &[][..]),
+        (
+            User::Unprivileged,
+            vec![active],
+            "libfoo",
+            &[
+                "FOO_DATA=/opt/env/share/foo/data",
+                "FOO_HOME=/opt/env/share/foo",
+            ],
+        ),
+        (
+            User::Unprivileged,
+            vec![
+                libfoo().text("etc/conda/env_vars.d/foo.json", "{\"FOO_DATA\": \"x\"}"),
+                asking,
+            ],
+            "asking",
+            &["ASKED=it's x", "FOO_DATA=x"],
+        ),
+    ] {
+        let rest = format!("dependencies = [\"{root}\"]\n");
+        let case = Locked::new(user, &recipes, &[], &rest);
+        case.succeeds(&["lock"]);
+        let recorded = case.lockfile().conda.activation;
+        let recorded: Vec<String> = recorded
+            .iter()
+            .map(|one| format!("{}={}", one.name, one.value))
+            .collect();
+        assert_eq!(recorded, expected);
+        let (variables, _) = case.succeeds(&["run", "--frozen", "--", "env"]);
+        for line in expected {
+            assert!(variables.lines().any(|found| found == *line), "{variables}");
+        }
+        // Locked again it is the same lock, from a store that has forgotten everything too.
+        let before = case.lockfile();
+        fs::remove_dir_all(case.world.path().join("home/.cache/envbox")).unwrap();
+        fs::remove_file(case.world.project().join("envbox.lock")).unwrap();
+        case.succeeds(&["lock"]);
+        assert_eq!(case.lockfile(), before);
+        assert!(case.channel.count("/linux-64/repodata_shards.msgpack.zst") > 0);
+    }
+}
+
+#[test]
+fn files_of_activation_are_refused_by_name() {
+    let broken = libfoo().text("etc/conda/env_vars.d/foo.json", "[]");
+    let failing = libfoo().text("etc/conda/activate.d/foo.sh", "exit 3\n");
+    let mut told = Vec::new();
+    for recipe in [broken, failing] {
+        let case = Locked::new(
+            User::Current,
+            &[recipe],
+            &[],
+            "dependencies = [\"libfoo\"]\n",
+        );
+        let run = case.world.run(&["lock"]);
+        assert!(!case.world.project().join("envbox.lock").exists());
+        told.push(format!("exit: {}\n{}", run.code().unwrap(), run.stderr()));
+    }
+    insta::assert_snapshot!(told.join("\n"), @r"
+    exit: 14
+    error: `/opt/env/etc/conda/env_vars.d/foo.json` of `libfoo` cannot be used for activation: it is no JSON object of texts
+
+    hint: ask for another build of `libfoo`
+
+    exit: 10
+    error: the environment's activation (`/opt/env/etc/conda/activate.d/foo.sh` of `libfoo`) failed: it ended with status 3
+
+    hint: ask for other builds of these packages, or report it to who makes them
+    ");
+}
+
+#[test]
+fn an_allowed_script_is_part_of_the_environment() {
+    let rest = "dependencies = [\"scripted\"]\nlink-scripts = [\"scripted\"]\n";
+    let case = Locked::new(User::Unprivileged, &[scripted()], &[], rest);
+    let (printed, said) = case.succeeds(&["run", "--", "cat", "/opt/env/made/link"]);
+    assert_eq!(printed, "/opt/env 1577836799\n");
+    insta::assert_snapshot!(said, @"warning: the script of `scripted` says: read me");
+    case.succeeds(&["build", "--frozen", "--check"]);
+}
+
+#[test]
+fn a_wheel_may_need_what_conda_brings() {
+    let tool = mytool()
+        .text(
+            "site-packages/mytool-0.3.dist-info/METADATA",
+            "Metadata-Version: 2.1\nName: mytool\nVersion: 0.3\n",
+        )
+        .text("site-packages/mytool-0.3.dist-info/INSTALLER", "conda\n");
+    let rest = "dependencies = [\"mytool\"]\n[python]\nrequirements = [\"app\"]\n";
+    let app = wheel_of(
+        "app",
+        &[("app.py", "1appl\n")],
+        "Requires-Dist: mytool>=0.3\n",
+    );
+    let wheels = [("app", app)];
+    let case = Locked::new(
+        User::Unprivileged,
+        &[interpreter(), libfoo(), tool],
+        &wheels,
+        rest,
+    );
+    let (printed, _) = case.succeeds(&["run", "--", "mytool"]);
+    assert_eq!(printed, "python of /opt/env runs /opt/env/bin/mytool\n");
+    let lock = case.lockfile();
+    let wheels: Vec<&str> = lock
+        .python
+        .iter()
+        .map(|wheel| wheel.name.as_str())
+        .collect();
+    assert_eq!(wheels, ["app"]);
+    let (listed, _) = case.succeeds(&["run", "--", "ls", "/opt/env/lib/python3.12/site-packages"]);
+    insta::assert_snapshot!(listed, @r"
+    __pycache__
+    _envbox
+    app-1.0.dist-info
+    app.py
+    envbox.pth
+    mytool-0.3.dist-info
+    mytool.py
+    ");
+}
+
+#[test]
+fn glibc_alone_is_base_enough() {
+    let rest = "dependencies = [\"libfoo\"]\nbase = \"glibc\"\n";
+    let case = Locked::new(User::Unprivileged, &[libfoo()], &[], rest);
+    let (printed, _) = case.succeeds(&["run", "--", "foo"]);
+    assert_eq!(printed, "prefix /opt/env foo\n");
+    let lock = case.lockfile();
+    let debian: Vec<&str> = lock
+        .debian
+        .packages
+        .iter()
+        .map(|one| one.name.as_str())
+        .collect();
+    assert_eq!(debian, ["libc6"]);
+}
