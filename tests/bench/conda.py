@@ -12,7 +12,7 @@ source. Wants `python` on PATH with py-rattler and zstandard.
 `archives`: both have all archives on this disk and nothing unpacked. `unpacked`: both have all
 packages unpacked, envbox in its store, rattler in its cache. As for `bench.py`: quote the ratios.
 Both sides are processes from start to end; envbox also puts its base under the environment, compiles
-what has no bytecode, and runs `true` in it.
+what has no bytecode, which rattler leaves to the first import, and runs `true` in it.
 """
 
 import argparse
@@ -47,7 +47,8 @@ async def main():
     records = await rattler.solve(
         [rattler.Channel(channel)], json.loads(names), platforms=["linux-64", "noarch"],
         virtual_packages=[rattler.GenericVirtualPackage(
-            rattler.PackageName("__glibc"), rattler.Version("2.36"), "0")],
+            rattler.PackageName("__glibc"), rattler.Version("2.36"),
+            rattler.BuildString("0"))],
     )
     await rattler.install(records, prefix, cache_dir=Path(cache), show_progress=False)
     print(len(records))
@@ -226,7 +227,7 @@ def main():
             shutil.rmtree(store / folder, ignore_errors=True)
 
     for name, of_store, of_cache in [
-        ("archives", ["trees", "rootfs", "answers"], [prefix, cache / "pkgs"]),
+        ("archives", ["trees", "rootfs", "answers"], [prefix, cache]),
         ("unpacked", ["rootfs", "answers"], [prefix]),
     ]:
         def ours():
