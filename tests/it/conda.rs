@@ -216,6 +216,7 @@ fn wheels_lie_beside_conda_packages() {
                 size: wheel.len() as u64,
                 digest: Digest::of(&wheel),
             },
+            built_from: None,
             required_by: vec!["manifest".to_owned()],
         }];
     });

@@ -182,10 +182,6 @@ fn whole<'a>(
 ) -> Result<Manifest, ManifestError> {
     let mut python = python_of(&root.section("python", &keys::PYTHON)?, &mut gathered)?;
     let conda = root.map("conda", |table| conda_of(table, &python))?;
-    if let Some(table) = table {
-        check_interpreter(table, &environment, &python, conda.as_ref())?;
-        requires_python(table, &environment, &gathered.requires_python)?;
-    }
     let base = root.map("base", |table| {
         base(table, &environment, root.get("debian"))
     })?;
@@ -205,9 +201,11 @@ fn whole<'a>(
     let Manifest {
         environment, conda, ..
     } = &manifest;
-    let whole = manifest.with_all_groups();
-    check_interpreter(table, environment, &whole.python, conda.as_ref())?;
-    requires_python(table, environment, &gathered.requires_python)?;
+    if let Some(table) = table {
+        let whole = manifest.with_all_groups();
+        check_interpreter(table, environment, &whole.python, conda.as_ref())?;
+        requires_python(table, environment, &gathered.requires_python)?;
+    }
     Ok(manifest)
 }
 

@@ -7,7 +7,7 @@ use uv_pep440::{Version, VersionSpecifiers};
 
 use crate::base::RegistryName;
 use crate::manifest::base::IMAGES;
-use crate::manifest::error::{ManifestError, Problem};
+use crate::manifest::error::ManifestError;
 use crate::manifest::keys;
 use crate::manifest::parse::PYPROJECT;
 use crate::manifest::pyproject::{self, Part};

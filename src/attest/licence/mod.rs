@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use envbox_lockfiles::base::{Digest, Platform};
 use envbox_lockfiles::lock::Lockfile;
 
-use crate::attest::inventory::{Inventory, Kind};
+use crate::attest::inventory::{Component, Inventory, Kind};
 use crate::attest::licence::tree::read_inside;
 use crate::attest::{AttestError, LicenceError};
 

@@ -77,6 +77,7 @@ impl<'a> CondaPackage<'a> {
             channel: match &package.artifact.origin {
                 Origin::Registry(channel) => channel.as_str(),
                 Origin::Url(url) => url,
+                Origin::Built => unreachable!("only wheels are built"),
             },
             file: &package.artifact.file,
             size: package.artifact.size,

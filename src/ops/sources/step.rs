@@ -129,7 +129,7 @@ fn policy() -> SandboxPolicy {
 
 fn environment(context: &Context, store: &Store, lock: &Lockfile) -> Result<Rootfs, Error> {
     let closure = closure(context, lock, Platform::host(), store)?;
-    Ok(prepare(context, &closure)?)
+    Ok(prepare(context, &closure, None)?)
 }
 
 fn failed(task: &BuildTask, log: &Path) -> BuildFailure {

@@ -38,6 +38,7 @@ pub(super) fn placed<'a>(
     let placed = ordered.into_iter().map(|package| {
         let artifact = &package.artifact;
         let url = match &artifact.origin {
+            Origin::Built => unreachable!("only wheels are built"),
             Origin::Registry(channel) => join(&places.channel(channel)?, &artifact.file),
             Origin::Url(url) => Url::parse(url).map_err(|_| ExportError::NoWords {
                 what: format!("a package at `{url}`"),

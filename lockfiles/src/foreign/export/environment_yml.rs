@@ -54,7 +54,7 @@ pub(super) fn write(
 
 fn requirement(wheel: &LockedWheel) -> String {
     match &wheel.artifact.origin {
-        Origin::Registry(_) => format!("{}=={}", wheel.name, wheel.version),
+        Origin::Registry(_) | Origin::Built => format!("{}=={}", wheel.name, wheel.version),
         Origin::Url(url) => format!("{} @ {url}", wheel.name),
     }
 }

@@ -33,6 +33,14 @@ pub enum ExportError {
         /// The format.
         format: &'static str,
     },
+    /// A wheel is nowhere: envbox built it.
+    #[error("`{file}` was built of `{source_file}`, and other tools find it nowhere")]
+    Built {
+        /// The wheel.
+        file: String,
+        /// What it was built of.
+        source_file: String,
+    },
     /// Where wheels lie could not be found out.
     #[error(transparent)]
     Python(#[from] PythonError),
@@ -47,7 +55,10 @@ pub enum ExportError {
 impl Explain for ExportError {
     fn kind(&self) -> Kind {
         match self {
-            Self::OtherPlatform { .. } | Self::Nothing { .. } | Self::NoWords { .. } => Kind::User,
+            Self::OtherPlatform { .. }
+            | Self::Nothing { .. }
+            | Self::NoWords { .. }
+            | Self::Built { .. } => Kind::User,
             Self::Python(error) => error.kind(),
             Self::Conda(error) => error.kind(),
             Self::Net(error) => error.kind(),
@@ -63,6 +74,10 @@ impl Explain for ExportError {
             Self::Nothing { .. } | Self::NoWords { .. } => {
                 vec!["choose another format: `envbox export --help` lists them".to_owned()]
             }
+            Self::Built { .. } => vec![
+                "set `no-build = true`, where all has wheels, or build an image with `envbox build`"
+                    .to_owned(),
+            ],
             Self::Python(error) => error.hints(),
             Self::Conda(error) => error.hints(),
             Self::Net(error) => error.hints(),

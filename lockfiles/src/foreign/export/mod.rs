@@ -54,6 +54,9 @@ pub fn export(
             known: lock.request.platforms.clone(),
         });
     }
+    if format != ExportFormat::CondaExplicit {
+        refuse_built(lock, platform)?;
+    }
     let places = Places::new(context);
     let text = match format {
         ExportFormat::Pylock => pylock::write(&places, lock, platform)?,
@@ -64,4 +67,20 @@ pub fn export(
         ExportFormat::Dockerfile => dockerfile::write(&places, lock, platform)?,
     };
     Ok(text.into_bytes())
+}
+
+/// No other tool would find a wheel that no registry has.
+fn refuse_built(lock: &Lockfile, platform: Platform) -> Result<(), ExportError> {
+    let mut wheels = lock.python.iter();
+    let built = wheels.find_map(|wheel| match &wheel.built_from {
+        Some(from) if wheel.platforms.contains(&platform) => Some((wheel, from)),
+        _ => None,
+    });
+    match built {
+        None => Ok(()),
+        Some((wheel, from)) => Err(ExportError::Built {
+            file: wheel.artifact.file.clone(),
+            source_file: from.source.file.clone(),
+        }),
+    }
 }

@@ -75,6 +75,7 @@ impl<'a> Places<'a> {
 async fn place(locator: &WheelLocator, wheel: &LockedWheel) -> Result<String, ExportError> {
     match &wheel.artifact.origin {
         Origin::Url(url) => Ok(url.clone()),
+        Origin::Built => unreachable!("`export` refuses built wheels"),
         Origin::Registry(registry) => {
             let file = &wheel.artifact.file;
             let url = locator.locate(registry, &wheel.name, file).await?;

@@ -82,7 +82,7 @@ fn package(text: &mut String, wheel: &LockedWheel, url: &str, needs: &[&str]) {
     }
     let file = file(&wheel.artifact, url);
     let _ = match &wheel.artifact.origin {
-        Origin::Registry(_) => {
+        Origin::Registry(_) | Origin::Built => {
             let name = quoted(&wheel.artifact.file);
             writeln!(text, "wheels = [{{ name = {name}, {file} }}]")
         }

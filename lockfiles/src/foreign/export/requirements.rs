@@ -71,7 +71,7 @@ pub(super) fn options(
 fn requirement(wheel: &LockedWheel) -> String {
     let (name, digest) = (&wheel.name, wheel.artifact.digest);
     match &wheel.artifact.origin {
-        Origin::Registry(_) => format!("{name}=={} --hash={digest}", wheel.version),
+        Origin::Registry(_) | Origin::Built => format!("{name}=={} --hash={digest}", wheel.version),
         Origin::Url(url) => format!("{name} @ {url} --hash={digest}"),
     }
 }

@@ -151,7 +151,7 @@ fn check(pin: &PythonPin, wheel: &LockedWheel) -> Result<(), PythonError> {
     let mismatch = |pinned: String, found: String| {
         let registry = match &wheel.artifact.origin {
             Origin::Registry(registry) => Some(registry.clone()),
-            Origin::Url(_) => None,
+            Origin::Url(_) | Origin::Built => None,
         };
         Err(PythonError::NotPinned {
             registry,
