@@ -8,8 +8,8 @@
 //! Kept in the store below `index/`: `uv/`, uv's cache of index pages and wheel metadata, and
 //! `urls/`, where wheels were seen last (a hint that spares an index query, never trusted).
 //!
-//! **Invariant:** nothing is built and no Python is run (`tests::missing`), unless a
-//! [`SourceBuilder`] is given.
+//! **Invariant:** unless a [`SourceBuilder`] is given, nothing is built and no Python is run
+//! (`tests::missing`).
 //! **Invariant:** the same index contents give the same wheels, wherever the index lies
 //! (`tests::indexes::two_mirrors_give_the_same_wheels`).
 //! **Invariant:** what conda packages bring is never brought by a wheel as well
