@@ -175,13 +175,17 @@ fn side(lock: &Lockfile) -> Side {
     }
 }
 
-/// By ecosystem and name.
-type Files = BTreeMap<(&'static str, String), Vec<LockedFile>>;
+/// An ecosystem and a name in it.
+type Package = (&'static str, String);
+
+/// A file and its licence, as far as that is known.
+type Found<'a> = (&'a Artifact, Option<String>);
+
+type Files = BTreeMap<Package, Vec<LockedFile>>;
 
 fn files(store: &Store, lock: &Lockfile) -> Result<Files, Error> {
     let mut platforms: BTreeMap<Digest, BTreeSet<Platform>> = BTreeMap::new();
-    let mut found: BTreeMap<(&'static str, String), BTreeMap<Digest, (&Artifact, Option<String>)>> =
-        BTreeMap::new();
+    let mut found: BTreeMap<Package, BTreeMap<Digest, Found<'_>>> = BTreeMap::new();
     for &platform in &lock.request.platforms {
         let trees = unpacked_trees(store, lock, platform)?;
         let licences = Licences::read_known(lock, platform, &trees)?;
@@ -198,7 +202,7 @@ fn files(store: &Store, lock: &Lockfile) -> Result<Files, Error> {
             }
         }
     }
-    let told = |(artifact, licence): (&Artifact, Option<String>)| LockedFile {
+    let told = |(artifact, licence): Found<'_>| LockedFile {
         file: artifact.file.clone(),
         size: artifact.size,
         digest: artifact.digest,
