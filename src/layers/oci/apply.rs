@@ -9,7 +9,7 @@ use crate::layers::limits::Limits;
 use crate::layers::oci::Notes;
 use crate::layers::oci::names::{clamped, join, member_path, refused_name, split};
 use crate::layers::oci::reader::{Member, MemberKind};
-use crate::layers::oci::spool::Spooled;
+use crate::layers::oci::spool::{Content, Spooled};
 use crate::layers::oci::walk::{Found, Walk};
 use crate::layers::path::{EntryPath, PathFault, parent};
 use crate::store::EntryKind;
@@ -106,8 +106,12 @@ impl<'a> Apply<'a> {
             MemberKind::Directory => self.directory(&path, &member)?,
             MemberKind::File => {
                 self.clear(&path)?;
-                let (content, entry) = content.expect("files have content");
-                self.tree.adopt(&path, &content, entry)?;
+                match content.expect("files have content") {
+                    Content::Held(bytes, mode) => {
+                        self.tree.file(&path, mode, bytes.as_slice()).map(drop)?;
+                    }
+                    Content::Written(file, entry) => self.tree.adopt(&path, &file, entry)?,
+                }
             }
             MemberKind::Symlink(target) => {
                 self.clear(&path)?;

@@ -2,7 +2,8 @@
 //!
 //! What a member becomes depends on the members before it, so these are applied one after another.
 //! Most of the work does not depend on them: decompressing, taking digests, writing content. It is
-//! done here, for several layers at once, into files beside the tree that get their places later.
+//! done here, for several layers at once: large content goes to files beside the tree that get their
+//! places later.
 //! No name that a layer gives is used here.
 
 use std::collections::VecDeque;
@@ -34,10 +35,23 @@ const AHEAD: usize = 64;
 /// What is kept of the mode of a file: as for packages, nobody inside may become somebody else.
 const FILE_MODE: u32 = 0o777;
 
-/// A member; of a file, where its content is, and what it is as an entry of a tree.
+/// Content of up to so many bytes is handed over in memory: to write a file and to rename it costs
+/// more than what is gained. So it is while less than `HELD` waits, of all layers.
+const SMALL: usize = 64 << 10;
+const HELD: u64 = 16 << 20;
+
+/// A member, and the content of a file.
 pub(super) struct Spooled {
     pub(super) member: Member,
-    pub(super) content: Option<(PathBuf, TreeEntry)>,
+    pub(super) content: Option<Content>,
+}
+
+/// The content of a file, and its mode.
+pub(super) enum Content {
+    /// In memory.
+    Held(Vec<u8>, u32),
+    /// On the disk, and what it is as an entry of a tree.
+    Written(PathBuf, TreeEntry),
 }
 
 /// What a layer turned out to be.
@@ -59,6 +73,8 @@ pub(super) struct Spool {
     limits: Limits,
     /// How much content there was, of all layers.
     bytes: AtomicU64,
+    /// How much of it waits in memory.
+    held: AtomicU64,
     /// Nobody wants more members.
     stopped: AtomicBool,
 }
@@ -77,6 +93,7 @@ impl Spool {
             directory: directory.map_err(FsError::at("write", parent))?,
             limits,
             bytes: AtomicU64::new(0),
+            held: AtomicU64::new(0),
             stopped: AtomicBool::new(false),
         })
     }
@@ -138,7 +155,8 @@ impl Spool {
             Err(_) => None,
         })
         .fuse();
-        let applied = apply(&mut batches.by_ref().flatten());
+        let mut members = batches.by_ref().flatten();
+        let applied = apply(&mut members.by_ref().inspect(|spooled| self.taken(spooled)));
         if applied.is_err() {
             self.stop();
         }
@@ -224,8 +242,7 @@ impl Spool {
                     files += 1;
                     let path = directory.join(files.to_string());
                     let mode = member.mode & FILE_MODE | 0o400;
-                    let entry = self.content(&path, mode, &mut reader, &mut buffer)?;
-                    Some((path, entry))
+                    Some(self.content(path, mode, &mut reader, &mut buffer)?)
                 }
                 _ => None,
             };
@@ -238,22 +255,45 @@ impl Spool {
 
     fn content(
         &self,
-        path: &Path,
+        path: PathBuf,
         mode: u32,
-        content: &mut dyn Read,
+        mut content: &mut dyn Read,
         buffer: &mut [u8],
-    ) -> Result<TreeEntry, LayerError> {
+    ) -> Result<Content, LayerError> {
+        let mut begin = Vec::new();
+        if self.held.load(Ordering::Relaxed) < HELD {
+            (&mut content).take(SMALL as u64).read_to_end(&mut begin)?;
+            if begin.len() < SMALL {
+                self.count(begin.len() as u64)
+                    .map_err(LayerError::Exceeded)?;
+                self.held.fetch_add(begin.len() as u64, Ordering::Relaxed);
+                return Ok(Content::Held(begin, mode));
+            }
+        }
         let mut options = OpenOptions::new();
-        let file = options.write(true).create_new(true).mode(0o600).open(path);
-        let file = file.map_err(FsError::at("write", path))?;
+        let file = options.write(true).create_new(true).mode(0o600).open(&path);
+        let file = file.map_err(FsError::at("write", &path))?;
+        let mut whole = begin.as_slice().chain(content);
+        let count = |more| self.count(more);
+        let (digest, size) = write_content(file, &path, mode, &mut whole, buffer, count)?;
+        let kind = EntryKind::File { size, digest };
+        Ok(Content::Written(path, TreeEntry { mode, kind }))
+    }
+
+    /// Counts content that was read, of all layers.
+    fn count(&self, more: u64) -> Result<(), Exceeded> {
         let limit = self.limits.bytes;
-        let count = |more| match self.bytes.fetch_add(more, Ordering::Relaxed) + more > limit {
+        match self.bytes.fetch_add(more, Ordering::Relaxed) + more > limit {
             true => Err(Exceeded { limit }),
             false => Ok(()),
-        };
-        let (digest, size) = write_content(file, path, mode, content, buffer, count)?;
-        let kind = EntryKind::File { size, digest };
-        Ok(TreeEntry { mode, kind })
+        }
+    }
+
+    /// Notes that a member is no longer waiting.
+    fn taken(&self, spooled: &Spooled) {
+        if let Some(Content::Held(bytes, _)) = &spooled.content {
+            self.held.fetch_sub(bytes.len() as u64, Ordering::Relaxed);
+        }
     }
 }
 

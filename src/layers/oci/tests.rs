@@ -595,6 +595,36 @@ fn layers_are_what_the_image_says() {
 }
 
 #[test]
+fn content_is_what_it_is_however_large() {
+    let sizes = [0, 1, (64 << 10) - 1, 64 << 10, (64 << 10) + 1, 300_000];
+    let contents: Vec<Vec<u8>> = sizes.iter().map(|size| vec![b'x'; *size]).collect();
+    let names: Vec<String> = sizes.iter().map(|size| format!("d/{size}")).collect();
+    let members: Vec<_> = names
+        .iter()
+        .zip(&contents)
+        .map(|(name, content)| TarMember {
+            mode: 0o751,
+            ..file(name, content)
+        })
+        .collect();
+    let again = [file("d/300000", b"small")];
+    let streams = [tar(&members), tar(&members), tar(&again)];
+    let (manifest, _) = unpack_streams(&streams, |tree| {
+        for (name, content) in names.iter().zip(&contents).take(sizes.len() - 1) {
+            assert!(fs::read(tree.join(name)).unwrap() == *content, "{name}");
+            let metadata = fs::metadata(tree.join(name)).unwrap();
+            assert_eq!(
+                (metadata.mtime(), metadata.mode() & 0o7777),
+                (MODIFIED, 0o751)
+            );
+        }
+        assert_eq!(fs::read(tree.join("d/300000")).unwrap(), b"small");
+    })
+    .unwrap();
+    assert_eq!(manifest.entries.len(), sizes.len() + 2);
+}
+
+#[test]
 fn bombs_are_refused() {
     let zeros = vec![0; 900_000];
     let stream = tar(&[file("zeros", &zeros)]);
