@@ -145,6 +145,11 @@ impl fmt::Display for MissingArtifact {
 }
 
 impl FetchError {
+    /// Says whether no registry has the file any more, as far as could be asked.
+    pub(crate) fn is_gone(&self) -> bool {
+        matches!(self, Self::Download { source, .. } if matches!(source, NetError::NotFound { .. }))
+    }
+
     /// Says whether the artifact may be there once the network is on.
     pub(super) fn is_offline(&self) -> bool {
         match self {

@@ -6,8 +6,8 @@
 use std::collections::BTreeMap;
 
 use envbox_lockfiles::base::{Context, Platform};
-use envbox_lockfiles::lock::{LockedInterpreter, LockedPackage, Lockfile};
-use envbox_lockfiles::manifest::{Interpreter, Python, PythonVersion};
+use envbox_lockfiles::lock::{LockedConda, LockedInterpreter, LockedPackage, Lockfile};
+use envbox_lockfiles::manifest::{Interpreter, InterpreterSource, Python, PythonVersion};
 use envbox_lockfiles::resolve::{ResolveOptions, resolve};
 
 use crate::ops::closure::closure;
@@ -51,6 +51,13 @@ pub(super) fn compiler(
 fn alone(lock: &Lockfile) -> Lockfile {
     let mut alone = lock.clone();
     alone.python.clear();
+    if lock
+        .interpreter
+        .as_ref()
+        .is_some_and(|one| one.from != InterpreterSource::Conda)
+    {
+        alone.conda = LockedConda::default();
+    }
     let packages = &lock.debian.packages;
     let mut kept: Vec<&str> = vec!["base", "interpreter"];
     let mut next = 0;
@@ -82,6 +89,14 @@ fn resolved(
     manifest.base = None;
     manifest.python = Python::default();
     manifest.debian.packages.clear();
+    manifest.groups.clear();
+    match &mut manifest.conda {
+        Some(conda) if interpreter.from == InterpreterSource::Conda => {
+            conda.dependencies.clear();
+            conda.constraints.clear();
+        }
+        conda => *conda = None,
+    }
     let options = ResolveOptions::default();
     Ok(resolve(context, &manifest, Some(lock), &options)?)
 }

@@ -49,7 +49,8 @@ fn contents(lock: &Lockfile, platform: Platform) -> (BTreeSet<String>, BTreeMap<
 #[test]
 fn net_a_lock_of_two_platforms_has_what_a_lock_of_each_has() {
     let debian = "[debian]\npackages = [\"libgomp1\", \"git\"]\n";
-    let pythons = ["\"3.11\"", "{ version = \"3.12\", from = \"standalone\" }"];
+    // Each from another suite. Standalone interpreters lie where not every network reaches.
+    let pythons = ["\"3.11\"", "\"3.13\""];
     for python in pythons {
         let both = locked(python, debian, BOTH);
         for platform in Platform::ALL {

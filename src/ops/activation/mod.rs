@@ -116,7 +116,17 @@ fn variables(
         built: Vec::new(),
         ..lock.clone()
     };
-    let trees = package_trees(context, &closure(context, &alone, platform, &store)?)?;
+    let closure = match closure(context, &alone, platform, &store) {
+        // What cannot be had cannot be run either, but a channel may list more than it still has,
+        // and which packages would be chosen of it is worth knowing.
+        Err(Error::Fetch(gone)) if gone.is_gone() => {
+            let message = format!("what activating the environment sets is not recorded: {gone}");
+            context.report(Event::Warning { message });
+            return Ok(Vec::new());
+        }
+        other => other?,
+    };
+    let trees = package_trees(context, &closure)?;
     let scripts = Scripts::read(&trees)?;
     let start = START.map(|(name, value)| (name.to_owned(), value.to_owned()));
     let mut shell = Shell::new(start.into());
