@@ -91,7 +91,8 @@ impl CondaSession {
         }
     }
 
-    /// Returns the versions of the package `name` that the channels have for `platform`.
+    /// Returns the versions of the package `name` that the channels have for `platform`, the oldest
+    /// first.
     ///
     /// # Errors
     /// As [`CondaSession::resolve`].
@@ -112,8 +113,13 @@ impl CondaSession {
             Err(error) => return Err(self.blame(error, platform).await),
         };
         let records = found.repodata.iter().flat_map(RepoData::iter);
-        let versions = records.map(|record| record.package_record.version.as_str().into_owned());
-        Ok(versions.collect::<BTreeSet<_>>().into_iter().collect())
+        let versions: BTreeSet<_> = records
+            .map(|record| &record.package_record.version)
+            .collect();
+        Ok(versions
+            .iter()
+            .map(|version| version.as_str().into_owned())
+            .collect())
     }
 
     /// Finds the channel that a query failed of. The gateway has the others' answers still.

@@ -18,6 +18,9 @@ use crate::resolve::conda::failure::Said;
 use crate::resolve::conda::session::CondaSession;
 use crate::resolve::conda::{CondaError, Unfulfilled, VirtualPackage, packages};
 
+/// How many versions that there are are named.
+const NAMED_VERSIONS: usize = 5;
+
 /// What is to be resolved, and for what.
 #[derive(Debug, Clone, Copy)]
 pub struct CondaTask<'a> {
@@ -84,10 +87,48 @@ impl CondaSession {
             let name = spec.name.as_exact()?.as_normalized().to_owned();
             Some(Root { name, required_by })
         });
-        Ok(Solution {
-            roots: roots.collect(),
-            records: self.run(task, specs, &repodata)?,
-        })
+        let roots = roots.collect();
+        match self.run(task, specs.clone(), &repodata) {
+            Ok(records) => Ok(Solution { records, roots }),
+            Err(mut error) => {
+                if let CondaError::NoSolution { hints, .. } = &mut error {
+                    hints.extend(self.offered(task, &specs, &repodata).await);
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Tells which versions there are of what is asked for in none of them. Best effort: it is for
+    /// a hint.
+    async fn offered(
+        &self,
+        task: CondaTask<'_>,
+        specs: &[MatchSpec],
+        repodata: &[RepoData],
+    ) -> Vec<String> {
+        let mut hints = Vec::new();
+        for spec in specs.iter().filter(|spec| !spec.is_virtual()) {
+            let found = |record: &RepoDataRecord| spec.name.matches(&record.package_record.name);
+            if repodata.iter().flat_map(RepoData::iter).any(found) {
+                continue;
+            }
+            let name = spec
+                .name
+                .as_exact()
+                .and_then(|name| name.as_normalized().parse().ok());
+            let Some(name) = name else { continue };
+            let versions = self
+                .versions(task.platform, &name)
+                .await
+                .unwrap_or_default();
+            let newest = versions.iter().rev().take(NAMED_VERSIONS);
+            let newest: Vec<_> = newest.map(String::as_str).collect();
+            if !newest.is_empty() {
+                hints.push(format!("of `{name}` there is: {}", newest.join(", ")));
+            }
+        }
+        hints
     }
 
     /// Returns what must be there, and who wants it.

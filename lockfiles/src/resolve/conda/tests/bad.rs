@@ -93,6 +93,15 @@ fn a_package_that_nobody_has_is_told() {
 }
 
 #[test]
+fn a_version_that_nobody_has_is_told_with_those_that_there_are() {
+    let packages = ["1.9", "1.10", "1.26.4"].map(|version| Package::new("numpy", version));
+    let case = Case::new(&["numpy >=2"]).channel("own", &packages);
+    let report = case.report();
+    let hint = "hint: of `numpy` there is: 1.26.4, 1.10, 1.9\n";
+    assert!(report.ends_with(hint), "{report}");
+}
+
+#[test]
 fn packages_that_exclude_each_other_are_told() {
     let packages = [
         Package::new("a", "1").depends(&["c <2"]),
