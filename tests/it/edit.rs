@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use crate::http::Answer;
 use crate::registry::Registry;
 use crate::support::{User, World};
 
@@ -159,6 +160,30 @@ fn a_registry_that_is_gone_changes_nothing() {
     assert_eq!(run.code(), Some(13), "{}", run.stderr());
     assert_eq!(read(&world, "envbox.toml"), MANIFEST);
     assert!(!world.project().join("envbox.lock").exists());
+}
+
+#[test]
+fn an_interrupted_command_changes_nothing() {
+    let registry = usual();
+    let world = project(&registry);
+    let page = registry.path("simple/other/");
+    registry.server.answers(&page, vec![Answer::Silence]);
+    let mut envbox = world.command(&["add", "other"]).spawn().unwrap();
+    let is_asked = || registry.server.count(&page) > 0;
+    while !is_asked() {
+        assert!(
+            envbox.try_wait().unwrap().is_none(),
+            "it waits for the page"
+        );
+        std::thread::yield_now();
+    }
+    let id = i32::try_from(envbox.id()).unwrap();
+    let id = rustix::process::Pid::from_raw(id).unwrap();
+    rustix::process::kill_process(id, rustix::process::Signal::INT).unwrap();
+    assert!(!envbox.wait().unwrap().success());
+    assert_eq!(read(&world, "envbox.toml"), MANIFEST);
+    let names = fs::read_dir(world.project()).unwrap();
+    assert_eq!(names.count(), 1, "nothing half-made is left");
 }
 
 #[test]

@@ -27,6 +27,7 @@ mod schema;
 mod select;
 mod stale;
 mod version;
+mod wheel;
 mod wire;
 mod write;
 

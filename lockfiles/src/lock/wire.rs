@@ -6,16 +6,16 @@ use jiff::Timestamp;
 use serde::Deserialize;
 
 use crate::base::{
-    DebianName, Digest, EnvironmentName, GroupName, ImageReference, Platform, PythonName,
-    RegistryName,
+    DebianName, Digest, EnvironmentName, GroupName, ImageReference, Platform, RegistryName,
 };
 use crate::lock::base::BaseWire;
 use crate::lock::conda::{CondaRequestWire, CondaWire};
 use crate::lock::groups::GroupWire;
 use crate::lock::schema::{
-    Artifact, BuiltFrom, BuiltImage, LockedArchive, LockedDebian, LockedInterpreter, LockedPackage,
-    LockedSuite, LockedWheel, Lockfile, Origin, Request,
+    Artifact, BuiltImage, LockedArchive, LockedDebian, LockedInterpreter, LockedPackage,
+    LockedSuite, Lockfile, Origin, Request,
 };
+use crate::lock::wheel::WheelWire;
 use crate::manifest::{InterpreterSource, Prerelease};
 
 /// The first thing read: which version the rest is in.
@@ -94,33 +94,6 @@ struct ArchiveWire {
     file: String,
     size: u64,
     sha256: String,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-struct WheelWire {
-    name: PythonName,
-    version: String,
-    platforms: Option<Vec<Platform>>,
-    registry: Option<RegistryName>,
-    url: Option<String>,
-    file: String,
-    size: u64,
-    sha256: String,
-    required_by: Vec<String>,
-    built_from: Option<Box<BuiltFromWire>>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct BuiltFromWire {
-    registry: Option<RegistryName>,
-    url: Option<String>,
-    file: String,
-    size: u64,
-    sha256: String,
-    #[serde(default)]
-    requires: Vec<WheelWire>,
 }
 
 #[derive(Default, Deserialize)]
@@ -295,80 +268,6 @@ impl InterpreterWire {
     }
 }
 
-impl WheelWire {
-    fn into_wheel(self, all: &[Platform]) -> Result<LockedWheel, InvalidEntry> {
-        let entry = format!("{} {}", self.name, self.version);
-        check_wheel_name(&entry, &self.name, &self.version, &self.file)?;
-        let artifact = ArtifactWire {
-            registry: self.registry,
-            url: self.url,
-            file: self.file,
-            size: self.size,
-            sha256: self.sha256,
-        };
-        let built_from = self.built_from.map(|wire| wire.into_source(&entry, all));
-        let built_from = built_from.transpose()?.map(Box::new);
-        Ok(LockedWheel {
-            artifact: match &built_from {
-                Some(_) => artifact.into_built(&entry)?,
-                None => artifact.into_artifact(&entry)?,
-            },
-            built_from,
-            name: self.name,
-            version: self.version,
-            platforms: platforms(&entry, self.platforms, all)?,
-            required_by: self.required_by,
-        })
-    }
-}
-
-impl BuiltFromWire {
-    fn into_source(self, entry: &str, all: &[Platform]) -> Result<BuiltFrom, InvalidEntry> {
-        let source = ArtifactWire {
-            registry: self.registry,
-            url: self.url,
-            file: self.file,
-            size: self.size,
-            sha256: self.sha256,
-        };
-        let wheel = |wire: WheelWire| match wire.built_from {
-            None => wire.into_wheel(all),
-            Some(_) => {
-                let problem = "what a wheel is built with is not built itself";
-                Err(InvalidEntry::new(entry, problem))
-            }
-        };
-        Ok(BuiltFrom {
-            source: source.into_artifact(entry)?,
-            requires: self
-                .requires
-                .into_iter()
-                .map(wheel)
-                .collect::<Result<_, _>>()?,
-        })
-    }
-}
-
-/// A file name that speaks of another project or version is no file of this one.
-fn check_wheel_name(
-    entry: &str,
-    name: &PythonName,
-    version: &str,
-    file: &str,
-) -> Result<(), InvalidEntry> {
-    let invalid = |problem: String| InvalidEntry::new(entry, problem);
-    let wheel: uv_distribution_filename::WheelFilename = file
-        .parse()
-        .map_err(|error| invalid(format!("`{file}` is no wheel file name: {error}")))?;
-    if wheel.name.as_str() != name.as_str() || wheel.version.to_string() != version {
-        return Err(invalid(format!(
-            "`{file}` is a file of {} {}",
-            wheel.name, wheel.version
-        )));
-    }
-    Ok(())
-}
-
 impl SuiteWire {
     fn into_suite(self) -> LockedSuite {
         LockedSuite {
@@ -441,7 +340,7 @@ pub(super) struct ArtifactWire {
 
 impl ArtifactWire {
     /// One that is built comes from nowhere.
-    fn into_built(self, entry: &str) -> Result<Artifact, InvalidEntry> {
+    pub(super) fn into_built(self, entry: &str) -> Result<Artifact, InvalidEntry> {
         if self.registry.is_some() || self.url.is_some() {
             let problem = "it is both built and from a registry or URL";
             return Err(InvalidEntry::new(entry, problem));

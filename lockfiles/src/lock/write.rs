@@ -7,9 +7,9 @@ use crate::lock::base::base_table;
 use crate::lock::conda::{conda_tables, request_table};
 use crate::lock::groups::group_tables;
 use crate::lock::schema::{
-    Artifact, BuiltFrom, LockedInterpreter, LockedPackage, LockedSuite, LockedWheel, Lockfile,
-    Origin, Request,
+    Artifact, LockedInterpreter, LockedPackage, LockedSuite, Lockfile, Origin, Request,
 };
+use crate::lock::wheel::wheel_tables;
 
 const HEADER: &str =
     "# Made by `envbox lock`. Do not edit: a changed line breaks the seal below.\n";
@@ -72,10 +72,7 @@ impl Lockfile {
         }
         conda_tables(&mut text, &self.conda, platforms);
         for wheel in &self.python {
-            wheel_table(&mut text, "[[python]]", wheel, platforms);
-            if let Some(source) = &wheel.built_from {
-                source_tables(&mut text, source, platforms);
-            }
+            wheel_tables(&mut text, wheel, platforms);
         }
         for suite in &self.debian.suites {
             suite_table(&mut text, suite);
@@ -153,23 +150,6 @@ fn interpreter_table(text: &mut String, interpreter: &LockedInterpreter) {
         string(text, "platform", &archive.platform.to_string());
         artifact(text, &archive.artifact);
     }
-}
-
-fn source_tables(text: &mut String, source: &BuiltFrom, all: &[Platform]) {
-    text.push_str("\n[python.built-from]\n");
-    artifact(text, &source.source);
-    for wheel in &source.requires {
-        wheel_table(text, "[[python.built-from.requires]]", wheel, all);
-    }
-}
-
-fn wheel_table(text: &mut String, header: &str, wheel: &LockedWheel, all: &[Platform]) {
-    text.push_str(&format!("\n{header}\n"));
-    string(text, "name", wheel.name.as_str());
-    string(text, "version", &wheel.version);
-    platforms(text, &wheel.platforms, all);
-    artifact(text, &wheel.artifact);
-    list(text, "required-by", &wheel.required_by);
 }
 
 fn suite_table(text: &mut String, suite: &LockedSuite) {
