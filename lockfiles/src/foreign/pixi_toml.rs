@@ -1,5 +1,6 @@
 //! `pixi.toml`, as pixi reads it: what its environments need.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -85,7 +86,20 @@ enum SpecWire {
     Table(TableWire),
 }
 
-#[derive(Deserialize, Default)]
+impl SpecWire {
+    /// Returns it as a table.
+    fn table(&self) -> Cow<'_, TableWire> {
+        match self {
+            Self::Version(version) => Cow::Owned(TableWire {
+                version: Some(version.clone()),
+                ..TableWire::default()
+            }),
+            Self::Table(table) => Cow::Borrowed(table),
+        }
+    }
+}
+
+#[derive(Clone, Deserialize, Default)]
 #[serde(default)]
 struct TableWire {
     version: Option<String>,
@@ -227,13 +241,7 @@ impl Gathering {
     }
 
     fn dependency(&mut self, name: &str, spec: &SpecWire) {
-        let spec = match spec {
-            SpecWire::Version(version) => &TableWire {
-                version: Some(version.clone()),
-                ..TableWire::default()
-            },
-            SpecWire::Table(table) => table,
-        };
+        let spec = spec.table();
         if spec.git.is_some() || spec.path.is_some() || spec.url.is_some() {
             let reason = match spec.git {
                 Some(_) => LeftOutReason::Repository,
@@ -256,13 +264,7 @@ impl Gathering {
     }
 
     fn distribution(&mut self, name: &str, spec: &SpecWire) {
-        let spec = match spec {
-            SpecWire::Version(version) => &TableWire {
-                version: Some(version.clone()),
-                ..TableWire::default()
-            },
-            SpecWire::Table(table) => table,
-        };
+        let spec = spec.table();
         if spec.git.is_some() {
             return self.leave(name.to_owned(), LeftOutReason::Repository);
         }

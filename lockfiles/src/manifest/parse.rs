@@ -73,12 +73,7 @@ impl Manifest {
     pub fn from_script(file: &Path) -> Result<Self, ManifestError> {
         let text = read(file)?;
         let source = Source { file, text: &text };
-        let Some(masked) = script::header(source)? else {
-            let problem = Problem::NoHeader {
-                file: file.to_path_buf(),
-            };
-            return Err(ManifestError::whole(file, problem));
-        };
+        let masked = script::needed_header(source)?;
         let document = source.parse_masked(&masked)?;
         let mut gathered = Gathered::default();
         let root = match script::own(source, &document, &mut gathered)? {
@@ -119,6 +114,17 @@ pub(super) fn read(file: &Path) -> Result<String, ManifestError> {
         }),
         Err(_) => Err(ManifestError::whole(file, Problem::Encoding)),
     }
+}
+
+/// As [`read`], of a file that another one names: that it cannot be read is said at that place.
+pub(super) fn read_named(
+    file: &Path,
+    at_place: impl FnOnce(Problem) -> ManifestError,
+) -> Result<String, ManifestError> {
+    read(file).map_err(|error| match error.problem {
+        problem @ Problem::Fs(_) => at_place(problem),
+        _ => error,
+    })
 }
 
 /// As [`read`]; none where there is no such file.

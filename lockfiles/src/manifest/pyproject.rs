@@ -12,7 +12,7 @@ use uv_pep508::MarkerTree;
 
 use crate::manifest::error::{ManifestError, Problem};
 use crate::manifest::keys;
-use crate::manifest::parse::{lookup, read};
+use crate::manifest::parse::{lookup, read_named};
 use crate::manifest::python::{Gathered, RequiresPython};
 use crate::manifest::requirement;
 use crate::manifest::table::{Source, Value};
@@ -59,10 +59,7 @@ pub(super) fn gather(
     parts: &[Part<'_>],
     gathered: &mut Gathered,
 ) -> Result<(), ManifestError> {
-    let text = read(file).map_err(|error| match error.problem {
-        problem @ Problem::Fs(_) => value.error(problem),
-        _ => error,
-    })?;
+    let text = read_named(file, |problem| value.error(problem))?;
     let source = Source { file, text: &text };
     let document = source.parse()?;
     let root = document.get_ref();

@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use crate::manifest::error::{ManifestError, Problem};
-use crate::manifest::parse::read;
+use crate::manifest::parse::{read, read_named};
 use crate::manifest::python::Gathered;
 use crate::manifest::requirement;
 use crate::manifest::table::{Source, Value};
@@ -40,10 +40,7 @@ pub(super) fn gather(
     file: &Path,
     gathered: &mut Gathered,
 ) -> Result<(), ManifestError> {
-    let text = read(file).map_err(|error| match error.problem {
-        problem @ Problem::Fs(_) => value.error(problem),
-        _ => error,
-    })?;
+    let text = read_named(file, |problem| value.error(problem))?;
     let mut reading = Reading {
         gathered,
         open: vec![identity(file)],
@@ -123,10 +120,7 @@ impl Reading<'_> {
             let problem = Problem::FileCycle { found: file };
             return Err(source.error(line.span.clone(), problem));
         }
-        let text = read(&file).map_err(|error| match error.problem {
-            problem @ Problem::Fs(_) => source.error(line.span.clone(), problem),
-            _ => error,
-        })?;
+        let text = read_named(&file, |problem| source.error(line.span.clone(), problem))?;
         self.open.push(identity);
         let source = Source {
             file: &file,

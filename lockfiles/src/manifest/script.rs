@@ -12,7 +12,7 @@ use uv_pep440::VersionSpecifiers;
 
 use crate::manifest::error::{ManifestError, Problem};
 use crate::manifest::keys;
-use crate::manifest::parse::{lookup, read};
+use crate::manifest::parse::{lookup, read, read_named};
 use crate::manifest::pyproject::requires_python;
 use crate::manifest::python::{Gathered, RequiresPython};
 use crate::manifest::python_version::allowed_pythons;
@@ -110,6 +110,14 @@ pub(super) fn own<'a>(
         .map(|(_, value)| value))
 }
 
+/// As [`header`], of a script that must have one.
+pub(super) fn needed_header(source: Source<'_>) -> Result<String, ManifestError> {
+    header(source)?.ok_or_else(|| {
+        let file = source.file.to_path_buf();
+        ManifestError::whole(source.file, Problem::NoHeader { file })
+    })
+}
+
 /// Returns the Python of a script whose header was gathered.
 pub(super) fn python(gathered: &Gathered) -> Option<Interpreter> {
     let range = gathered.requires_python.first();
@@ -131,12 +139,7 @@ pub fn described(
     let text = read(file)?;
     let source = Source { file, text: &text };
     if file.extension().is_some_and(|extension| extension == "py") {
-        let Some(masked) = header(source)? else {
-            let problem = Problem::NoHeader {
-                file: file.to_path_buf(),
-            };
-            return Err(ManifestError::whole(file, problem));
-        };
+        let masked = needed_header(source)?;
         let document = source.parse_masked(&masked)?;
         let mut gathered = Gathered::default();
         own(source, &document, &mut gathered)?;
@@ -159,10 +162,7 @@ pub(super) fn gather(
     file: &Path,
     gathered: &mut Gathered,
 ) -> Result<(), ManifestError> {
-    let text = read(file).map_err(|error| match error.problem {
-        problem @ Problem::Fs(_) => value.error(problem),
-        _ => error,
-    })?;
+    let text = read_named(file, |problem| value.error(problem))?;
     let source = Source { file, text: &text };
     let Some(masked) = header(source)? else {
         let file = file.to_path_buf();

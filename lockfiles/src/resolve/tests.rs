@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use crate::base::{Context, Digest, Explain as _, ImageReference, Kind, Network, Platform};
+use crate::base::{Context, Digest, Explain, ImageReference, Kind, Network, Platform};
 use crate::lock::{
     Artifact, LockedBase, LockedConda, LockedDebian, LockedImage, LockedInterpreter, LockedPackage,
     Lockfile, Origin, Request,
@@ -20,6 +20,20 @@ use crate::resolve::debian::tests::keys::keyring;
 use crate::resolve::interpreter::InterpreterError;
 use crate::resolve::python::tests::making::{Release, write_index};
 use crate::resolve::{BASE, ResolveError, ResolveOptions, Upgrade, resolve, resolve_with};
+
+/// Returns what a user is told of an error, and its kind.
+pub(crate) fn report(error: &(impl Explain + ?Sized)) -> String {
+    let mut report = format!("{:?} error: {error}\n", error.kind());
+    let mut source = error.source();
+    while let Some(error) = source {
+        report += &format!("caused by: {error}\n");
+        source = error.source();
+    }
+    for hint in error.hints() {
+        report += &format!("hint: {hint}\n");
+    }
+    report
+}
 
 /// Returns a manifest that asks for nothing but what is given.
 pub(crate) fn manifest(

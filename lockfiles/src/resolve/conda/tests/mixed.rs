@@ -13,7 +13,7 @@ use crate::resolve::conda::tests::making::{Package, write_channel};
 use crate::resolve::debian::tests::fixture::World;
 use crate::resolve::debian::tests::keys::keyring;
 use crate::resolve::python::tests::making::{Release, write_index};
-use crate::resolve::tests::world;
+use crate::resolve::tests::{report, world};
 use crate::resolve::{ResolveError, ResolveOptions, Upgrade, resolve_with};
 
 /// A project with a channel, an index and an archive of Debian packages.
@@ -102,19 +102,6 @@ impl Project {
             Err(error) => error,
         }
     }
-}
-
-fn report(error: &ResolveError) -> String {
-    let mut report = format!("{:?} error: {error}\n", error.kind());
-    let mut source = std::error::Error::source(error);
-    while let Some(error) = source {
-        report += &format!("caused by: {error}\n");
-        source = error.source();
-    }
-    for hint in error.hints() {
-        report += &format!("hint: {hint}\n");
-    }
-    report
 }
 
 fn numpy(version: &str) -> Package {

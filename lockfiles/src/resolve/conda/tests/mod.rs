@@ -17,13 +17,14 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tempfile::TempDir;
 
-use crate::base::{Context, Explain as _, Platform};
+use crate::base::{Context, Platform};
 use crate::lock::{LockedConda, LockedCondaPackage};
 use crate::manifest::{ChannelPriority, Conda, CondaBase, CondaChannel, PythonVersion};
 use crate::net::{ChannelPatience, ClientOptions, block_on_large_stack};
 use crate::resolve::Upgrade;
 use crate::resolve::conda::tests::making::{Package, write_channel};
 use crate::resolve::conda::{Borne, CondaError, CondaSession, CondaTask, VirtualPackage, merged};
+use crate::resolve::tests::report;
 
 /// A resolution to try, with everything at a value that fits most tests.
 struct Case {
@@ -206,17 +207,4 @@ fn pins(packages: &[LockedCondaPackage]) -> Vec<String> {
         format!("{} {} {}", package.name, package.version, package.build)
     };
     packages.iter().map(pin).collect()
-}
-
-fn report(error: &CondaError) -> String {
-    let mut report = format!("{:?} error: {error}\n", error.kind());
-    let mut source = std::error::Error::source(error);
-    while let Some(error) = source {
-        report += &format!("caused by: {error}\n");
-        source = error.source();
-    }
-    for hint in error.hints() {
-        report += &format!("hint: {hint}\n");
-    }
-    report
 }

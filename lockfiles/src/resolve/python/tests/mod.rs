@@ -16,7 +16,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tempfile::TempDir;
 
-use crate::base::{Context, Explain as _, Network, Platform};
+use crate::base::{Context, Network, Platform};
 use crate::lock::LockedWheel;
 use crate::manifest::{NamedUrl, Python};
 use crate::net::block_on_large_stack;
@@ -26,6 +26,7 @@ use crate::resolve::python::solve::resolve_patiently;
 use crate::resolve::python::{
     Building, Provided, ProvidedDistribution, PythonError, PythonRequest, Resolved,
 };
+use crate::resolve::tests::report;
 use crate::resolve::{Pins, Upgrade};
 
 /// A resolution to try, with everything at a value that fits most tests.
@@ -168,19 +169,6 @@ impl Case {
 fn pins(wheels: &[LockedWheel]) -> Vec<String> {
     let pin = |wheel: &LockedWheel| format!("{}=={}", wheel.name, wheel.version);
     wheels.iter().map(pin).collect()
-}
-
-fn report(error: &PythonError) -> String {
-    let mut report = format!("{:?} error: {error}\n", error.kind());
-    let mut source = std::error::Error::source(error);
-    while let Some(cause) = source {
-        report += &format!("caused by: {cause}\n");
-        source = cause.source();
-    }
-    for hint in error.hints() {
-        report += &format!("hint: {hint}\n");
-    }
-    report
 }
 
 fn owned(texts: &[&str]) -> Vec<String> {
