@@ -37,7 +37,7 @@ pub use deb::unpack_deb;
 pub use error::LayerError;
 pub use limits::{Exceeded, Limits};
 pub use oci::{ImageLayer, Notes, unpack_layers};
-pub use path::{EntryPath, PathFault, merged_directories, parent, stays_inside};
+pub use path::{EntryPath, PathFault, components, merged_directories, parent, stays_inside};
 pub use standalone::unpack_standalone;
 pub use wheel::{PythonTarget, unpack_wheel, wheel_metadata};
 

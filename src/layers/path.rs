@@ -165,6 +165,15 @@ pub fn stays_inside(path: &EntryPath, target: &[u8]) -> bool {
     true
 }
 
+/// Returns the components of a path, last one first, without empty ones and `.`.
+pub fn components(path: &[u8]) -> Vec<Vec<u8>> {
+    path.split(|&byte| byte == b'/')
+        .filter(|component| !component.is_empty() && *component != b".")
+        .rev()
+        .map(<[u8]>::to_vec)
+        .collect()
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

@@ -76,12 +76,9 @@ pub(super) fn base(
 /// Returns where the image lies, unless that is a directory.
 fn in_registry(context: &Context, named: &ImageReference) -> Result<Option<ImageName>, Error> {
     let url = registry_url(context, &named.registry).map_err(FetchError::Net)?;
-    let Some(host) = url.host_str().filter(|_| url.scheme() != "file") else {
+    if url.scheme() == "file" {
         return Ok(None);
-    };
-    let port = url.port().map(|port| format!(":{port}"));
-    let port = port.unwrap_or_default();
-    let path = format!("{}/{}", url.path().trim_end_matches('/'), named.repository);
-    let text = format!("{host}{port}{path}@{}", named.digest);
-    Ok(Some(text.parse()?))
+    }
+    let image = format!("{}@{}", named.repository, named.digest);
+    Ok(ImageName::below(&url, &image)?)
 }

@@ -3,10 +3,12 @@
 //! The lock's own interpreter for this host, if it has one; else the same release is looked up for
 //! this host, as `envbox lock` would.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use envbox_lockfiles::base::{Context, Platform};
-use envbox_lockfiles::lock::{LockedConda, LockedInterpreter, LockedPackage, Lockfile};
+use envbox_lockfiles::lock::{
+    Asker, Ecosystem, Graph, LockedConda, LockedInterpreter, LockedPackage, Lockfile,
+};
 use envbox_lockfiles::manifest::{Interpreter, InterpreterSource, Python, PythonVersion};
 use envbox_lockfiles::resolve::{ResolveOptions, resolve};
 
@@ -58,20 +60,15 @@ fn alone(lock: &Lockfile) -> Lockfile {
     {
         alone.conda = LockedConda::default();
     }
-    let packages = &lock.debian.packages;
-    let mut kept: Vec<&str> = vec!["base", "interpreter"];
-    let mut next = 0;
-    while let Some(&by) = kept.get(next) {
-        next += 1;
-        let asked = packages.iter().filter(|package| {
-            let name = package.name.as_str();
-            package.required_by.iter().any(|one| one == by) && !kept.contains(&name)
-        });
-        let asked: Vec<&str> = asked.map(|package| package.name.as_str()).collect();
-        kept.extend(asked);
-    }
+    let graph = Graph::of(lock, Platform::host());
+    let reached = graph.reached(|asker| matches!(asker, Asker::Base | Asker::Interpreter));
+    let nodes = reached.iter().map(|&place| &graph.nodes[place]);
+    let kept: BTreeSet<&str> = nodes
+        .filter(|node| node.ecosystem == Ecosystem::Debian)
+        .map(|node| node.name)
+        .collect();
     let packages = &mut alone.debian.packages;
-    packages.retain(|package| kept.contains(&package.name.as_str()));
+    packages.retain(|package| kept.contains(package.name.as_str()));
     alone
 }
 

@@ -58,17 +58,12 @@ fn in_registry(
         return Ok(None);
     };
     let url = channel_url(context, channel).map_err(FetchError::Net)?;
-    let Some(host) = url.host_str().filter(|_| url.scheme() == "oci") else {
+    if url.scheme() != "oci" {
         return Ok(None);
-    };
-    let port = url.port().map(|port| format!(":{port}"));
-    let port = port.unwrap_or_default();
-    let path = url.path().trim_end_matches('/');
+    }
     let (subdir, _) = package.artifact.file.rsplit_once('/').unwrap_or_default();
     // No repository's name begins with `_`.
     let name = package.name.as_str();
     let mark = if name.starts_with('_') { "zzz" } else { "" };
-    Ok(Some(
-        format!("{host}{port}{path}/{subdir}/{mark}{name}").parse()?,
-    ))
+    Ok(ImageName::below(&url, &format!("{subdir}/{mark}{name}"))?)
 }

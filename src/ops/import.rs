@@ -69,11 +69,12 @@ pub fn import(
     if let Some(text) = &text {
         fs::write_atomic(project.manifest_file(), text.as_bytes())?;
     }
-    let lock = done.lock.clone();
+    let format = foreign.format;
+    let (kept, added) = compared(&foreign, &done.lock);
+    let left_out = left_out(foreign, &done.lock);
     let report = done.write()?;
-    let (kept, added) = compared(&foreign, &lock);
     Ok(ImportReport {
-        format: foreign.format,
+        format,
         manifest: text.map(|_| project.manifest_file().to_path_buf()),
         lockfile: report.lockfile,
         digest: report.digest,
@@ -81,7 +82,7 @@ pub fn import(
         changes: report.changes,
         kept,
         added,
-        left_out: left_out(foreign, &lock),
+        left_out,
     })
 }
 

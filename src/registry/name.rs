@@ -8,6 +8,7 @@ use std::str::FromStr;
 
 use envbox_lockfiles::base::{Digest, Explain, Kind};
 use serde::{Serialize, Serializer};
+use url::Url;
 
 /// Where an image lies whose name has no host.
 const DEFAULT_REGISTRY: &str = "docker.io";
@@ -79,6 +80,20 @@ pub enum ImageNameFault {
 }
 
 impl ImageName {
+    /// Returns the name of `path` below the URL of a registry; `None` when the URL has no host.
+    ///
+    /// # Errors
+    /// Returns [`InvalidImageName`] when there can be no such name.
+    pub fn below(url: &Url, path: &str) -> Result<Option<Self>, InvalidImageName> {
+        let Some(host) = url.host_str() else {
+            return Ok(None);
+        };
+        let port = url.port().map(|port| format!(":{port}"));
+        let port = port.unwrap_or_default();
+        let root = url.path().trim_end_matches('/');
+        format!("{host}{port}{root}/{path}").parse().map(Some)
+    }
+
     /// Returns the registry: its host, with its port if it is not the usual one.
     pub fn registry(&self) -> &str {
         &self.registry

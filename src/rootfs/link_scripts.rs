@@ -7,16 +7,13 @@
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
-use std::io::{Read as _, Seek as _};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use envbox_lockfiles::base::{CondaName, Context, Event, FsError};
 use envbox_lockfiles::lock::LockedCondaPackage;
-use envbox_sandbox::{
-    Bind, Clock, Exit, FileStatus, HostFacts, Machine, Policy, Sandbox, SandboxError, Signals, Step,
-};
+use envbox_sandbox::{Bind, Exit, HostFacts, Policy, Sandbox, SandboxError, Signals, Step};
 
 use crate::layers::wheel::ENVIRONMENT;
 use crate::layers::{EntryPath, LayerError, LinkScript, TreeBuilder, link_scripts};
@@ -24,6 +21,7 @@ use crate::rootfs::RootfsError;
 use crate::rootfs::merge::Merged;
 use crate::rootfs::packages::Package;
 use crate::rootfs::parts::Contents;
+use crate::rootfs::said::{output_file, printed, script_policy, why};
 use crate::store::{EntryKind, Store, TreeEntry, TreeManifest};
 
 /// Where a script leaves what its user is to read.
@@ -148,18 +146,12 @@ fn run_one(
     let launch = |source| failed(SandboxError::Launch { source });
     let mut output = output_file().map_err(launch)?;
     let policy = Policy {
-        rootfs: root.to_path_buf(),
         binds: vec![Bind {
             source: prefix.to_path_buf(),
             target: PathBuf::from(format!("/{ENVIRONMENT}")),
             writable: true,
         }],
-        clock: Clock::Frozen,
-        seed: Some(0),
-        machine: Some(Machine::default()),
-        sorted_directories: true,
-        file_status: FileStatus::Fixed,
-        ..Policy::default()
+        ..script_policy(root.to_path_buf())
     };
     let script = format!("/{}", LinkScript::Post.path(name));
     let step = Step {
@@ -181,22 +173,11 @@ fn run_one(
     if outcome.exit == Exit::Code(0) {
         return Ok(());
     }
-    let mut text = Vec::new();
-    let read = output.rewind().and_then(|()| output.read_to_end(&mut text));
-    read.map_err(launch)?;
+    let text = printed(&mut output).map_err(launch)?;
     Err(RootfsError::ScriptFailed {
         package: name.to_owned(),
-        message: match (String::from_utf8_lossy(&text).trim(), outcome.exit) {
-            ("", Exit::Code(code)) => format!("it ended with status {code}"),
-            ("", _) => "it was killed".to_owned(),
-            (said, _) => said.to_owned(),
-        },
+        message: why(&text, outcome.exit),
     })
-}
-
-fn output_file() -> std::io::Result<File> {
-    let flags = rustix::fs::MemfdFlags::CLOEXEC;
-    Ok(rustix::fs::memfd_create("envbox-script", flags)?.into())
 }
 
 /// Returns the build number that the package's record has.

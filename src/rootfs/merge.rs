@@ -5,7 +5,7 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
-use crate::layers::parent;
+use crate::layers::{components, parent};
 use crate::rootfs::RootfsError;
 use crate::rootfs::packages::Package;
 use crate::rootfs::parts::Contents;
@@ -204,15 +204,6 @@ fn kept(first: &Package, second: &Package) -> Option<Kept> {
         (Contents::Conda(_), Contents::Wheel { .. }) => Some(Kept::First),
         _ => None,
     }
-}
-
-/// Returns the components of a path, last one first, without empty ones and `.`.
-fn components(path: &[u8]) -> Vec<Vec<u8>> {
-    path.split(|&byte| byte == b'/')
-        .filter(|component| !component.is_empty() && *component != b".")
-        .rev()
-        .map(<[u8]>::to_vec)
-        .collect()
 }
 
 /// Returns a path for messages and `Path` APIs.

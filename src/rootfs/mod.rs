@@ -59,7 +59,7 @@ pub use error::RootfsError;
 pub use package_trees::{Ecosystem, PackageTree, package_trees, unpacked_trees};
 pub(crate) use parallel::{Task, in_parallel};
 pub use prepare::{Rootfs, find, from_layers, image, image_library, prepare};
-pub(crate) use said::said_by;
+pub(crate) use said::{output_file, printed, said_by, script_policy, why};
 
 /// The version of the rules by which trees are merged and completed. Raise it whenever a rootfs of
 /// the same packages changes: it is part of the key by which the store finds it.

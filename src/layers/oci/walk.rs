@@ -4,7 +4,7 @@ use std::os::unix::ffi::OsStrExt as _;
 
 use crate::layers::LayerError;
 use crate::layers::builder::TreeBuilder;
-use crate::layers::path::parent;
+use crate::layers::path::{components, parent};
 use crate::store::EntryKind;
 
 /// How many links a path may lead through; the kernel's own limit.
@@ -71,13 +71,4 @@ impl Walk {
         }
         Ok(None)
     }
-}
-
-/// Returns the components of a path, last one first, without empty ones and `.`.
-fn components(path: &[u8]) -> Vec<Vec<u8>> {
-    path.split(|&byte| byte == b'/')
-        .filter(|component| !component.is_empty() && *component != b".")
-        .rev()
-        .map(<[u8]>::to_vec)
-        .collect()
 }

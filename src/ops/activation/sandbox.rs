@@ -1,20 +1,17 @@
 //! Scripts that only a shell can read.
 
 use std::fs::{self, File};
-use std::io::{Read as _, Seek as _};
 
 use envbox_lockfiles::base::{Context, Platform};
 use envbox_lockfiles::lock::Lockfile;
-use envbox_sandbox::{
-    Clock, Exit, FileStatus, HostFacts, Machine, Policy, Sandbox, SandboxError, Signals, Step,
-};
+use envbox_sandbox::{Exit, HostFacts, Sandbox, SandboxError, Signals, Step};
 
 use crate::ops::Error;
 use crate::ops::activation::ActivationError;
 use crate::ops::activation::exports::Shell;
 use crate::ops::activation::scripts::{Script, Scripts};
 use crate::ops::closure::closure;
-use crate::rootfs::{Rootfs, prepare};
+use crate::rootfs::{Rootfs, output_file, prepare, printed, script_policy, why};
 use crate::store::Store;
 
 /// What the shell does: its arguments are the scripts. They may print what they like; what is read
@@ -58,12 +55,7 @@ pub(super) fn run(
     };
     let (exit, output, errors) = said;
     if exit != Exit::Code(0) {
-        let message = match (errors.trim(), exit) {
-            ("", Exit::Code(code)) => format!("it ended with status {code}"),
-            ("", _) => "it was killed".to_owned(),
-            (said, _) => said.to_owned(),
-        };
-        return Err(failed(message).into());
+        return Err(failed(why(&errors, exit)).into());
     }
     let mut end = Shell::default();
     let read = end.read(&output);
@@ -81,16 +73,10 @@ fn said(
     shell: &Shell,
 ) -> Result<(Exit, String, String), SandboxError> {
     let launch = |source| SandboxError::Launch { source };
-    let (mut output, mut errors) = (memory().map_err(launch)?, memory().map_err(launch)?);
-    let policy = Policy {
-        rootfs: rootfs.path(),
-        clock: Clock::Frozen,
-        seed: Some(0),
-        machine: Some(Machine::default()),
-        sorted_directories: true,
-        file_status: FileStatus::Fixed,
-        ..Policy::default()
-    };
+    let (mut output, mut errors) = (
+        output_file().map_err(launch)?,
+        output_file().map_err(launch)?,
+    );
     let exported = shell.exported.iter();
     let env = exported.filter_map(|name| {
         let value = shell.variables.get(name)?;
@@ -105,24 +91,12 @@ fn said(
         stderr: Some(errors.try_clone().map_err(launch)?.into()),
         ..Step::default()
     };
-    let outcome = Sandbox::new(policy, &HostFacts::minimal())?
+    let outcome = Sandbox::new(script_policy(rootfs.path()), &HostFacts::minimal())?
         .spawn(step)?
         .wait()?;
     let (output, errors) = (
-        text(&mut output).map_err(launch)?,
-        text(&mut errors).map_err(launch)?,
+        printed(&mut output).map_err(launch)?,
+        printed(&mut errors).map_err(launch)?,
     );
     Ok((outcome.exit, output, errors))
-}
-
-fn text(file: &mut File) -> std::io::Result<String> {
-    let mut bytes = Vec::new();
-    file.rewind()?;
-    file.read_to_end(&mut bytes)?;
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
-}
-
-fn memory() -> std::io::Result<File> {
-    let flags = rustix::fs::MemfdFlags::CLOEXEC;
-    Ok(rustix::fs::memfd_create("envbox-activation", flags)?.into())
 }
