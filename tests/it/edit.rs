@@ -179,7 +179,8 @@ fn an_interrupted_command_changes_nothing() {
     }
     let id = i32::try_from(envbox.id()).unwrap();
     let id = rustix::process::Pid::from_raw(id).unwrap();
-    rustix::process::kill_process(id, rustix::process::Signal::INT).unwrap();
+    // Not INT: shells have commands in the background ignore that, and children inherit it.
+    rustix::process::kill_process(id, rustix::process::Signal::TERM).unwrap();
     assert!(!envbox.wait().unwrap().success());
     assert_eq!(read(&world, "envbox.toml"), MANIFEST);
     let names = fs::read_dir(world.project()).unwrap();
