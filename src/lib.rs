@@ -27,6 +27,7 @@
 //! | what is held inside Python | `src/rootfs/inside/` |
 //! | where a step draws chance from | [`mod@ops::audit`], `sandbox/src/answer/audit/` |
 //! | parts lists, provenance, signatures, keys | [`mod@attest`] |
+//! | in what two outputs differ | the crate `envbox_explain`, `explain/src/lib.rs` |
 //! | outputs written back | [`record`] |
 //! | who asks for what in a lock; groups | `lockfiles/src/lock/graph.rs`, `select.rs` |
 //! | wheels of sources, built in the sandbox | `src/ops/sources/`, `lockfiles/src/resolve/python/sources/` |
