@@ -4,7 +4,7 @@ use std::ffi::OsString;
 
 use envbox_lockfiles::base::Digest;
 use rustix::fs::{FileType, Stat};
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize, Serializer};
 
 use crate::record::ProjectPath;
 
@@ -36,7 +36,7 @@ impl Change {
 }
 
 /// What became of a path.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ChangeKind {
     /// There was nothing before.
@@ -83,7 +83,7 @@ pub enum Entry {
 }
 
 /// The type of an entry.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum EntryType {
     /// A regular file.

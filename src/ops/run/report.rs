@@ -46,6 +46,9 @@ pub struct RunReport {
     /// What the step drew from sources of nondeterminism, if that was counted.
     #[serde(skip)]
     pub findings: Vec<Finding>,
+    /// Whether that was counted.
+    #[serde(skip)]
+    pub audited: bool,
     /// What the step changed in the project, sorted by path; nothing is known with direct access.
     pub changes: Option<Vec<WrittenChange>>,
     /// What the step left in the project that is no output, sorted by path.
