@@ -43,6 +43,8 @@ pub enum ChangeKind {
     Created,
     /// There was something else before: other bytes, another mode, another type.
     Modified,
+    /// The same bytes were written again. Told by records only.
+    Rewritten,
     /// There is nothing any more.
     Deleted,
 }

@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::record::{ChangeKind, EntryType, Fate, ProjectPath, RunId, Tower, WrittenChange};
+use crate::record::{ChangeKind, Entry, EntryType, Fate, ProjectPath, RunId, Tower, WrittenChange};
 
 /// The schema of the document. A field never changes its meaning under the same number.
 pub const SCHEMA: &str = "envbox.run/1";
@@ -337,23 +337,22 @@ impl From<&Usage> for UsageRecord {
     }
 }
 
-impl From<&WrittenChange> for Output {
-    fn from(written: &WrittenChange) -> Self {
-        use crate::record::Entry;
-        let change = &written.change;
+impl Output {
+    /// Returns what became of a path.
+    pub fn new(path: &ProjectPath, kind: ChangeKind, entry: &Entry, written: bool) -> Self {
         let mut output = Self {
-            path: change.path.clone(),
-            kind: change.kind,
+            path: path.clone(),
+            kind,
             r#type: EntryType::File,
             size: None,
             sha256: None,
             mode: None,
             target: None,
-            written: matches!(written.fate, Fate::Written),
+            written,
             kept: false,
         };
         let octal = |mode: u32| Some(format!("{mode:04o}"));
-        match &change.entry {
+        match entry {
             Entry::File { size, sha256, mode } => {
                 output.size = Some(*size);
                 output.sha256 = Some(*sha256);
@@ -370,5 +369,13 @@ impl From<&WrittenChange> for Output {
             Entry::Gone { r#type } => output.r#type = *r#type,
         }
         output
+    }
+}
+
+impl From<&WrittenChange> for Output {
+    fn from(written: &WrittenChange) -> Self {
+        let change = &written.change;
+        let home = matches!(written.fate, Fate::Written);
+        Self::new(&change.path, change.kind, &change.entry, home)
     }
 }

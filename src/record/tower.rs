@@ -228,6 +228,9 @@ pub struct DataSeen {
 pub struct DataNoted {
     /// Files outside of the project and the environment that an audited step opened.
     pub opened: Option<Vec<String>>,
+    /// The list of files in the project that earlier steps made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub products: Option<Digest>,
 }
 
 /// What chance depends on.

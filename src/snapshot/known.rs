@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
+use std::io::Write as _;
 use std::os::unix::ffi::OsStringExt as _;
 use std::path::{Path, PathBuf};
 
-use envbox_lockfiles::base::Digest;
 use envbox_lockfiles::base::fs::create_dir_all;
+use envbox_lockfiles::base::{Digest, FsError};
 
 use crate::snapshot::walk::{Stamp, bytes};
 use crate::store::{Store, StoreError, escape, unescape};
@@ -83,23 +84,25 @@ impl Known {
             )
             .expect("writing to a String cannot fail");
         }
-        let place = place(store, project);
-        if let Some(directory) = place.parent() {
-            create_dir_all(directory)?;
-        }
-        let write = || {
-            let directory = place.parent().unwrap_or(Path::new("."));
-            let mut file = tempfile::NamedTempFile::new_in(directory)?;
-            std::io::Write::write_all(&mut file, text.as_bytes())?;
-            file.persist(&place).map_err(|error| error.error)?;
-            Ok(())
-        };
-        let written: std::io::Result<()> = write();
-        Ok(written.map_err(envbox_lockfiles::base::FsError::at("write", &place))?)
+        replace(&place(store, project), &text)
     }
 }
 
-fn place(store: &Store, project: &Path) -> PathBuf {
+/// Replaces a file of notes. Not synced: who finds less reads more.
+pub(super) fn replace(place: &Path, text: &str) -> Result<(), StoreError> {
+    let directory = place.parent().unwrap_or(Path::new("."));
+    create_dir_all(directory)?;
+    let write = || {
+        let mut file = tempfile::NamedTempFile::new_in(directory)?;
+        file.write_all(text.as_bytes())?;
+        file.persist(place).map_err(|error| error.error)?;
+        Ok(())
+    };
+    Ok(write().map_err(FsError::at("write", place))?)
+}
+
+/// Returns the file of notes on a project.
+pub(super) fn place(store: &Store, project: &Path) -> PathBuf {
     let name = Digest::of(bytes(project)).hex();
     store.index().join("snapshots").join(name)
 }

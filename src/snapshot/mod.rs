@@ -3,7 +3,10 @@
 //! Comes in: a project's directory. Goes out: a [`Snapshot`]: the list of its files, whose digest
 //! names the code, and, in the store, their content, so that [`restore`] can bring them back.
 //!
-//! Left out of the list: what `.gitignore` and `.envboxignore` name, what version control keeps for
+//! What steps made is listed apart: the code is the same before the first run and after it. That is
+//! what lies below the manifest's `outputs`, and files that a step created and nobody changed since.
+//!
+//! Left out of the lists: what `.gitignore` and `.envboxignore` name, what version control keeps for
 //! itself, and bytecode. Left out of the store, though their digests are in the list: files that are
 //! too large, and those that look like keys or passwords.
 //!
@@ -15,10 +18,12 @@
 //! **Invariant:** a changed file is read again, whatever its time says
 //! (`tests::a_change_is_never_missed`).
 //! **Invariant:** keys and passwords are not kept (`tests::secrets_are_not_kept`).
+//! **Invariant:** outputs are no code (`tests::what_steps_made_is_listed_apart`).
 //! **Invariant:** what is restored has the same list (`tests::what_was_taken_is_restored`).
 
 mod git;
 mod known;
+mod made;
 mod restore;
 mod secret;
 mod take;
@@ -27,6 +32,7 @@ mod tests;
 mod walk;
 
 pub use git::{GitState, git_state};
+pub use made::Made;
 pub use restore::{RestoreError, restore};
 pub use take::{LeftOut, LeftOutReason, Limits, Snapshot, take};
 pub use walk::{Found, SnapshotError, changed_since, walk};

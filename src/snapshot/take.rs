@@ -1,9 +1,10 @@
 //! A project's files to a list, and their content to the store.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
@@ -14,6 +15,7 @@ use rustix::fs::{Mode, OFlags, open};
 use serde::{Deserialize, Serialize};
 
 use crate::snapshot::known::{Content, Known};
+use crate::snapshot::made::Made;
 use crate::snapshot::secret::{self, LOOKED_AT};
 use crate::snapshot::walk::{Found, SnapshotError, Stamp, bytes};
 use crate::store::{Deposit, EntryKind, Store, TreeEntry, TreeManifest, escape};
@@ -40,10 +42,12 @@ impl Default for Limits {
 /// A project's files.
 #[derive(Debug)]
 pub struct Snapshot {
-    /// The list.
+    /// The list of its code.
     pub list: TreeManifest,
-    /// The digest of the list.
+    /// The digest of that list.
     pub digest: Digest,
+    /// The digest of the list of what earlier steps made, if there is any of that.
+    pub products: Option<Digest>,
     /// How many files there are.
     pub files: u64,
     /// Their size in bytes.
@@ -74,6 +78,7 @@ pub enum LeftOutReason {
 }
 
 /// Reads what of `found` was not read before, `jobs` files side by side, and keeps it in the store.
+/// What steps made, below one of `outputs` or as they left it, is listed apart: it is no code.
 ///
 /// # Errors
 /// Returns [`SnapshotError`] when a file cannot be read or the store can not be written.
@@ -81,6 +86,7 @@ pub fn take(
     store: &Store,
     project: &Path,
     found: &[Found],
+    outputs: &[PathBuf],
     limits: Limits,
     now: Timestamp,
     jobs: usize,
@@ -97,11 +103,14 @@ pub fn take(
     let mut snapshot = Snapshot {
         list: TreeManifest::default(),
         digest: Digest::of(b""),
+        products: None,
         files: 0,
         bytes: 0,
         left_out: Vec::new(),
     };
     let mut noted = Known::default();
+    let made = Made::load(store, project);
+    let mut products = TreeManifest::default();
     for ((one, content), room) in found.iter().zip(contents).zip(rooms) {
         let kind = taker.kind(one, content)?;
         if let (EntryKind::File { size, .. }, Some(content)) = (&kind, content) {
@@ -123,16 +132,50 @@ pub fn take(
             EntryKind::Symlink { .. } => 0,
             _ => one.metadata.permissions().mode() & 0o7777,
         };
-        snapshot.list.insert(&one.path, TreeEntry { mode, kind });
+        let declared = outputs.iter().any(|output| one.path.starts_with(output));
+        let list = match declared || made.has(&one.path, &kind) {
+            true => &mut products,
+            false => &mut snapshot.list,
+        };
+        list.insert(&one.path, TreeEntry { mode, kind });
     }
-    let text = snapshot.list.to_text();
-    snapshot.digest = Digest::of(text.as_bytes());
+    move_empty(&mut snapshot.list, &mut products);
+    let (code, products) = (snapshot.list.to_text(), products.to_text());
+    snapshot.digest = Digest::of(code.as_bytes());
+    let mut lists = vec![&*code];
+    if !products.is_empty() {
+        snapshot.products = Some(Digest::of(products.as_bytes()));
+        lists.push(&products);
+    }
     let Taker { known, deposit, .. } = taker;
-    deposit.commit(Some(&text))?;
+    deposit.commit(&lists)?;
     if !noted.is_as(&known) {
         noted.save(store, project)?;
     }
     Ok(snapshot)
+}
+
+/// Moves directories that hold products alone to their list.
+fn move_empty(code: &mut TreeManifest, products: &mut TreeManifest) {
+    let mut parents: BTreeSet<Vec<u8>> = BTreeSet::new();
+    for path in products.entries.keys() {
+        let mut path = &path[..];
+        while let Some(end) = path.iter().rposition(|byte| *byte == b'/') {
+            path = &path[..end];
+            parents.insert(path.to_vec());
+        }
+    }
+    // The deepest first: what was moved is no content any more.
+    for path in parents.into_iter().rev() {
+        let below = [&path[..], b"/"].concat();
+        let mut content = code.entries.range(below.clone()..);
+        let holds_code = content
+            .next()
+            .is_some_and(|(next, _)| next.starts_with(&below));
+        if let Some(entry) = (!holds_code).then(|| code.entries.remove(&path)).flatten() {
+            products.entries.insert(path, entry);
+        }
+    }
 }
 
 struct Taker<'a> {

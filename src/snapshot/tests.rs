@@ -42,7 +42,16 @@ impl World {
             file: 100,
             total: 150,
         };
-        take(&self.store, &self.project(), &found, limits, now, 2).unwrap()
+        take(
+            &self.store,
+            &self.project(),
+            &found,
+            &["out".into()],
+            limits,
+            now,
+            2,
+        )
+        .unwrap()
     }
 
     fn paths(&self) -> Vec<String> {
@@ -130,6 +139,7 @@ fn what_is_known_is_not_read_again() {
         &world.store,
         &project,
         &found,
+        &[],
         Limits::default(),
         later(),
         1,
@@ -202,7 +212,16 @@ fn what_was_taken_is_restored() {
     };
     restore_to(Some(&project)).unwrap();
     let found = walk(&target).unwrap();
-    let again = take(&world.store, &target, &found, Limits::default(), later(), 1).unwrap();
+    let again = take(
+        &world.store,
+        &target,
+        &found,
+        &[],
+        Limits::default(),
+        later(),
+        1,
+    )
+    .unwrap();
     assert_eq!(again.list, snapshot.list);
     // A secret is not in the store, and a changed one is another.
     for without in [None, Some(world.directory.path())] {
@@ -242,4 +261,38 @@ fn git_says_what_differs() {
     assert_eq!(dirty.commit, clean.commit);
     let diff = String::from_utf8(dirty.diff.unwrap()).unwrap();
     assert!(diff.contains("-one\n+two\n"), "{diff}");
+}
+
+#[test]
+fn what_steps_made_is_listed_apart() {
+    let world = World::new(&[("a.py", "code")]);
+    let before = world.take(later());
+    assert_eq!(before.products, None);
+    world.write("out/model", "one");
+    world.write("logs/deep/log", "two");
+    world.write("b.py", "three");
+    let digest = |text: &str| envbox_lockfiles::base::Digest::of(text.as_bytes());
+    let mut made = Made::load(&world.store, &world.project());
+    made.note(Path::new("logs/deep/log"), digest("two"));
+    made.note(Path::new("b.py"), digest("as it was made"));
+    made.save(&world.store, &world.project()).unwrap();
+    let after = world.take(later());
+    let names = |list: &crate::store::TreeManifest| -> Vec<String> {
+        let names = list.entries.keys();
+        names
+            .map(|name| String::from_utf8(name.clone()).unwrap())
+            .collect()
+    };
+    // Somebody changed what the step made: now it is code.
+    assert_eq!(names(&after.list), ["a.py", "b.py"]);
+    let products = world
+        .store
+        .snapshot(after.products.unwrap())
+        .unwrap()
+        .unwrap();
+    let products = crate::store::TreeManifest::parse(&products).unwrap();
+    let expected = ["logs", "logs/deep", "logs/deep/log", "out", "out/model"];
+    assert_eq!(names(&products), expected);
+    fs::remove_file(world.project().join("b.py")).unwrap();
+    assert_eq!(world.take(later()).digest, before.digest);
 }

@@ -88,19 +88,21 @@ impl Deposit {
         Ok(self.add(bytes, self.store.directory())?.0)
     }
 
-    /// Gives everything its name; it is in use from here on. With a `list`, the list of a snapshot
-    /// that names it, which comes last.
+    /// Gives everything its name; it is in use from here on. Last come `lists` of snapshots, which
+    /// name it.
     ///
     /// # Errors
     /// Returns [`StoreError`] when the store can not be written.
-    pub fn commit(self, list: Option<&str>) -> Result<(), StoreError> {
+    pub fn commit(self, lists: &[&str]) -> Result<(), StoreError> {
         let taken = std::mem::take(&mut *self.taken());
         let objects = taken.keys().copied().map(Object::Blob);
         self.store.hold(objects)?;
-        let list = list.map(|text| (Digest::of(text.as_bytes()), text));
-        if let Some((digest, _)) = list {
-            self.store.hold([Object::Snapshot(digest)])?;
-        }
+        let lists = lists
+            .iter()
+            .map(|text| (Digest::of(text.as_bytes()), *text));
+        let lists: Vec<_> = lists.collect();
+        let objects = lists.iter().map(|(digest, _)| Object::Snapshot(*digest));
+        self.store.hold(objects)?;
         if !taken.is_empty() {
             // Once for all: a name must never lead to a file that the disk does not have yet.
             let directory = self.store.directory();
@@ -110,7 +112,10 @@ impl Deposit {
         for (digest, path) in taken {
             self.publish(Object::Blob(digest), &path)?;
         }
-        if let Some((digest, text)) = list {
+        for (digest, text) in lists {
+            if self.store.place(Object::Snapshot(digest)).is_file() {
+                continue;
+            }
             let mut file = self.new_file()?;
             let write = |file: &mut tempfile::NamedTempFile| {
                 file.write_all(text.as_bytes())?;
@@ -173,7 +178,7 @@ mod tests {
             let lost = deposit.add_bytes(b"lost").unwrap();
             assert_eq!(store.blob(&kept), None, "before the commit");
             let list = format!("f\t0644\ta\t4\t{kept}\n");
-            deposit.commit(Some(&list)).unwrap();
+            deposit.commit(&[&list]).unwrap();
             assert_eq!(fs::read(store.blob(&kept).unwrap()).unwrap(), b"kept");
             let snapshot = Digest::of(list.as_bytes());
             assert_eq!(store.snapshot(snapshot).unwrap(), Some(list));

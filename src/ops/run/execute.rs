@@ -100,6 +100,7 @@ pub fn execute(
         findings: ended.findings.clone(),
         audited: options.audit,
         changes: None,
+        rewritten: Vec::new(),
         refused: Vec::new(),
         missing: Vec::new(),
         not_written: None,
@@ -182,6 +183,7 @@ fn bring_home(
                 reason: unusable.reason.to_string(),
             })
             .collect();
+        report.rewritten = changes.rewritten().to_vec();
         write_back(changes, &upper, project, host, directory.id())
     });
     match written {

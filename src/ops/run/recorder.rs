@@ -11,12 +11,12 @@ use envbox_lockfiles::base::{Context, Digest, Event, FsError};
 use envbox_lockfiles::manifest::SandboxPolicy;
 use envbox_sandbox::Step;
 
-use crate::ops::run::tower::{Foundation, parameter_files};
+use crate::ops::run::tower::{Foundation, Read, parameter_files};
 use crate::ops::run::{Prepared, RunError, RunOptions, RunReport};
-use crate::record::{Block, EntryType, Journal, JournalError};
+use crate::record::{Block, ChangeKind, EntryType, Journal, JournalError};
 use crate::record::{CodeNoted, CodeSeen, EndedRecord, Firmness, Output, RunId, RunRecord};
 use crate::snapshot::{
-    Found, GitState, Limits, SnapshotError, changed_since, git_state, take, walk,
+    Found, GitState, Limits, Made, SnapshotError, changed_since, git_state, take, walk,
 };
 use crate::store::{Store, StoreError};
 
@@ -62,6 +62,7 @@ struct Code {
     store: Store,
     found: Vec<Found>,
     digest: Digest,
+    products: Option<Digest>,
     noted: CodeNoted,
     parameters: BTreeMap<String, Digest>,
     lockfile: Option<Digest>,
@@ -134,10 +135,7 @@ impl<'a> Recorder<'a> {
             Err(error) if self.recording.file.is_some() => return Err(RunError::Snapshot(error)),
             Err(error) => return Ok(warn(super::execute::with_causes(&error))),
         };
-        let mut outputs = report.changes.as_ref().map(|changes| {
-            let all = changes.iter().map(Output::from);
-            all.collect::<Vec<Output>>()
-        });
+        let mut outputs = outputs(report);
         let kept = match self.recording.journal {
             Some(_) => keep(
                 &code.store,
@@ -154,6 +152,14 @@ impl<'a> Recorder<'a> {
             usage: (&report.usage).into(),
             warnings: report.warnings(),
         };
+        if let Some(made) = ended.outputs.as_deref()
+            && let Err(error) = code.note_made(self.project, made)
+        {
+            let error = super::execute::with_causes(&error);
+            ended
+                .warnings
+                .push(format!("what the step made is not noted: {error}"));
+        }
         if let Err(error) = kept {
             let error = super::execute::with_causes(&error);
             ended
@@ -175,6 +181,16 @@ impl<'a> Recorder<'a> {
         }
         Ok(())
     }
+}
+
+/// Returns what the step wrote, sorted by path.
+fn outputs(report: &RunReport) -> Option<Vec<Output>> {
+    let changed = report.changes.as_ref()?.iter().map(Output::from);
+    let same = report.rewritten.iter();
+    let same = same.map(|(path, entry)| Output::new(path, ChangeKind::Rewritten, entry, true));
+    let mut all: Vec<Output> = changed.chain(same).collect();
+    all.sort_by(|a, b| a.path.cmp(&b.path));
+    Some(all)
 }
 
 fn write(journal: &Journal, record: &RunRecord, tags: &[String]) -> Result<(), JournalError> {
@@ -208,7 +224,7 @@ fn keep(store: &Store, project: &Path, outputs: &mut [Output]) -> Result<(), Sto
             kept.push(index);
         }
     }
-    deposit.commit(None)?;
+    deposit.commit(&[])?;
     for index in kept {
         outputs[index].kept = true;
     }
@@ -235,7 +251,15 @@ impl Reader {
         };
         let found = walk(&self.project)?;
         let limits = Limits::default();
-        let snapshot = take(&store, &self.project, &found, limits, self.now, self.jobs)?;
+        let snapshot = take(
+            &store,
+            &self.project,
+            &found,
+            self.foundation.outputs(),
+            limits,
+            self.now,
+            self.jobs,
+        )?;
         let git = git.join().unwrap_or_default();
         let deposit = store.deposit();
         let lockfile = match &self.lockfile {
@@ -247,9 +271,10 @@ impl Reader {
             Some(diff) if !diff.is_empty() => Some(deposit.add_bytes(diff)?),
             _ => None,
         };
-        deposit.commit(None)?;
+        deposit.commit(&[])?;
         let code = Code {
             digest: snapshot.digest,
+            products: snapshot.products,
             parameters: parameter_files(&snapshot.list, &self.foundation.argv()),
             noted: CodeNoted {
                 files: snapshot.files,
@@ -276,6 +301,20 @@ impl Reader {
 }
 
 impl Code {
+    /// Notes the files that steps made, so that they do not count as code in later runs.
+    fn note_made(&self, project: &Path, outputs: &[Output]) -> Result<(), StoreError> {
+        let mut made = Made::load(&self.store, project);
+        for output in outputs {
+            let path = output.path.as_path();
+            match (output.kind, output.sha256) {
+                (ChangeKind::Created, Some(digest)) => made.note(path, digest),
+                (ChangeKind::Modified, Some(digest)) if made.knows(path) => made.note(path, digest),
+                _ => {}
+            }
+        }
+        made.save(&self.store, project)
+    }
+
     fn record(
         &self,
         foundation: &Foundation,
@@ -299,7 +338,15 @@ impl Code {
             envbox: env!("CARGO_PKG_VERSION").to_owned(),
             environment: foundation.environment.clone(),
             project: project.map(Path::to_path_buf),
-            tower: foundation.tower(code, self.parameters.clone(), self.lockfile, report),
+            tower: foundation.tower(
+                code,
+                Read {
+                    files: self.parameters.clone(),
+                    lockfile: self.lockfile,
+                    products: self.products,
+                },
+                report,
+            ),
             ended: ended.map(|(_, ended)| ended),
         }
     }

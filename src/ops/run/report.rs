@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 
 use crate::ops::run::{Access, Held, HeldState};
-use crate::record::{ChangeKind, Fate, ProjectPath, RunId, WrittenChange};
+use crate::record::{ChangeKind, Entry, Fate, ProjectPath, RunId, WrittenChange};
 
 /// The schema of the document. A field never changes its meaning under the same number; readers
 /// pass fields by that they do not know.
@@ -51,6 +51,9 @@ pub struct RunReport {
     pub audited: bool,
     /// What the step changed in the project, sorted by path; nothing is known with direct access.
     pub changes: Option<Vec<WrittenChange>>,
+    /// What the step wrote as it was before, sorted by path.
+    #[serde(skip)]
+    pub rewritten: Vec<(ProjectPath, Entry)>,
     /// What the step left in the project that is no output, sorted by path.
     pub refused: Vec<Refused>,
     /// `outputs` of the manifest that are not in the project after the run. Nobody is warned: in a

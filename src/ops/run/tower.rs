@@ -46,6 +46,16 @@ pub(super) struct Foundation {
     access: Access,
 }
 
+/// What was found in the project before the step.
+pub(super) struct Read {
+    /// Files that hold parameters.
+    pub(super) files: BTreeMap<String, Digest>,
+    /// The blob with the lockfile.
+    pub(super) lockfile: Option<Digest>,
+    /// The list of what earlier steps made.
+    pub(super) products: Option<Digest>,
+}
+
 impl Foundation {
     pub(super) fn new(
         context: &Context,
@@ -73,6 +83,10 @@ impl Foundation {
         }
     }
 
+    pub(super) fn outputs(&self) -> &[PathBuf] {
+        &self.policy.outputs
+    }
+
     pub(super) fn argv(&self) -> Vec<String> {
         self.parameters.0.argv.clone()
     }
@@ -81,10 +95,14 @@ impl Foundation {
     pub(super) fn tower(
         &self,
         code: Block<CodeSeen, CodeNoted>,
-        files: BTreeMap<String, Digest>,
-        lockfile: Option<Digest>,
+        read: Read,
         report: Option<&RunReport>,
     ) -> Tower {
+        let Read {
+            files,
+            lockfile,
+            products,
+        } = read;
         let (seen, noted) = self.parameters.clone();
         let seen = ParametersSeen { files, ..seen };
         Tower {
@@ -92,7 +110,7 @@ impl Foundation {
             parameters: Block::new(seen, noted, Firmness::Held, Vec::new()),
             libraries: self.libraries(lockfile, report),
             compute: self.compute(report),
-            data: data(report, self.policy.network),
+            data: data(report, products, self.policy.network),
             entropy: self.entropy(report),
         }
     }
@@ -197,7 +215,11 @@ fn firmness(because: &[String]) -> Firmness {
     }
 }
 
-fn data(report: Option<&RunReport>, network: StepNetwork) -> Block<DataSeen, DataNoted> {
+fn data(
+    report: Option<&RunReport>,
+    products: Option<Digest>,
+    network: StepNetwork,
+) -> Block<DataSeen, DataNoted> {
     let opened = report.filter(|report| report.audited).map(|report| {
         let outside = report
             .findings
@@ -212,7 +234,7 @@ fn data(report: Option<&RunReport>, network: StepNetwork) -> Block<DataSeen, Dat
     if network == StepNetwork::Host {
         because.push("what comes over the network is not known".to_owned());
     }
-    let noted = DataNoted { opened };
+    let noted = DataNoted { opened, products };
     Block::new(DataSeen::default(), noted, firmness(&because), because)
 }
 
