@@ -41,6 +41,8 @@ pub struct Prepared<'a> {
     pub rootfs: &'a Path,
     /// The environment's name.
     pub environment: &'a str,
+    /// The manifest's file, if there is one.
+    pub manifest: Option<&'a Path>,
     /// The lockfile, if there is one.
     pub lockfile: Option<&'a Path>,
     /// The groups that were chosen.
