@@ -90,7 +90,6 @@ fn data_comes_from_where_the_manifest_says() {
         );
         // One who has only the manifest, and no network.
         let other = tools.world.path().join("home/other");
-        fs::create_dir(&other).unwrap();
         let offline = [
             "--offline",
             "--store",
@@ -143,7 +142,7 @@ fn mistakes_in_the_manifest_have_their_place() {
     for (data, message) in [
         (
             format!("a = {{ sha265 = \"{digest}\" }}"),
-            "did you mean `sha256`?",
+            "write `sha256`",
         ),
         (
             format!("a = {{ url = \"http://x/\", sha256 = \"{digest}\" }}"),
