@@ -4,7 +4,7 @@
 //!
 //! ```text
 //! envbox.toml ─► resolve ─► envbox.lock ─► fetch ─► layers ─► rootfs ─► sandbox ─► record
-//!   Manifest                  Lockfile    Closure    trees    Rootfs   Running   RunReport
+//!   Manifest                  Lockfile    Closure    trees    Rootfs   Running   RunRecord
 //! ```
 //!
 //! | looking for | start at |
@@ -15,6 +15,7 @@
 //! | other tools' lockfiles, read and written | [`foreign`], `lockfiles/src/foreign/` |
 //! | HTTP, retries, where registries lie | [`net`] |
 //! | downloads | [`mod@fetch`] |
+//! | data that a manifest declares: found, verified | [`mod@data`], `src/ops/run/inputs.rs` |
 //! | the store: blobs, trees, locks, gc | [`store`] |
 //! | unpacking `.deb`, wheels, conda packages, interpreters, images | [`layers`] |
 //! | the merged tree a step sees | [`rootfs`] |
@@ -29,6 +30,8 @@
 //! | parts lists, provenance, signatures, keys | [`mod@attest`] |
 //! | in what two outputs differ | the crate `envbox_explain`, `explain/src/lib.rs` |
 //! | outputs written back | [`record`] |
+//! | outputs written back; run records, the tower, what differs between two | [`record`] |
+//! | the project's files as a run saw them, kept | [`snapshot`] |
 //! | who asks for what in a lock; groups | `lockfiles/src/lock/graph.rs`, `select.rs` |
 //! | wheels of sources, built in the sandbox | `src/ops/sources/`, `lockfiles/src/resolve/python/sources/` |
 //! | changing a manifest's text | `lockfiles/src/manifest/edit/` |
@@ -45,6 +48,7 @@
 pub use envbox_lockfiles::{base, foreign, lock, manifest, net, resolve};
 
 pub mod attest;
+pub mod data;
 pub mod fetch;
 pub mod image;
 pub mod layers;
@@ -53,4 +57,5 @@ pub mod ops;
 pub mod record;
 pub mod registry;
 pub mod rootfs;
+pub mod snapshot;
 pub mod store;

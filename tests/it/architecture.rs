@@ -14,8 +14,8 @@ const CRATES: [(&str, &[&str]); 4] = [
     (
         "src",
         &[
-            "store", "fetch", "layers", "rootfs", "image", "registry", "mirror", "attest",
-            "record", "ops",
+            "store", "snapshot", "fetch", "data", "layers", "rootfs", "image", "registry",
+            "mirror", "attest", "record", "ops",
         ],
     ),
 ];

@@ -13,11 +13,14 @@ mod execute;
 mod guest_paths;
 mod held;
 mod image;
+mod inputs;
 mod options;
 mod pins;
+mod recorder;
 mod report;
 #[cfg(test)]
 mod tests;
+mod tower;
 mod verb;
 
 pub use environment::Rest;
@@ -26,6 +29,7 @@ pub use execute::{Prepared, execute};
 pub use held::{Held, HeldState};
 pub use image::run_image;
 pub use options::{Access, InvalidVariable, Locking, RunOptions, Variable};
+pub use recorder::Recording;
 pub use report::{FailedBy, Isolation, Refused, RunReport, failure_document, write_document};
 pub use verb::{run, write_failure};
 
