@@ -29,6 +29,7 @@ mod places;
 mod platforms;
 mod readme;
 mod registry;
+mod report;
 mod rootfs;
 mod run;
 mod runs;
