@@ -14,8 +14,19 @@ const CRATES: [(&str, &[&str]); 4] = [
     (
         "src",
         &[
-            "store", "snapshot", "fetch", "data", "layers", "rootfs", "image", "registry",
-            "mirror", "attest", "record", "ops",
+            "store",
+            "snapshot",
+            "fetch",
+            "data",
+            "layers",
+            "rootfs",
+            "image",
+            "registry",
+            "mirror",
+            "attest",
+            "record",
+            "standards",
+            "ops",
         ],
     ),
 ];

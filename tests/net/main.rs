@@ -20,4 +20,5 @@ mod packse;
 mod platforms;
 mod programs;
 mod sources;
+mod standards;
 mod tools;
