@@ -26,7 +26,7 @@ fn two_runs_make_one_page() {
             "The lowest block that moved: parameters.",
             "<h4><code>metrics.csv</code></h4>",
             "<code>[&#39;loss&#39;][1]</code>",
-            "by 1.000e-2 at [1]",
+            "by 0.01, ",
         ] {
             assert!(page.contains(piece), "{piece} in {page}");
         }
