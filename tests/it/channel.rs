@@ -13,7 +13,7 @@ use rattler_conda_types::{Shard, ShardedRepodata};
 use rattler_package_streaming::write::{write_conda_package, write_tar_bz2_package};
 use serde_json::{Value, json};
 
-use crate::http::Server;
+use crate::http::{Answer, Server};
 
 /// What stands for the prefix in the files of these packages.
 pub const PREFIX: &str = "/opt/build/placehold_placehold_placehold_placehold_placehold_placehold";
@@ -38,6 +38,7 @@ pub struct Recipe {
     build: String,
     subdir: &'static str,
     index: Value,
+    licence: String,
     entry_points: Vec<String>,
     files: Vec<(String, u32, Content)>,
     old: bool,
@@ -52,6 +53,7 @@ impl Recipe {
             build: build.to_owned(),
             subdir: "linux-64",
             index: json!({}),
+            licence: "MIT".to_owned(),
             entry_points: Vec::new(),
             files: Vec::new(),
             old: false,
@@ -61,6 +63,12 @@ impl Recipe {
     /// Says what it needs.
     pub fn needs(mut self, depends: &[&str]) -> Self {
         self.index["depends"] = json!(depends);
+        self
+    }
+
+    /// Puts it under another licence than MIT.
+    pub fn licence(mut self, licence: &str) -> Self {
+        licence.clone_into(&mut self.licence);
         self
     }
 
@@ -165,7 +173,7 @@ impl Recipe {
             ("build", json!(self.build)),
             ("build_number", json!(number)),
             ("subdir", json!(self.subdir)),
-            ("license", json!("MIT")),
+            ("license", json!(self.licence)),
             ("timestamp", json!(1_735_689_600_000_u64)),
         ] {
             index[key] = value;
@@ -325,6 +333,15 @@ impl Channel {
 
     /// Serves all its files.
     pub fn serve(&self) -> Server {
+        self.serve_as(|answer| answer)
+    }
+
+    /// Serves all its files to who shows this `Authorization`.
+    pub fn serve_behind(&self, authorization: &'static str) -> Server {
+        self.serve_as(|answer| Answer::Behind(authorization, Box::new(answer)))
+    }
+
+    fn serve_as(&self, answer: impl Fn(Answer) -> Answer) -> Server {
         let server = Server::start();
         let mut open = vec![self.directory.clone()];
         while let Some(directory) = open.pop() {
@@ -335,7 +352,8 @@ impl Channel {
                     continue;
                 }
                 let name = path.strip_prefix(&self.directory).unwrap();
-                server.file(&format!("/{}", name.display()), &fs::read(&path).unwrap());
+                let bytes = Answer::Parts(fs::read(&path).unwrap());
+                server.answers(&format!("/{}", name.display()), vec![answer(bytes)]);
             }
         }
         server

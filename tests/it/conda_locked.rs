@@ -3,6 +3,7 @@
 use std::fs;
 
 use envbox::lock::Lockfile;
+use envbox::store::Object;
 
 use crate::channel::{Channel, Recipe};
 use crate::conda::{interpreter, libfoo, mytool, scripted, wheel_of};
@@ -11,14 +12,25 @@ use crate::registry::Registry;
 use crate::support::{User, World};
 
 /// A project that is locked from a channel.
-struct Locked {
-    world: World,
+pub struct Locked {
+    pub world: World,
     channel: Server,
     _debian: Registry,
 }
 
 impl Locked {
-    fn new(user: User, recipes: &[Recipe], wheels: &[(&str, Vec<u8>)], rest: &str) -> Self {
+    pub fn new(user: User, recipes: &[Recipe], wheels: &[(&str, Vec<u8>)], rest: &str) -> Self {
+        Self::of(user, recipes, wheels, rest, None)
+    }
+
+    /// Makes one whose channel wants to see `private` as `Authorization`.
+    fn of(
+        user: User,
+        recipes: &[Recipe],
+        wheels: &[(&str, Vec<u8>)],
+        rest: &str,
+        private: Option<&'static str>,
+    ) -> Self {
         let world = World::new(user);
         let mut debian = Registry::with_tools("");
         for (name, bytes) in wheels {
@@ -31,7 +43,10 @@ impl Locked {
             channel.add(recipe);
         }
         channel.index();
-        let channel = channel.serve();
+        let channel = match private {
+            None => channel.serve(),
+            Some(authorization) => channel.serve_behind(authorization),
+        };
         let url = channel.url();
         world.write(
             "envbox.toml",
@@ -48,13 +63,25 @@ impl Locked {
     }
 
     /// Runs a command that must go well; returns what it printed and what it said.
-    fn succeeds(&self, arguments: &[&str]) -> (String, String) {
+    pub fn succeeds(&self, arguments: &[&str]) -> (String, String) {
         let run = self.world.run(arguments);
         assert_eq!(run.code(), Some(0), "{arguments:?}: {}", run.stderr());
         (run.stdout(), run.stderr())
     }
 
-    fn lockfile(&self) -> Lockfile {
+    /// Says whether the store has the package of this name as it came.
+    fn has(&self, name: &str) -> bool {
+        let store = self.world.path().join("home/.cache/envbox");
+        let packages = self.lockfile().conda.packages;
+        let package = packages
+            .iter()
+            .find(|one| one.name.as_str() == name)
+            .unwrap();
+        let object = Object::Blob(package.artifact.digest);
+        store.join(object.relative()).exists()
+    }
+
+    pub fn lockfile(&self) -> Lockfile {
         Lockfile::read(&self.world.project().join("envbox.lock")).unwrap()
     }
 }
@@ -116,6 +143,59 @@ fn activation_is_recorded_when_the_lock_is_written() {
         assert_eq!(case.lockfile(), before);
         assert!(case.channel.count("/linux-64/repodata_shards.msgpack.zst") > 0);
     }
+}
+
+#[test]
+fn a_lock_fetches_only_packages_that_take_part_in_activation() {
+    let set = "{\"FOO_DATA\": \"x\"}";
+    let recipes = [
+        Recipe::new("active", "1", "0").text("etc/conda/env_vars.d/foo.json", set),
+        // What looks like it and is none.
+        Recipe::new("plain", "1", "0").text("etc/conda/foo.sh", "exit 1\n"),
+        // Of a package in the old format there is no part to read.
+        Recipe::new("old", "1", "0").old_format(),
+    ];
+    let rest = "dependencies = [\"active\", \"plain\", \"old\"]\n";
+    let case = Locked::new(User::Unprivileged, &recipes, &[], rest);
+    case.succeeds(&["lock"]);
+    let fetched = ["active", "plain", "old"].map(|name| case.has(name));
+    assert_eq!(fetched, [true, false, true]);
+    let lock = case.lockfile();
+    assert_eq!(lock.conda.activation[0].name, "FOO_DATA");
+    // What the lists say is remembered: nobody is asked again, and no whole package is needed.
+    let asked = case.channel.requests().len();
+    fs::remove_file(case.world.project().join("envbox.lock")).unwrap();
+    case.succeeds(&["lock", "--offline"]);
+    assert_eq!(case.channel.requests().len(), asked);
+    assert_eq!(case.lockfile(), lock);
+}
+
+#[test]
+fn two_packages_with_one_script_leave_the_order_as_it_is() {
+    // Of those that own it, the one that comes last in the environment decides; it depends on one in
+    // between that has no such file.
+    let script = |text: &str| ("etc/conda/activate.d/a.sh", text.to_owned());
+    let with = |recipe: Recipe, (path, text): (&str, String)| recipe.text(path, &text);
+    let recipes = [
+        with(
+            Recipe::new("z-first", "1", "0"),
+            script("export WHO=first\n"),
+        ),
+        Recipe::new("between", "1", "0").needs(&["z-first"]),
+        with(
+            Recipe::new("a-last", "1", "0").needs(&["between"]),
+            script("export WHO=last\n"),
+        ),
+    ];
+    let rest = "dependencies = [\"a-last\"]\n";
+    let case = Locked::new(User::Current, &recipes, &[], rest);
+    case.succeeds(&["lock"]);
+    let lock = case.lockfile();
+    let recorded = &lock.conda.activation[0];
+    assert_eq!(
+        (recorded.name.as_str(), recorded.value.as_str()),
+        ("WHO", "last")
+    );
 }
 
 #[test]
