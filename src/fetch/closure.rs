@@ -76,14 +76,58 @@ pub fn fetch_source(
     store: &Store,
 ) -> Result<PathBuf, FetchError> {
     store.hold([Object::Blob(source.digest)])?;
-    let downloader = Downloader {
+    let client = Client::new(context).map_err(FetchError::Net)?;
+    let downloader = downloader(context, &client, &client, store);
+    block_on(downloader.download(Wanted::of_project(source, project)))
+}
+
+/// Brings what the user's mirror has of `artifacts` into `store`, if the mirror is a directory. What it
+/// does not give is left for others to get.
+///
+/// # Errors
+/// Returns [`FetchError`] when the mirror has other bytes in its place, or the store cannot be written.
+pub fn fetch_mirrored(
+    context: &Context,
+    artifacts: &[Artifact],
+    store: &Store,
+) -> Result<(), FetchError> {
+    let Some(Mirror::Directory(_)) = &context.mirror else {
+        return Ok(());
+    };
+    let missing = artifacts
+        .iter()
+        .filter(|artifact| store.blob(&artifact.digest).is_none());
+    let missing: Vec<Wanted> = missing.map(Wanted::of_mirror).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    store.hold(
+        missing
+            .iter()
+            .map(|wanted| Object::Blob(wanted.artifact.digest)),
+    )?;
+    let client = Client::new(context).map_err(FetchError::Net)?;
+    let downloader = downloader(context, &client, &client, store);
+    block_on(async {
+        for wanted in missing {
+            match downloader.clone().download(wanted).await {
+                Ok(_) | Err(FetchError::Download { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    })
+}
+
+fn downloader(context: &Context, client: &Client, channels: &Client, store: &Store) -> Downloader {
+    Downloader {
         context: context.clone(),
-        client: Client::new(context).map_err(FetchError::Net)?,
+        client: client.clone(),
+        channels: channels.clone(),
         locator: Arc::new(WheelLocator::new(context)),
         mirror_fails: Arc::default(),
         store: store.clone(),
-    };
-    block_on(downloader.download(Wanted::of_project(source, project)))
+    }
 }
 
 /// Does what [`fetch`] does with a client of the caller's.
@@ -111,13 +155,12 @@ pub(super) async fn fetch_with(
             let message = format!("the mirror `{}` is not there", mirror.display());
             context.report(Event::Warning { message });
         }
-        let downloader = Downloader {
-            context: context.clone(),
-            client: client.clone(),
-            locator: Arc::new(WheelLocator::new(context)),
-            mirror_fails: Arc::default(),
-            store: store.clone(),
+        // Nobody else's packages fail of a file of theirs that cannot be read.
+        let channels = match missing.iter().any(Wanted::is_of_channel) {
+            true => client.for_channels(context).map_err(FetchError::Net)?,
+            false => client.clone(),
         };
+        let downloader = downloader(context, client, &channels, store);
         download_all(downloader, missing).await?;
         context.report(Event::StageFinished {
             stage: STAGE.to_owned(),

@@ -199,6 +199,25 @@ fn two_packages_with_one_script_leave_the_order_as_it_is() {
 }
 
 #[test]
+fn a_private_channel_is_used_with_the_credentials_of_netrc() {
+    let recipes = [libfoo().text("etc/conda/env_vars.d/foo.json", "{\"FOO_DATA\": \"x\"}")];
+    let rest = "dependencies = [\"libfoo\"]\n";
+    let shown = Some("Basic bWU6c2VjcmV0");
+    let case = Locked::of(User::Unprivileged, &recipes, &[], rest, shown);
+    let refused = case.world.run(&["lock"]);
+    assert_eq!(refused.code(), Some(13), "{}", refused.stderr());
+    assert!(refused.stderr().contains("401"), "{}", refused.stderr());
+    let netrc = "machine 127.0.0.1 login me password secret\n";
+    case.world.write_home(".netrc", netrc);
+    case.succeeds(&["lock"]);
+    let (printed, _) = case.succeeds(&["run", "--frozen", "--", "foo"]);
+    assert_eq!(printed, "prefix /opt/env foo\n");
+    // Neither the lock nor the URLs of its packages say it.
+    let lock = fs::read_to_string(case.world.project().join("envbox.lock")).unwrap();
+    assert!(!lock.contains("secret"));
+}
+
+#[test]
 fn files_of_activation_are_refused_by_name() {
     let broken = libfoo().text("etc/conda/env_vars.d/foo.json", "[]");
     let failing = libfoo().text("etc/conda/activate.d/foo.sh", "exit 3\n");
