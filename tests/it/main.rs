@@ -9,6 +9,7 @@ mod base;
 mod channel;
 mod cli_reference;
 mod conda;
+mod conda_edit;
 mod conda_locked;
 mod debs;
 mod edit;
