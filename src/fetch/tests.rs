@@ -22,7 +22,7 @@ use tempfile::TempDir;
 use tokio::sync::Notify;
 
 use crate::fetch::closure::fetch_with;
-use crate::fetch::{Closure, FetchError};
+use crate::fetch::{Closure, FetchError, fetch_mirrored};
 use crate::store::tests::{as_nobody, everything, make_read_only, temporary};
 use crate::store::{BlobSlot, Store, StoreError, remove_tree};
 
@@ -654,6 +654,29 @@ fn a_mirror_that_fails_is_given_up_and_told_of_once() {
         .iter()
         .filter(|event| matches!(event, Event::Warning { .. }));
     assert_eq!(warnings.count(), 1);
+}
+
+#[test]
+fn a_mirror_may_have_what_no_registry_gives() {
+    let server = Server::start();
+    let (case, _) = mirrored(&server, &nobody());
+    let built = Artifact {
+        origin: Origin::Built,
+        ..artifact("pypi", "made-1-py3-none-any.whl", b"made")
+    };
+    let layer = artifact("images", "debian@sha256:x", b"layer");
+    let wanted = [built.clone(), layer.clone()];
+    let blob = |artifact: &Artifact| format!("/mirror/blobs/sha256/{}", artifact.digest.hex());
+    server.file(&blob(&built), b"made");
+    let store = case.store();
+    // What it has not is for others to get.
+    fetch_mirrored(&case.context, &wanted, &store).unwrap();
+    assert!(store.blob(&built.digest).is_some() && store.blob(&layer.digest).is_none());
+    // What is there is not asked for again, and wrong bytes are no absence.
+    server.file(&blob(&layer), b"wrong");
+    let error = fetch_mirrored(&case.context, &wanted, &store).unwrap_err();
+    assert!(matches!(error, FetchError::Mirrored { .. }), "{error}");
+    assert_eq!(server.count(&blob(&built)), 1);
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::fs;
 
 use envbox::lock::Lockfile;
 use envbox::store::Object;
+use serde_json::Value;
 
 use crate::channel::{Channel, Recipe};
 use crate::conda::{interpreter, libfoo, mytool, scripted, wheel_of};
@@ -312,4 +313,62 @@ fn glibc_alone_is_base_enough() {
         .map(|one| one.name.as_str())
         .collect();
     assert_eq!(debian, ["libc6"]);
+}
+
+#[test]
+fn a_mirror_lists_what_it_has_of_a_channel() {
+    let recipes = [
+        libfoo(),
+        Recipe::new("old", "1", "0")
+            .needs(&["libfoo >=1"])
+            .old_format(),
+        Recipe::new("data", "3", "0")
+            .noarch("generic")
+            .needs(&["old"]),
+        Recipe::new("other", "1", "0"),
+    ];
+    let rest = "dependencies = [\"data\"]\n";
+    let case = Locked::new(User::Unprivileged, &recipes, &[], rest);
+    case.succeeds(&["lock"]);
+    let locked = case.lockfile();
+    case.succeeds(&["mirror", "--to", "dir:../home/mirror"]);
+    let channel = case.world.path().join("home/mirror/registries/lab");
+    let list =
+        |subdir: &str| fs::read_to_string(channel.join(subdir).join("repodata.json")).unwrap();
+    let lists = [list("linux-64"), list("noarch")];
+    let repodata: Value = serde_json::from_str(&lists[0]).unwrap();
+    let old = &repodata["packages"]["old-1-0.tar.bz2"];
+    assert_eq!(old["depends"], serde_json::json!(["libfoo >=1"]));
+    let packages = &locked.conda.packages;
+    let digest = packages
+        .iter()
+        .find(|one| one.name.as_str() == "old")
+        .unwrap();
+    assert_eq!(old["sha256"], digest.artifact.digest.hex());
+    // What the lock has not is not there, so it is not listed.
+    assert!(!lists[0].contains("other"));
+    // Once more changes nothing.
+    case.succeeds(&["mirror", "--to", "dir:../home/mirror"]);
+    assert_eq!([list("linux-64"), list("noarch")], lists);
+    // It is a channel of its own.
+    let asked = case.channel.requests().len();
+    fs::remove_dir_all(case.world.path().join("home/.cache/envbox")).unwrap();
+    fs::remove_file(case.world.project().join("envbox.lock")).unwrap();
+    let place = format!("lab={}", channel.display());
+    case.succeeds(&["lock", "--registry", &place]);
+    assert_eq!(case.lockfile(), locked);
+    let words = ["run", "--frozen", "--registry", &place, "--", "foo"];
+    assert_eq!(case.succeeds(&words).0, "prefix /opt/env foo\n");
+    assert_eq!(case.channel.requests().len(), asked);
+    // Another lock's packages join those that are listed.
+    let text = fs::read_to_string(case.world.project().join("envbox.toml")).unwrap();
+    case.world
+        .write("envbox.toml", &text.replace("\"data\"", "\"other\""));
+    case.succeeds(&["lock"]);
+    case.succeeds(&["mirror", "--to", "dir:../home/mirror"]);
+    let both = list("linux-64");
+    assert!(
+        both.contains("\"other\"") && both.contains("\"old\""),
+        "{both}"
+    );
 }
