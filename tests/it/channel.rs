@@ -21,6 +21,9 @@ pub const PREFIX: &str = "/opt/build/placehold_placehold_placehold_placehold_pla
 /// When all these packages were made.
 const MADE: &str = "2025-01-01T00:00:00Z";
 
+/// Where packages are.
+const SUBDIRS: [&str; 3] = ["linux-64", "linux-aarch64", "noarch"];
+
 /// What a file of a package is.
 pub enum Content {
     /// Bytes; where they have [`PREFIX`] is listed as text.
@@ -76,6 +79,12 @@ impl Recipe {
     pub fn noarch(mut self, kind: &str) -> Self {
         self.subdir = "noarch";
         self.index["noarch"] = json!(kind);
+        self
+    }
+
+    /// Makes it one for 64-bit ARM.
+    pub fn aarch64(mut self) -> Self {
+        self.subdir = Platform::LinuxArm64.conda_subdir();
         self
     }
 
@@ -196,8 +205,7 @@ pub struct Channel {
 impl Channel {
     /// Makes an empty channel.
     pub fn new(directory: &Path) -> Self {
-        let records =
-            BTreeMap::from(["linux-64", "noarch"].map(|subdir| (subdir, BTreeMap::new())));
+        let records = BTreeMap::from(SUBDIRS.map(|subdir| (subdir, BTreeMap::new())));
         Self {
             directory: directory.to_path_buf(),
             records,
@@ -249,7 +257,10 @@ impl Channel {
             name: recipe.name.parse().unwrap(),
             version: recipe.version.clone(),
             build: recipe.build.clone(),
-            platforms: vec![Platform::LinuxAmd64],
+            platforms: match recipe.subdir {
+                "linux-aarch64" => vec![Platform::LinuxArm64],
+                _ => vec![Platform::LinuxAmd64],
+            },
             artifact: Artifact {
                 origin: Origin::Registry("lab".parse().unwrap()),
                 file: file.clone(),

@@ -26,6 +26,7 @@ mod killed;
 mod lock;
 mod mirror;
 mod places;
+mod platform_interpreters;
 mod platforms;
 mod readme;
 mod registry;
