@@ -37,6 +37,7 @@
 //! | wheels of sources, built in the sandbox | `src/ops/sources/`, `lockfiles/src/resolve/python/sources/` |
 //! | changing a manifest's text | `lockfiles/src/manifest/edit/` |
 //! | what activating conda packages sets | `src/ops/activation/`, [`rootfs::activation`](rootfs::activation()) |
+//! | runs as a page to read | `src/ops/report/` |
 //! | a command, end to end | [`ops`], one file each; `src/bin/envbox/commands/` |
 //! | exit codes | `src/bin/envbox/exit.rs` |
 //!

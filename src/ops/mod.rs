@@ -29,6 +29,7 @@ pub mod provenance;
 pub mod publish;
 pub mod pull;
 pub mod replay;
+pub mod report;
 pub mod run;
 pub mod runs;
 pub mod sbom;

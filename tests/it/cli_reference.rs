@@ -32,6 +32,7 @@ fn help_of_every_command() {
         &["inside"],
         &["shell"],
         &["sbom"],
+        &["report"],
         &["provenance"],
         &["verify-attestation"],
         &["key"],

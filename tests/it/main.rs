@@ -31,6 +31,7 @@ mod platform_interpreters;
 mod platforms;
 mod readme;
 mod registry;
+mod report;
 mod rootfs;
 mod run;
 mod runs;

@@ -73,7 +73,7 @@ impl Numbers {
             } else {
                 "at most by"
             };
-            parts.push(format!("{most} {max_abs:e}{at}"));
+            parts.push(format!("{most} {max_abs:.3e}{at}"));
         }
         if let Some(max_ulp) = self.max_ulp.filter(|distance| *distance > 0) {
             parts.push(format!("{max_ulp} ulp"));

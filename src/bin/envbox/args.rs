@@ -175,6 +175,13 @@ pub(crate) enum Command {
     Runs(Runs),
     /// Show the record of a run: what it stood on, what came out, what it used.
     Show(Show),
+    /// Make a page of runs, to read: what each stood on, what came out, and how they differ.
+    ///
+    /// One HTML file that needs nothing else: the tower block by block, environment, inputs,
+    /// outputs, what was drawn from chance and where. Each run after the first is compared with
+    /// the first, and outputs that differ are opened: which element, line or member, and how far
+    /// apart.
+    Report(Report),
     /// Do a run once more, from what its record kept, and compare.
     ///
     /// Code, lockfile, command, variables and policy are those of the run; its project is not
@@ -356,6 +363,19 @@ pub(crate) struct Show {
     /// The run.
     #[arg(value_name = "RUN", default_value = "@1")]
     pub(crate) run: RunName,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Report {
+    /// The runs.
+    #[arg(value_name = "RUN", default_value = "@1")]
+    pub(crate) runs: Vec<RunName>,
+    /// Tell the same in plain text.
+    #[arg(long)]
+    pub(crate) text: bool,
+    /// Write to this file instead of standard output.
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
 }
 
 #[derive(Debug, clap::Args)]

@@ -17,6 +17,7 @@ mod lock;
 mod mirror;
 mod provenance;
 mod pull;
+mod report;
 mod run;
 mod runs;
 mod sbom;
@@ -143,6 +144,7 @@ pub(crate) fn dispatch(args: Args) -> ExitCode {
         Command::Diff(args) => session.and_then(|session| diff::diff(&session, &args)),
         Command::Runs(args) => session.and_then(|session| runs::runs(&session, &args)),
         Command::Show(args) => session.and_then(|session| runs::show(&session, &args)),
+        Command::Report(args) => session.and_then(|session| report::report(&session, &args)),
         Command::Replay(args) => session.and_then(|session| runs::replay(&session, &args)),
         Command::Data(command) => session.and_then(|session| data::data(&session, &command)),
         Command::Build(args) => session.and_then(|session| build::build(&session, &args)),
