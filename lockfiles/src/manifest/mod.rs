@@ -15,6 +15,7 @@ mod conda;
 mod debian;
 mod edit;
 mod environment;
+mod environment_yml;
 mod error;
 mod groups;
 mod init;
