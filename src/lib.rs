@@ -4,7 +4,7 @@
 //!
 //! ```text
 //! envbox.toml ─► resolve ─► envbox.lock ─► fetch ─► layers ─► rootfs ─► sandbox ─► record
-//!   Manifest                  Lockfile    Closure    trees    Rootfs   Running   RunReport
+//!   Manifest                  Lockfile    Closure    trees    Rootfs   Running   RunRecord
 //! ```
 //!
 //! | looking for | start at |
@@ -15,6 +15,7 @@
 //! | other tools' lockfiles, read and written | [`foreign`], `lockfiles/src/foreign/` |
 //! | HTTP, retries, where registries lie | [`net`] |
 //! | downloads | [`mod@fetch`] |
+//! | data that a manifest declares: found, verified | [`mod@data`], `src/ops/run/inputs.rs` |
 //! | the store: blobs, trees, locks, gc | [`store`] |
 //! | unpacking `.deb`, wheels, conda packages, interpreters, images | [`layers`] |
 //! | the merged tree a step sees | [`rootfs`] |
@@ -27,7 +28,11 @@
 //! | what is held inside Python | `src/rootfs/inside/` |
 //! | where a step draws chance from | [`mod@ops::audit`], `sandbox/src/answer/audit/` |
 //! | parts lists, provenance, signatures, keys | [`mod@attest`] |
+//! | in what two outputs differ | the crate `envbox_explain`, `explain/src/lib.rs` |
 //! | outputs written back | [`record`] |
+//! | outputs written back; run records, the tower, what differs between two | [`record`] |
+//! | the project's files as a run saw them, kept | [`snapshot`] |
+//! | run records as SLSA provenance, RO-Crate, OpenLineage | [`standards`] |
 //! | who asks for what in a lock; groups | `lockfiles/src/lock/graph.rs`, `select.rs` |
 //! | wheels of sources, built in the sandbox | `src/ops/sources/`, `lockfiles/src/resolve/python/sources/` |
 //! | changing a manifest's text | `lockfiles/src/manifest/edit/` |
@@ -44,6 +49,7 @@
 pub use envbox_lockfiles::{base, foreign, lock, manifest, net, resolve};
 
 pub mod attest;
+pub mod data;
 pub mod fetch;
 pub mod image;
 pub mod layers;
@@ -52,4 +58,6 @@ pub mod ops;
 pub mod record;
 pub mod registry;
 pub mod rootfs;
+pub mod snapshot;
+pub mod standards;
 pub mod store;

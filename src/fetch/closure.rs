@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use envbox_lockfiles::base::{Context, Event, Mirror, Network, Platform, PythonName};
-use envbox_lockfiles::lock::{Artifact, Lockfile};
+use envbox_lockfiles::base::{Context, Digest, Event, Mirror, Network, Platform, PythonName};
+use envbox_lockfiles::lock::{Artifact, Lockfile, Origin};
 use envbox_lockfiles::net::{Client, block_on};
 use envbox_lockfiles::resolve::python::WheelLocator;
 use tokio::task::JoinSet;
@@ -117,6 +117,32 @@ pub fn fetch_mirrored(
         }
         Ok(())
     })
+}
+
+/// Brings what a URL names into `store` and returns its file. `name` is what messages call it.
+///
+/// # Errors
+/// As [`fetch`].
+pub fn fetch_url(
+    context: &Context,
+    name: &str,
+    url: &str,
+    (digest, size): (Digest, u64),
+    store: &Store,
+) -> Result<PathBuf, FetchError> {
+    let artifact = Artifact {
+        file: name.to_owned(),
+        size,
+        digest,
+        origin: Origin::Url(url.to_owned()),
+    };
+    store.hold([Object::Blob(digest)])?;
+    if let Some(path) = store.blob(&digest) {
+        return Ok(path);
+    }
+    let client = Client::new(context).map_err(FetchError::Net)?;
+    let downloader = downloader(context, &client, &client, store);
+    block_on(downloader.download(Wanted::at_url(artifact)))
 }
 
 fn downloader(context: &Context, client: &Client, channels: &Client, store: &Store) -> Downloader {

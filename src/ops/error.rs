@@ -6,16 +6,20 @@ use envbox_lockfiles::base::{Digest, Explain, FsError, Kind, Platform};
 use envbox_lockfiles::foreign::{ExportError, ForeignError};
 use envbox_lockfiles::lock::{LockError, Stale, UnknownGroup};
 use envbox_lockfiles::manifest::{EditError, ManifestError};
+use envbox_lockfiles::net::NetError;
 use envbox_lockfiles::resolve::ResolveError;
 use envbox_lockfiles::resolve::python::BuildFailure;
 
 use crate::attest::AttestError;
+use crate::data::DataError;
 use crate::fetch::FetchError;
 use crate::image::{DocumentError, ImageError};
 use crate::mirror::MirrorError;
 use crate::ops::activation::ActivationError;
 use crate::ops::inside::InsideError;
+use crate::ops::replay::ReplayError;
 use crate::ops::run::RunError;
+use crate::record::JournalError;
 use crate::registry::{ImageName, InvalidImageName, RegistryError};
 use crate::rootfs::RootfsError;
 use crate::store::StoreError;
@@ -121,7 +125,7 @@ pub enum Error {
         alike: Option<String>,
     },
     /// Git has no such object.
-    #[error("`{object}` is no file here, and Git does not have it: {reason}")]
+    #[error("`{object}` is no file and no run, and Git does not have it: {reason}")]
     Revision {
         /// As Git names it.
         object: String,
@@ -199,6 +203,24 @@ pub enum Error {
     /// The policy of an image is not usable.
     #[error(transparent)]
     Inside(#[from] InsideError),
+    /// Declared data cannot be used.
+    #[error(transparent)]
+    Data(Box<DataError>),
+    /// Data lies outside of the project.
+    #[error("`{}` is no path below the project", path.display())]
+    DataPath {
+        /// The path.
+        path: PathBuf,
+    },
+    /// A download failed.
+    #[error(transparent)]
+    Net(Box<NetError>),
+    /// No run has the name, or its record is not whole.
+    #[error(transparent)]
+    Journal(#[from] Box<JournalError>),
+    /// A run cannot be replayed.
+    #[error(transparent)]
+    Replay(#[from] Box<ReplayError>),
     /// The step did not run.
     #[error(transparent)]
     Run(#[from] Box<RunError>),
@@ -226,6 +248,8 @@ boxed!(
     Registry(RegistryError),
     Mirror(MirrorError),
     Attest(AttestError),
+    Journal(JournalError),
+    Replay(ReplayError),
     Run(RunError)
 );
 
@@ -287,6 +311,11 @@ impl Explain for Error {
             Self::Store(error) => error.kind(),
             Self::Fs(error) => error.kind(),
             Self::Inside(error) => error.kind(),
+            Self::Data(error) => error.kind(),
+            Self::DataPath { .. } => Kind::User,
+            Self::Net(error) => error.kind(),
+            Self::Journal(error) => error.kind(),
+            Self::Replay(error) => error.kind(),
             Self::Run(error) => error.kind(),
         }
     }
@@ -334,7 +363,7 @@ impl Explain for Error {
                 (None, None) => vec!["`envbox tree` lists all that it has".to_owned()],
             },
             Self::Revision { .. } => vec![
-                "name a lockfile, a directory that has one, or a revision as `HEAD~1:envbox.lock`"
+                "name a lockfile, a directory that has one, a revision as `HEAD~1:envbox.lock`, or two runs"
                     .to_owned(),
             ],
             Self::Foreign(error) => error.hints(),
@@ -358,6 +387,13 @@ impl Explain for Error {
             Self::Store(error) => error.hints(),
             Self::Fs(error) => error.hints(),
             Self::Inside(error) => error.hints(),
+            Self::Data(error) => error.hints(),
+            Self::DataPath { .. } => vec![
+                "make a link to it in the project, and declare that: `ln -s …`".to_owned(),
+            ],
+            Self::Net(error) => error.hints(),
+            Self::Journal(error) => error.hints(),
+            Self::Replay(error) => error.hints(),
             Self::Run(error) => error.hints(),
         }
     }

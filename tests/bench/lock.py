@@ -28,22 +28,22 @@ VIRTUAL = ["__archspec=1=x86_64_v3", "__glibc=2.41=0", "__linux=5.12=0", "__unix
 # What people have in large environments; together more than 700 distributions on Python 3.11.
 PYTHON = """
 accelerate aiobotocore airbyte-api albumentations altair anthropic azure-ai-ml azure-identity
-azure-keyvault-secrets azure-mgmt-compute azure-mgmt-network azure-mgmt-storage azure-storage-
-blob black bokeh boto3 catboost celery chromadb cohere cryptography cvxpy dagster dagster-
-webserver dask[complete] datasets datashader dbt-bigquery dbt-postgres dbt-snowflake deepspeed-
-kernels django django-cors-headers djangorestframework dvc elasticsearch evaluate
+azure-keyvault-secrets azure-mgmt-compute azure-mgmt-network azure-mgmt-storage
+azure-storage-blob black bokeh boto3 catboost celery chromadb cohere cryptography cvxpy dagster
+dagster-webserver dask[complete] datasets datashader dbt-bigquery dbt-postgres dbt-snowflake
+deepspeed-kernels django django-cors-headers djangorestframework dvc elasticsearch evaluate
 fastapi[standard] flask flask-sqlalchemy gensim geopandas google-ads google-api-python-client
 google-cloud-aiplatform google-cloud-bigquery google-cloud-pubsub google-cloud-secret-manager
-google-cloud-spanner google-cloud-vision gradio great-expectations hydra-core hyperopt ibis-
-framework imbalanced-learn jupyterlab kafka-python keras kubernetes langchain langchain-
-community langchain-openai langgraph lightgbm lightning litellm llama-index mlflow moto[all]
-mypy nbconvert networkx nltk numba onnx onnxruntime openai opencv-python optuna pandas pandera
-papermill plotly polars prefect psycopg2-binary pulumi pulumi-aws pyarrow pydantic-settings
-pylint pymc pymongo pytest pytest-cov pytest-xdist python-lsp-server ray[default] redis rich
-ruff s3fs sagemaker scikit-image scikit-learn scipy scrapy seaborn selenium sentence-
-transformers sentry-sdk shap snowflake-connector-python snowflake-sqlalchemy spacy sphinx
-sqlalchemy sqlmodel statsmodels streamlit sympy tensorboard tenacity torch torchvision
-transformers twine typer uvicorn wandb weaviate-client xarray xgboost yfinance zarr
+google-cloud-spanner google-cloud-vision gradio great-expectations hydra-core hyperopt
+ibis-framework imbalanced-learn jupyterlab kafka-python keras kubernetes langchain
+langchain-community langchain-openai langgraph lightgbm lightning litellm llama-index mlflow
+moto[all] mypy nbconvert networkx nltk numba onnx onnxruntime openai opencv-python optuna pandas
+pandera papermill plotly polars prefect psycopg2-binary pulumi pulumi-aws pyarrow
+pydantic-settings pylint pymc pymongo pytest pytest-cov pytest-xdist python-lsp-server
+ray[default] redis rich ruff s3fs sagemaker scikit-image scikit-learn scipy scrapy seaborn
+selenium sentence-transformers sentry-sdk shap snowflake-connector-python snowflake-sqlalchemy
+spacy sphinx sqlalchemy sqlmodel statsmodels streamlit sympy tensorboard tenacity torch
+torchvision transformers twine typer uvicorn wandb weaviate-client xarray xgboost yfinance zarr
 """.split()
 
 
@@ -113,13 +113,15 @@ class Bench:
         def fresh(*directories):
             for directory in directories:
                 shutil.rmtree(directory, ignore_errors=True)
+            # Both sides take the versions of what they wrote last time, if that is there.
+            (self.scratch / "pylock.toml").unlink(missing_ok=True)
             (project / "envbox.lock").write_bytes(before)
 
         runs = max(1, min(self.runs, 3))
         pair("lock Python cold / uv pip compile cold", lambda: self.lock(project, prepare=lambda: fresh(index)),
-             lambda: timed(compile_, prepare=lambda: fresh(cache, self.scratch / "pylock.toml")), runs)
+             lambda: timed(compile_, prepare=lambda: fresh(cache)), runs)
         pair("lock Python, index warm / uv pip compile warm", lambda: self.lock(project, prepare=fresh),
-             lambda: timed(compile_, prepare=lambda: (self.scratch / "pylock.toml").unlink(missing_ok=True)), runs)
+             lambda: timed(compile_, prepare=fresh), runs)
         pair("lock unchanged / uv pip compile unchanged", lambda: self.lock(project), lambda: timed(compile_), self.runs)
         wheels = {w["name"]: w["version"] for w in tomllib.loads((project / "envbox.lock").read_text())["python"]}
         theirs = tomllib.loads((self.scratch / "pylock.toml").read_text())["packages"]

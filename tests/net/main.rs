@@ -26,4 +26,5 @@ mod packse;
 mod platforms;
 mod programs;
 mod sources;
+mod standards;
 mod tools;

@@ -9,19 +9,25 @@ use std::path::{Path, PathBuf};
 
 use envbox_lockfiles::base::{Context, Digest, Event, FsError, Reporter};
 use envbox_lockfiles::manifest::{
-    CpuBaseline, OutputTimes, SandboxPolicy, StepClock, StepCpuid, StepFileStatus, StepNetwork,
+    CpuBaseline, Datum, OutputTimes, SandboxPolicy, StepClock, StepCpuid, StepFileStatus,
+    StepNetwork,
 };
 use envbox_sandbox::{
     Baseline, Bind, Clock, Cpuid, FileStatus, HostFacts, Machine, Network, Note, Policy, Project,
     Sandbox, SandboxError, Stage, Step, Usage,
 };
 
+use crate::data::inputs;
 use crate::ops::run::environment::{HOME, environment};
 use crate::ops::run::guest_paths::Guest;
 use crate::ops::run::held::{channel, told};
+use crate::ops::run::inputs::mounts;
+use crate::ops::run::recorder::Recorder;
+use crate::ops::run::tower::Foundation;
 use crate::ops::run::{Access, Held, Isolation, Refused, RunError, RunOptions, RunReport};
 use crate::record::{HostState, RunDirectory, scan, set_times, sweep, write_back};
 use crate::rootfs::activation;
+use crate::store::Store;
 
 /// Where a step finds the name servers of the host, when it sees its network.
 const RESOLVER: &str = "/etc/resolv.conf";
@@ -38,6 +44,16 @@ pub struct Prepared<'a> {
     pub lock: Digest,
     /// The host path of the root file system, which the caller keeps in use.
     pub rootfs: &'a Path,
+    /// The environment's name.
+    pub environment: &'a str,
+    /// The manifest's file, if there is one.
+    pub manifest: Option<&'a Path>,
+    /// The lockfile, if there is one.
+    pub lockfile: Option<&'a Path>,
+    /// The groups that were chosen.
+    pub groups: &'a [String],
+    /// What the manifest declares as data.
+    pub data: &'a [Datum],
 }
 
 /// Runs a command in a prepared environment and brings its outputs home.
@@ -55,15 +71,34 @@ pub fn execute(
     let policy = options.policy(prepared.sandbox);
     let step = step(prepared, &policy, &project, options)?;
     warn_of_owner(context, &project, options.access);
+    let inputs = match prepared.data {
+        [] => Vec::new(),
+        data => inputs(context, &Store::open(&context.store)?, &project, data)?,
+    };
     let runs = context.store.join("runs");
-    announce_swept(context, &sweep(&runs)?);
+    let swept = sweep(&runs)?;
+    if !swept.is_empty() {
+        // What they were writing to the store, too.
+        Store::open(&context.store)?.sweep_builds()?;
+    }
+    announce_swept(context, &swept);
     let directory = RunDirectory::create(&runs, context.now)?;
+    let id = directory.id();
+    let upper = directory.upper();
+    let upper = (options.access == Access::Overlay).then_some(&*upper);
+    let (binds, mount_points) = mounts(&inputs, &project, upper)?;
+    let foundation = Foundation::new(context, prepared, &policy, options, (id, &step, &inputs));
+    let mut recorder = Recorder::begin(context, prepared, &project, options, foundation);
+    if options.access == Access::Direct {
+        recorder.iter_mut().for_each(Recorder::read);
+    }
     let host = HostState::observe(&project, directory.path())?;
     let facts = HostFacts::minimal();
     let mut held = Policy {
         audit: options.audit,
         ..sandbox_policy(prepared, &policy, &project, options.access, &directory)
     };
+    held.binds.extend(binds);
     held.binds
         .extend(channel(prepared.rootfs, directory.path())?);
     let mut tell = |note: Note| {
@@ -86,14 +121,22 @@ pub fn execute(
         libraries: libraries(&*context.reporter, directory.path()),
         usage: Usage::default(),
         findings: ended.findings.clone(),
+        audited: options.audit,
         changes: None,
+        rewritten: Vec::new(),
         refused: Vec::new(),
         missing: Vec::new(),
         not_written: None,
         kept: None,
     };
+    if options.access == Access::Overlay {
+        recorder.iter_mut().for_each(Recorder::step_has_ended);
+    }
     match options.access {
-        Access::Overlay => bring_home(&mut report, directory, &project, host, &policy),
+        Access::Overlay => {
+            mount_points.remove()?;
+            bring_home(&mut report, directory, &project, host, &policy);
+        }
         Access::Direct => drop(directory),
     }
     // Last: meanwhile the kernel took the sandbox apart.
@@ -104,6 +147,9 @@ pub fn execute(
     let outputs = policy.outputs.iter();
     let absent = |path: &&PathBuf| fs::symlink_metadata(project.join(path)).is_err();
     report.missing = outputs.filter(absent).cloned().collect();
+    if let Some(recorder) = recorder {
+        recorder.end(&report)?;
+    }
     Ok(report)
 }
 
@@ -163,6 +209,7 @@ fn bring_home(
                 reason: unusable.reason.to_string(),
             })
             .collect();
+        report.rewritten = changes.rewritten().to_vec();
         write_back(changes, &upper, project, host, directory.id())
     });
     match written {
@@ -184,7 +231,7 @@ fn bring_home(
     }
 }
 
-fn with_causes(error: &dyn std::error::Error) -> String {
+pub(super) fn with_causes(error: &dyn std::error::Error) -> String {
     std::iter::successors(Some(error), |error| error.source())
         .map(ToString::to_string)
         .collect::<Vec<_>>()

@@ -50,6 +50,11 @@ pub fn run_image(
             sandbox: &policy(project, &config)?,
             lock: lock_of(&config).unwrap_or(manifest),
             rootfs: &rootfs.path(),
+            environment: reference.repository(),
+            manifest: None,
+            lockfile: None,
+            groups: &[],
+            data: &[],
         };
         Ok(execute(context, &prepared, project, options)?)
     })

@@ -13,11 +13,15 @@ mod execute;
 mod guest_paths;
 mod held;
 mod image;
+mod inputs;
+mod mlflow;
 mod options;
 mod pins;
+mod recorder;
 mod report;
 #[cfg(test)]
 mod tests;
+mod tower;
 mod verb;
 
 pub use environment::Rest;
@@ -25,7 +29,9 @@ pub use error::RunError;
 pub use execute::{Prepared, execute};
 pub use held::{Held, HeldState};
 pub use image::run_image;
+pub use mlflow::MlflowRun;
 pub use options::{Access, InvalidVariable, Locking, RunOptions, Variable};
+pub use recorder::Recording;
 pub use report::{FailedBy, Isolation, Refused, RunReport, failure_document, write_document};
 pub use verb::{run, write_failure};
 

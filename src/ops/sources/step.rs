@@ -111,6 +111,11 @@ fn step(
         sandbox: &policy(),
         lock: Digest::of(&task.environment.to_bytes()),
         rootfs: &rootfs.path(),
+        environment: "build",
+        manifest: None,
+        lockfile: None,
+        groups: &[],
+        data: &[],
     };
     let report = execute(context, &prepared, directory, &options);
     let report = report.map_err(|error| BuildFailure {

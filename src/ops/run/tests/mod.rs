@@ -94,6 +94,11 @@ impl World {
             sandbox: &self.manifest.sandbox,
             lock: Digest::of(b"lock"),
             rootfs: &rootfs,
+            environment: "test",
+            manifest: None,
+            lockfile: None,
+            groups: &[],
+            data: &[],
         };
         execute(&self.context, &prepared, &self.path("project"), options)
     }
