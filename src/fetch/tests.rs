@@ -783,3 +783,19 @@ fn credentials_are_not_taken_along_to_another_host() {
         assert!(!told.contains("authorization"), "{told}");
     }
 }
+
+#[test]
+fn a_channel_that_gives_other_bytes_than_it_lists_is_to_blame() {
+    let server = Server::start();
+    server.file(&format!("/lab/{PACKAGE}"), b"other");
+    let error = Case::new(&server).with_conda(PACKAGE, b"conda").fetch();
+    let error = error.unwrap_err();
+    assert_eq!(error.kind(), Kind::Integrity);
+    assert_eq!(
+        error.hints(),
+        [
+            "use another mirror, or tell who keeps the channel: it does not give what it lists; if \
+             the file was replaced on purpose, run `envbox lock --upgrade`"
+        ]
+    );
+}
