@@ -125,6 +125,11 @@ pub struct MissingArtifact {
 }
 
 impl MissingArtifact {
+    /// Says whether it is a conda package.
+    fn is_conda(&self) -> bool {
+        self.file.ends_with(".conda") || self.file.ends_with(".tar.bz2")
+    }
+
     pub(super) fn of(artifact: &Artifact) -> Self {
         Self {
             file: artifact.file.clone(),
@@ -183,6 +188,11 @@ impl Explain for FetchError {
                 format!("add `{platform}` to `platforms` in the manifest and run `envbox lock`")
             }
             Self::Offline { .. } => "run the command once without `--offline`".to_owned(),
+            Self::Integrity { artifact, .. } if artifact.is_conda() => {
+                "use another mirror, or tell who keeps the channel: it does not give what it lists; if \
+                 the file was replaced on purpose, run `envbox lock --upgrade`"
+                    .to_owned()
+            }
             Self::Integrity { .. } => "use another mirror; if the file was replaced on purpose, \
                                        run `envbox lock --upgrade`"
                 .to_owned(),

@@ -16,9 +16,10 @@ use envbox_lockfiles::base::{Context, Digest, Explain, FsError, Kind};
 use envbox_lockfiles::lock::Groups;
 use envbox_lockfiles::manifest::StepClock;
 
+use crate::ops::diff_runs::{RunsDiff, diff_runs};
 use crate::ops::run::{Locking, Recording, RunOptions, RunReport, Variable, run};
 use crate::ops::{Error, Project};
-use crate::record::{Comparison, RunId, RunRecord, compare};
+use crate::record::{RunId, RunRecord};
 use crate::snapshot::{RestoreError, restore};
 use crate::store::Store;
 
@@ -40,7 +41,7 @@ pub struct ReplayReport {
     /// The new run.
     pub run: RunReport,
     /// How it differs from the old one.
-    pub comparison: Comparison,
+    pub diff: RunsDiff,
 }
 
 /// A run cannot be replayed.
@@ -120,6 +121,7 @@ pub fn replay(
     let recording = Recording {
         // The comparison needs a record, wherever else it goes.
         file: Some(scratch.path().join("record.json")),
+        project: record.project.clone(),
         ..options.record
     };
     let run_options = run_options(record, &target, options.host_env, recording)?;
@@ -128,7 +130,7 @@ pub fn replay(
     let new = RunRecord::read(&file).map_err(crate::record::JournalError::from)?;
     Ok(ReplayReport {
         run: report,
-        comparison: compare(record, &new),
+        diff: diff_runs(context, record, &new)?,
     })
 }
 
@@ -150,7 +152,27 @@ fn bring_back(store: &Store, record: &RunRecord, target: &Path) -> Result<(), Re
     if let Some(products) = tower.data.noted.products {
         restore(store, products, target, project)?;
     }
+    for path in tower.data.seen.inputs.keys().map(Path::new) {
+        if let Some(project) = project {
+            lead_to_data(project, path, target)?;
+        }
+    }
     Ok(())
+}
+
+/// Makes a link to data that the project has: it may be large, and is verified before the step.
+fn lead_to_data(project: &Path, path: &Path, target: &Path) -> Result<(), ReplayError> {
+    let (from, to) = (project.join(path), target.join(path));
+    if !from.exists() || fs::symlink_metadata(&to).is_ok() {
+        return Ok(());
+    }
+    let made = || {
+        fs::create_dir_all(to.parent().unwrap_or(target))?;
+        std::os::unix::fs::symlink(&from, &to)
+    };
+    Ok(made()
+        .map_err(FsError::at("create", &to))
+        .map_err(RestoreError::from)?)
 }
 
 /// Opens what was brought back, with the lockfile of the run.

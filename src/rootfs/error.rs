@@ -176,7 +176,15 @@ impl Explain for RootfsError {
 
     fn hints(&self) -> Vec<String> {
         match self {
-            Self::Unpack { source, .. } | Self::Merge(source) => source.hints(),
+            Self::Unpack { source, .. } => match (source.hints(), source.kind()) {
+                (hints, Kind::Integrity) if hints.is_empty() => vec![
+                    "the package is at fault: ask for another version or build of it, and tell who \
+                     publishes it"
+                        .to_owned(),
+                ],
+                (hints, _) => hints,
+            },
+            Self::Merge(source) => source.hints(),
             Self::Store(error) => error.hints(),
             Self::File(error) => error.hints(),
             Self::Conflict { first, second, .. } => {

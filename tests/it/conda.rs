@@ -446,13 +446,15 @@ fn hostile_packages_are_refused_by_name() {
     debs::append(&mut archive, "bin/x", b"/old\0", 0o755);
     let archive = archive.into_inner().unwrap().finish().unwrap();
     let run = hostile(&mut case, &archive);
-    insta::assert_snapshot!(run.whole(), @r"
+    insta::assert_snapshot!(run.whole(), @r#"
     exit: 125
     -- stdout
     -- stderr
     error: failed to unpack `linux-64/evil-1-0.tar.bz2`
     caused by: `bin/x` has `/old` in its strings, which is shorter than the prefix `/opt/env`
-    ");
+
+    hint: the package is at fault: ask for another version or build of it, and tell who publishes it
+    "#);
     assert!(Path::new(&case.world.project()).exists());
 }
 

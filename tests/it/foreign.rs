@@ -225,7 +225,7 @@ fn a_manifest_is_made_of_other_files() {
     [python]
     requirements-from = ["app.py"]
 
-    left out (it comes from a repository of sources): git+https://git.example/x
+    left out (of a repository of sources: `no-build = false` takes `name @ git+URL@COMMIT`): git+https://git.example/x
     wrote `[ROOT]/project/envbox.toml`
     # Made of `environment.yml` by `envbox init`.
     [environment]

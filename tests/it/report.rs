@@ -35,12 +35,12 @@ fn two_runs_make_one_page() {
         let again = tools.world.run(&["report", "@2", "@1"]);
         assert_eq!(again.stdout(), page);
         let text = tools.world.run(&["report", "@2", "@1", "--text"]).stdout();
-        let told = "metrics.csv\n  csv: different\n    ['loss'][1]: 0.25 -> 0.26\n";
+        let told = "metrics.csv: csv: different\n    ['loss'][1]: 0.25 -> 0.26\n";
         assert!(text.contains(told), "{text}");
         let json = tools.world.run(&["--json", "report", "@2", "@1"]).stdout();
         let json: Value = serde_json::from_str(&json).unwrap();
         assert_eq!(json["schema"], "envbox.report/1");
-        let output = &json["comparisons"][0]["outputs"][0];
+        let output = &json["comparisons"][0]["explained"][0];
         assert_eq!(output["explanation"]["kind"], "csv");
         assert_eq!(json["runs"].as_array().unwrap().len(), 2);
     });

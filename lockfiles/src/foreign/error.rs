@@ -1,7 +1,8 @@
 //! What can be wrong with another tool's file.
 
 use std::error::Error;
-use std::path::PathBuf;
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
 
 use crate::base::{Explain, FsError, Kind};
 use crate::foreign::Format;
@@ -83,6 +84,12 @@ pub enum ForeignError {
     Manifest(#[from] ManifestError),
 }
 
+/// Says whether people write the file, and no tool.
+fn is_written_by_hand(file: &Path) -> bool {
+    let name = file.file_name().and_then(OsStr::to_str).unwrap_or_default();
+    !name.ends_with(".lock") && !name.starts_with("pylock.") && !name.contains("conda-lock")
+}
+
 impl Explain for ForeignError {
     fn kind(&self) -> Kind {
         match self {
@@ -107,6 +114,9 @@ impl Explain for ForeignError {
             Self::Unknown { .. } => {
                 "give `uv.lock`, `pylock.toml`, `pixi.lock`, `conda-lock.yml` or `requirements.txt`"
                     .to_owned()
+            }
+            Self::Syntax { file, .. } | Self::Value { file, .. } if is_written_by_hand(file) => {
+                "correct it in the file".to_owned()
             }
             Self::Syntax { .. } | Self::Value { .. } => {
                 "write it anew with the tool that made it".to_owned()

@@ -117,7 +117,9 @@ impl fmt::Display for LeftOutReason {
             Self::OtherPlatform => "no platform of envbox's",
             Self::OtherDigest => "not SHA-256: the index's digest is taken",
             Self::SourceOnly => "there is no wheel of it",
-            Self::Repository => "it comes from a repository of sources",
+            Self::Repository => {
+                "of a repository of sources: `no-build = false` takes `name @ git+URL@COMMIT`"
+            }
             Self::Member => "in the project itself; what it requires is taken",
             Self::Directory => "a directory of the machine",
             Self::File => "a file of the machine",

@@ -80,6 +80,9 @@ pub enum Problem {
     /// The interpreter is to come from conda, and there are no channels.
     #[error("the Python is to come from `conda`, but there is no table `[conda]`")]
     NoChannels,
+    /// A conda environment file has dependencies, and there are no channels.
+    #[error("the file has dependencies of conda, and the manifest has no table `[conda]`")]
+    CondaFile,
     /// A text that is no MatchSpec (CEP 29).
     #[error("`{found}` is not a package and its version like `numpy >=1.26,<2`")]
     MatchSpec {
@@ -325,7 +328,7 @@ impl Problem {
             Self::MissingKey { key, table } => return Some(format!("add `{key} = …` to {table}")),
             Self::NoEnvironment => "add `[environment]` and a `name` below it",
             Self::NoPython => "add a `python` version to [environment]",
-            Self::NoChannels => "add `[conda]` and its `channels`",
+            Self::NoChannels | Self::CondaFile => "add `[conda]` and its `channels`",
             Self::OtherChannel { channel, .. } => {
                 return Some(format!("add `{channel}` to `channels`, or leave it out"));
             }

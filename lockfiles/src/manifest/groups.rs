@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::base::GroupName;
 use crate::manifest::conda::match_spec;
+use crate::manifest::environment_yml::dependencies;
 use crate::manifest::error::{ManifestError, Problem};
 use crate::manifest::keys;
 use crate::manifest::python::{Gathered, from_file};
@@ -52,9 +53,11 @@ fn group(
             "add `[conda]` and its `channels`",
         )),
     };
+    let mut specs = table.list("conda", spec)?;
+    specs.extend(dependencies(std::mem::take(&mut gathered.conda), conda)?);
     Ok(Group {
         requirements,
-        conda: table.list("conda", spec)?,
+        conda: specs,
         debian: table.list("debian", Value::name)?,
     })
 }

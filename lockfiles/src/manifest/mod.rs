@@ -16,6 +16,7 @@ mod data;
 mod debian;
 mod edit;
 mod environment;
+mod environment_yml;
 mod error;
 mod groups;
 mod init;

@@ -11,6 +11,7 @@ use crate::manifest::conda::conda as conda_of;
 use crate::manifest::data::data;
 use crate::manifest::debian::debian;
 use crate::manifest::environment::{environment, environment_or, requires_python};
+use crate::manifest::environment_yml::dependencies;
 use crate::manifest::error::{ManifestError, Problem};
 use crate::manifest::groups::groups;
 use crate::manifest::init::environment_name;
@@ -188,7 +189,11 @@ fn whole<'a>(
     mut gathered: Gathered,
 ) -> Result<Manifest, ManifestError> {
     let mut python = python_of(&root.section("python", &keys::PYTHON)?, &mut gathered)?;
-    let conda = root.map("conda", |table| conda_of(table, &python))?;
+    let mut conda = root.map("conda", |table| conda_of(table, &python))?;
+    let of_files = dependencies(std::mem::take(&mut gathered.conda), conda.as_ref())?;
+    if let Some(conda) = &mut conda {
+        conda.dependencies.extend(of_files);
+    }
     let base = root.map("base", |table| {
         base(table, &environment, root.get("debian"))
     })?;

@@ -7,6 +7,7 @@ use uv_pep440::{Version, VersionSpecifiers};
 
 use crate::base::RegistryName;
 use crate::manifest::base::IMAGES;
+use crate::manifest::environment_yml::{self, CondaFile};
 use crate::manifest::error::ManifestError;
 use crate::manifest::keys;
 use crate::manifest::parse::PYPROJECT;
@@ -26,6 +27,8 @@ pub(super) struct Gathered {
     pub(super) requires_python: Vec<RequiresPython>,
     /// The requirements that come from requirements files, with their digests.
     pub(super) hashed: Vec<HashedRequirement>,
+    /// What conda environment files ask of conda.
+    pub(super) conda: Vec<CondaFile>,
 }
 
 /// `requires-python` of a project.
@@ -151,24 +154,29 @@ pub(super) fn from_file(value: Value<'_>, gathered: &mut Gathered) -> Result<(),
     if path.extension().is_some_and(|extension| extension == "py") {
         return script::gather(name, &path, gathered);
     }
+    if path
+        .extension()
+        .is_some_and(|extension| extension == "yml" || extension == "yaml")
+        && !is_foreign_lock(&path)
+    {
+        return environment_yml::gather(name, &path, gathered);
+    }
     check_kind(name, &path)?;
     requirements_txt::gather(name, &path, gathered)
 }
 
 /// Refuses files that are surely no requirements file.
 fn check_kind(value: Value<'_>, path: &Path) -> Result<(), ManifestError> {
-    const INIT: &str = "make a manifest of it with `envbox init --from FILE`";
     const IMPORT: &str = "take over its pins with `envbox import FILE`";
     let extension = path.extension().and_then(|extension| extension.to_str());
     let remedy = match extension {
-        Some("yml" | "yaml") => Some(INIT),
         // `requirements.lock` is a requirements file.
-        Some("lock") if is_foreign_lock(path) => Some(IMPORT),
+        Some("lock" | "yml" | "yaml") if is_foreign_lock(path) => Some(IMPORT),
         Some("toml" | "cfg" | "json") => None,
         _ => return Ok(()),
     };
     let text = value.str()?;
-    let expected = "a `pyproject.toml`, a requirements file or a script";
+    let expected = "a `pyproject.toml`, a requirements file, an `environment.yml` or a script";
     Err(match remedy {
         Some(remedy) => value.invalid_with(text, expected, remedy),
         None => value.invalid(text, expected),
@@ -183,6 +191,9 @@ fn is_foreign_lock(path: &Path) -> bool {
         "poetry.lock",
         "uv.lock",
     ];
-    path.file_name()
-        .is_some_and(|name| NAMES.iter().any(|known| name == *known))
+    let name = path
+        .file_name()
+        .and_then(|name| name.to_str())
+        .unwrap_or_default();
+    NAMES.contains(&name) || name.ends_with("conda-lock.yml")
 }

@@ -41,11 +41,19 @@ pub(super) fn gather(
     gathered: &mut Gathered,
 ) -> Result<(), ManifestError> {
     let text = read_named(file, |problem| value.error(problem))?;
+    gather_lines(Source { file, text: &text }, gathered)
+}
+
+/// Takes in the lines of a requirements file, with the files they name.
+pub(super) fn gather_lines(
+    source: Source<'_>,
+    gathered: &mut Gathered,
+) -> Result<(), ManifestError> {
     let mut reading = Reading {
         gathered,
-        open: vec![identity(file)],
+        open: vec![identity(source.file)],
     };
-    reading.file(Source { file, text: &text }, Role::Requirements)
+    reading.file(source, Role::Requirements)
 }
 
 #[derive(Clone, Copy)]

@@ -15,5 +15,5 @@ mod page;
 #[cfg(test)]
 mod tests;
 
-pub use gather::{Compared, ExplainedOutput, Report, ReportedRun, report};
+pub use gather::{Report, ReportedRun, report};
 pub use page::page;

@@ -261,24 +261,24 @@ prefix: /home/me/envs/analysis
 
     [sandbox.env]
     "OMP_NUM_THREADS" = "1"
-    left out: git+https://git.example/tool (it comes from a repository of sources)
-    left out: tool @ git+https://git.example/tool@main (it comes from a repository of sources)
+    left out: git+https://git.example/tool (of a repository of sources: `no-build = false` takes `name @ git+URL@COMMIT`)
+    left out: tool @ git+https://git.example/tool@main (of a repository of sources: `no-build = false` takes `name @ git+URL@COMMIT`)
     left out: -e . (a directory of the machine)
     left out: --no-deps (envbox has nothing like it)
 
     User error: failed to read `environment.yml` as a conda environment file
     caused by: dependencies[0]: unable to parse version spec: > at line 1 column 16
-    hint: write it anew with the tool that made it
+    hint: correct it in the file
 
     User error: `environment.yml`: `requests=2.31` of `pip` is not a PEP 508 requirement
     caused by: no such comparison operator "=", must be one of ~= == != <= >= < > ===
     requests=2.31
             ^^^^^
-    hint: write it anew with the tool that made it
+    hint: correct it in the file
 
     User error: failed to read `environment.yml` as a conda environment file
     caused by: dependencies: invalid type: map, expected a sequence at line 1 column 15
-    hint: write it anew with the tool that made it
+    hint: correct it in the file
     "#);
 }
 
@@ -363,7 +363,7 @@ test = ["test"]
     left out: platform osx-arm64 (no platform of envbox's)
     left out: local (a file of the machine)
     left out: here (a directory of the machine)
-    left out: tool (it comes from a repository of sources)
+    left out: tool (of a repository of sources: `no-build = false` takes `name @ git+URL@COMMIT`)
     left out: system requirement macos (envbox has nothing like it)
     left out: target linux-64 (envbox has nothing like it)
     left out: environment test (not asked for)
@@ -401,7 +401,7 @@ test = ["test"]
     left out: platform osx-arm64 (no platform of envbox's)
     left out: local (a file of the machine)
     left out: here (a directory of the machine)
-    left out: tool (it comes from a repository of sources)
+    left out: tool (of a repository of sources: `no-build = false` takes `name @ git+URL@COMMIT`)
     left out: system requirement macos (envbox has nothing like it)
     left out: target linux-64 (envbox has nothing like it)
     left out: task train (envbox has nothing like it)

@@ -159,7 +159,17 @@ fn every_mistake_in_a_file_has_its_place_there() {
             "a.txt",
             "x @ https://me:word@example.org/x.whl\n",
         ),
-        (r#""environment.yml""#, "environment.yml", ""),
+        (r#""conda-lock.yml""#, "conda-lock.yml", ""),
+        (
+            r#""environment.yml""#,
+            "environment.yml",
+            "dependencies:\n  - pip:\n    - numpy\n    - pandas>> 3\n",
+        ),
+        (
+            r#""environment.yml""#,
+            "environment.yml",
+            "dependencies:\n  - pip:\n    - git+https://git.test/a/b\n",
+        ),
         (r#"{ file = "a.txt", extras = ["plot"] }"#, "a.txt", ""),
         (
             r#"{ file = "pyproject.toml", extras = ["plots"] }"#,
@@ -265,11 +275,23 @@ fn every_mistake_in_a_file_has_its_place_there() {
     a.txt:1:1: `x @ https://me:****@example.org/x.whl` has a password
     hint: remove the password: the lockfile would hold it
 
-    envbox.toml:5:22: `environment.yml` is not a `pyproject.toml`, a requirements file or a script
+    envbox.toml:5:22: `conda-lock.yml` is not a `pyproject.toml`, a requirements file, an `environment.yml` or a script
       |
-    5 | requirements-from = ["environment.yml"]
-      |                      ^^^^^^^^^^^^^^^^^
-    hint: make a manifest of it with `envbox init --from FILE`
+    5 | requirements-from = ["conda-lock.yml"]
+      |                      ^^^^^^^^^^^^^^^^
+    hint: take over its pins with `envbox import FILE`
+
+    environment.yml:4:13: `pandas>> 3` is not a PEP 508 requirement
+      |
+    4 |       pandas>> 3
+      |             ^^^^
+    caused by: no such comparison operator ">>", must be one of ~= == != <= >= < > ===
+
+    environment.yml:3:7: `git+https://git.test/a/b` is not a PEP 508 requirement
+      |
+    3 |       git+https://git.test/a/b
+      |       ^^^^^^^^^^^^^^^^^^^^^^^^
+    caused by: URL requirement must be preceded by a package name. Add the name of the package before the URL (e.g., `package_name @ https://...`).
 
     envbox.toml:5:50: `a.txt` is not a `pyproject.toml`: only that has extras and groups
       |
@@ -317,5 +339,67 @@ fn every_mistake_in_a_file_has_its_place_there() {
     2 | dependencies = ["numpy="]
       |                       ^
     caused by: no such comparison operator "=", must be one of ~= == != <= >= < > ===
+    "#);
+}
+
+const CONDA: &str =
+    "[conda]\nchannels = [\"conda-forge\", { name = \"lab\", url = \"https://lab.test/\" }]\n";
+
+#[test]
+fn an_environment_file_asks_conda_and_pip() {
+    let text = "name: other\nchannels:\n  - conda-forge\n  - https://lab.test/\n  - nodefaults\n\
+        dependencies:\n  - python=3.11\n  - lab::scipy>=1\n  - pip\n  - pip:\n    - six>=1 # old\n\
+        \x20   - \"attrs\"\n    - -r more.txt\n";
+    let files = [("environment.yml", text), ("more.txt", "pandas\n")];
+    let project = project(r#""environment.yml""#, &files);
+    let from = "[python]\nrequirements-from = [\"environment.yml\"]\n";
+    project.write(
+        "envbox.toml",
+        format!("{HEAD}{from}{CONDA}dependencies = [\"zlib\"]\n"),
+    );
+    let manifest = project.manifest().unwrap();
+    assert_eq!(manifest.python.requirements, ["six>=1", "attrs", "pandas"]);
+    let expected = ["zlib", "python 3.11.*", "lab::scipy >=1"];
+    assert_eq!(manifest.conda.unwrap().dependencies, expected);
+    // In a group it is the group's.
+    let group = format!("{HEAD}{CONDA}[groups.dev]\nrequirements-from = [\"environment.yml\"]\n");
+    project.write("envbox.toml", group);
+    let manifest = project.manifest().unwrap();
+    assert!(manifest.conda.unwrap().dependencies.is_empty());
+    let group = manifest.groups.values().next().unwrap();
+    assert_eq!(group.conda, expected[1..]);
+    assert_eq!(group.requirements, ["six>=1", "attrs", "pandas"]);
+}
+
+#[test]
+fn what_an_environment_file_cannot_have_is_told() {
+    let conda = "channels: [conda-forge]\ndependencies: [scipy]\n";
+    let mut shown = String::new();
+    for (rest, text) in [
+        ("", conda),
+        ("", "dependencies: {a: b}\n"),
+        (CONDA, "channels: [bioconda]\ndependencies: [scipy]\n"),
+        (CONDA, "dependencies: [\"bioconda::scipy\"]\n"),
+        (CONDA, "dependencies:\n  - npm: [left-pad]\n"),
+    ] {
+        let project = project(r#""environment.yml""#, &[("environment.yml", text)]);
+        let from = "[python]\nrequirements-from = [\"environment.yml\"]\n";
+        project.write("envbox.toml", format!("{HEAD}{from}{rest}"));
+        shown += &format!("{}\n\n", project.mistake());
+    }
+    insta::assert_snapshot!(shown, @r#"
+    environment.yml: the file has dependencies of conda, and the manifest has no table `[conda]`
+    hint: add `[conda]` and its `channels`
+
+    environment.yml: `environment.yml` is not a conda environment file
+    caused by: dependencies: invalid type: map, expected a sequence at line 1 column 15
+
+    environment.yml: `environment.yml` names the channel `bioconda`, which is not among `channels`
+    hint: add `bioconda` to `channels`, or leave it out
+
+    environment.yml: `bioconda::scipy` names the channel `bioconda`, which is not among `channels`
+    hint: add `bioconda` to `channels`, or leave it out
+
+    environment.yml: `npm` is not a section that envbox installs: only `pip` is
     "#);
 }

@@ -32,13 +32,7 @@ pub(super) fn report(session: &Session, args: &args::Report) -> Result<ExitCode,
 fn text(report: &Report) -> String {
     let mut text = String::new();
     for compared in &report.comparisons {
-        text += &records::comparison(&compared.comparison);
-        for output in &compared.outputs {
-            text += &format!("\n{}\n", output.path);
-            let lines = output.explanation.iter().flat_map(|told| told.render());
-            let lines = lines.chain(output.unopened.clone());
-            text += &lines.map(|line| format!("  {line}\n")).collect::<String>();
-        }
+        text += &records::difference(compared);
         text += "\n";
     }
     let runs = report

@@ -152,6 +152,7 @@ fn options(
             journal: ambient::journal().filter(|_| !args.no_record),
             file: args.record.as_deref().map(ambient::absolute).transpose()?,
             tags: args.tag,
+            project: None,
             mlflow: ambient::mlflow(),
         },
         seed: conditions.seed.map(u64::from),

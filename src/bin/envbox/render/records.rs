@@ -1,10 +1,12 @@
 //! Run records in words.
 
+use envbox::ops::diff_runs::RunsDiff;
 use envbox::ops::runs::{RunState, RunSummary, RunsReport};
 use envbox::record::{
     Block, Comparison, Difference, EndedRecord, Ending, Firmness, Output, OutputDifference,
     RunRecord,
 };
+use envbox_explain::Explanation;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::render::size;
@@ -268,8 +270,19 @@ fn output(output: &Output) -> String {
     }
 }
 
+/// Returns how two runs differ, and in what their outputs do.
+pub(crate) fn difference(diff: &RunsDiff) -> String {
+    let mut text = comparison(&diff.comparison);
+    for output in &diff.explained {
+        let told = output.explanation.iter().flat_map(Explanation::render);
+        let lines: Vec<String> = told.chain(output.unopened.clone()).collect();
+        text += &format!("\n{}: {}\n", output.path, lines.join("\n  "));
+    }
+    text
+}
+
 /// Returns how two runs differ.
-pub(crate) fn comparison(comparison: &Comparison) -> String {
+fn comparison(comparison: &Comparison) -> String {
     let mut text = String::new();
     for block in &comparison.blocks {
         let name = block.block.name();
@@ -277,7 +290,7 @@ pub(crate) fn comparison(comparison: &Comparison) -> String {
             true => format!("{name:<11} same\n"),
             false => format!("{name:<11} DIFFERS\n"),
         };
-        text += &block.seen.iter().map(difference).collect::<String>();
+        text += &block.seen.iter().map(moved).collect::<String>();
         let noted = block
             .noted
             .iter()
@@ -289,7 +302,7 @@ pub(crate) fn comparison(comparison: &Comparison) -> String {
         }
     }
     if let Some(ended) = &comparison.ended {
-        text += &difference(ended);
+        text += &moved(ended);
     }
     text += &match &comparison.outputs {
         None => {
@@ -313,7 +326,7 @@ pub(crate) fn comparison(comparison: &Comparison) -> String {
     }
 }
 
-fn difference(difference: &Difference) -> String {
+fn moved(difference: &Difference) -> String {
     let text = |side: &Option<String>| side.as_deref().map_or("nothing".to_owned(), shortened);
     let (name, old, new) = (
         &difference.name,

@@ -2,10 +2,10 @@
 
 use envbox_explain::{Difference as Place, Explanation, Numbers};
 
+use crate::ops::diff_runs::{ExplainedOutput, RunsDiff};
 use crate::ops::report::page::markup::{Markup, code, table};
 use crate::ops::report::page::plot::bars;
 use crate::ops::report::page::tower::state;
-use crate::ops::report::{Compared, ExplainedOutput};
 use crate::record::{BlockComparison, Comparison, Difference};
 
 /// Outputs that are told with their differences.
@@ -45,7 +45,7 @@ pub(super) fn verdict(comparison: &Comparison) -> (&'static str, String) {
 }
 
 /// Returns all of how two runs differ.
-pub(super) fn differences(compared: &Compared) -> Markup {
+pub(super) fn differences(compared: &RunsDiff) -> Markup {
     let comparison = &compared.comparison;
     let blocks = comparison
         .blocks
@@ -62,8 +62,13 @@ pub(super) fn differences(compared: &Compared) -> Markup {
         .map(|ended| row("exit", ended))
         .collect();
     let ended = table("How the steps ended", &["", "what", "old", "new"], ended);
-    let outputs: Markup = compared.outputs.iter().take(OUTPUTS).map(output).collect();
-    let more = match compared.outputs.len().saturating_sub(OUTPUTS) {
+    let outputs: Markup = compared
+        .explained
+        .iter()
+        .take(OUTPUTS)
+        .map(output)
+        .collect();
+    let more = match compared.explained.len().saturating_sub(OUTPUTS) {
         0 => Markup::default(),
         more => Markup::of("p", format!("And {more} more outputs differ.")),
     };

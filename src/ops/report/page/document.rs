@@ -1,10 +1,11 @@
 //! The whole page.
 
+use crate::ops::diff_runs::RunsDiff;
 use crate::ops::report::page::differences::{differences, verdict};
 use crate::ops::report::page::markup::Markup;
 use crate::ops::report::page::sections::{chance, environment, inputs, outputs, usage};
 use crate::ops::report::page::tower::tower;
-use crate::ops::report::{Compared, Report, ReportedRun};
+use crate::ops::report::{Report, ReportedRun};
 use crate::ops::runs::RunState;
 use crate::record::{BlockName, Ending};
 
@@ -91,7 +92,7 @@ fn moved(report: &Report, place: usize) -> Vec<BlockName> {
         .collect()
 }
 
-fn comparison(report: &Report, compared: &Compared) -> Markup {
+fn comparison(report: &Report, compared: &RunsDiff) -> Markup {
     let (class, sentence) = verdict(&compared.comparison);
     let comparison = &compared.comparison;
     let heading = match report.comparisons.len() {
