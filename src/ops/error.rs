@@ -16,6 +16,7 @@ use crate::mirror::MirrorError;
 use crate::ops::activation::ActivationError;
 use crate::ops::inside::InsideError;
 use crate::ops::run::RunError;
+use crate::ops::verify::VerifyError;
 use crate::registry::{ImageName, InvalidImageName, RegistryError};
 use crate::rootfs::RootfsError;
 use crate::store::StoreError;
@@ -202,6 +203,9 @@ pub enum Error {
     /// The step did not run.
     #[error(transparent)]
     Run(#[from] Box<RunError>),
+    /// Nothing could be verified.
+    #[error(transparent)]
+    Verify(#[from] Box<VerifyError>),
 }
 
 macro_rules! boxed {
@@ -226,7 +230,8 @@ boxed!(
     Registry(RegistryError),
     Mirror(MirrorError),
     Attest(AttestError),
-    Run(RunError)
+    Run(RunError),
+    Verify(VerifyError)
 );
 
 impl Error {
@@ -288,6 +293,7 @@ impl Explain for Error {
             Self::Fs(error) => error.kind(),
             Self::Inside(error) => error.kind(),
             Self::Run(error) => error.kind(),
+            Self::Verify(error) => error.kind(),
         }
     }
 
@@ -359,6 +365,7 @@ impl Explain for Error {
             Self::Fs(error) => error.hints(),
             Self::Inside(error) => error.hints(),
             Self::Run(error) => error.hints(),
+            Self::Verify(error) => error.hints(),
         }
     }
 }

@@ -4,6 +4,7 @@ pub(crate) mod audit;
 pub(crate) mod error;
 pub(crate) mod progress;
 pub(crate) mod tree;
+pub(crate) mod verify;
 
 use std::error::Error;
 use std::io::{self, Write};

@@ -1,0 +1,156 @@
+//! What an audited run drew, and which of it can be why runs differ.
+
+use std::path::Path;
+
+use envbox_lockfiles::base::fs::read;
+use envbox_sandbox::Source;
+use serde::{Deserialize, Serialize};
+
+use crate::ops::verify::VerifyError;
+use crate::ops::verify::report::Cause;
+
+/// Something that a run drew from a source of nondeterminism.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Drawn {
+    /// The source's name, as `envbox audit` has it.
+    pub source: String,
+    /// What was called, and with what.
+    pub what: String,
+    /// How often.
+    pub count: u64,
+    /// Whose doing it was: `code`, `program`, `import` or `start`.
+    pub origin: String,
+    /// The program, by its path inside.
+    pub program: String,
+    /// Whether the sandbox answers the same each time.
+    pub held: bool,
+    /// By what, or why not.
+    pub by: String,
+    /// What to do about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub remedy: Option<String>,
+    /// The line of the step's own code that led there first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub line: Option<Line>,
+}
+
+/// A line of Python.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Line {
+    /// The file; relative to the project if it is in there.
+    pub file: String,
+    /// The line.
+    pub line: u32,
+    /// The function; `<module>` outside of any.
+    pub function: String,
+}
+
+impl Line {
+    /// Says whether the file is one of the project.
+    pub fn is_in_project(&self) -> bool {
+        !self.file.starts_with('/') && !self.file.starts_with('<')
+    }
+}
+
+#[derive(Deserialize)]
+struct AuditWire {
+    sources: Vec<SourceWire>,
+}
+
+#[derive(Deserialize)]
+struct SourceWire {
+    source: String,
+    draws: Vec<DrawWire>,
+}
+
+#[derive(Deserialize)]
+struct DrawWire {
+    origin: String,
+    program: String,
+    what: String,
+    count: u64,
+    held: String,
+    by: String,
+    remedy: Option<String>,
+    first: Option<Line>,
+}
+
+/// Reads the document of an audit.
+pub(super) fn read_audit(file: &Path) -> Result<Vec<Drawn>, VerifyError> {
+    let bytes = read(file)?;
+    let audit: AuditWire = serde_json::from_slice(&bytes).map_err(|error| VerifyError::Result {
+        file: file.to_path_buf(),
+        reason: error.to_string(),
+    })?;
+    let sources = audit.sources.into_iter();
+    let drawn = sources.flat_map(|SourceWire { source, draws }| {
+        draws.into_iter().map(move |draw| Drawn {
+            source: source.clone(),
+            what: draw.what,
+            count: draw.count,
+            origin: draw.origin,
+            program: draw.program,
+            held: draw.held == "held",
+            by: draw.by,
+            remedy: draw.remedy,
+            line: draw.first,
+        })
+    });
+    Ok(drawn.collect())
+}
+
+/// What differs by itself from run to run, likeliest first: what a program reads for its value goes
+/// before what it looks at in passing.
+const BY_ITSELF: [Source; 13] = [
+    Source::WallClock,
+    Source::Randomness,
+    Source::Network,
+    Source::MonotonicClock,
+    Source::ProcessorClock,
+    Source::Threads,
+    Source::Scheduling,
+    Source::Usage,
+    Source::Machine,
+    Source::ProcessFacts,
+    Source::Device,
+    Source::Wait,
+    Source::FileStatus,
+];
+
+/// Returns those draws that can be why runs differ, likeliest first: of sources that are not held,
+/// through which what differs can be seen.
+pub(super) fn suspects(drawn: &[Drawn], cause: Option<&Cause>) -> Vec<Drawn> {
+    let sources: Vec<Source> = match cause {
+        Some(Cause::Threads) => vec![Source::Threads, Source::Scheduling],
+        Some(Cause::Varied { variations }) => {
+            let sources = variations.iter().flat_map(|one| one.row().sources);
+            sources.copied().collect()
+        }
+        Some(Cause::Itself) | None => BY_ITSELF.to_vec(),
+    };
+    let rank = |draw: &Drawn| {
+        let source = sources
+            .iter()
+            .position(|source| source.name() == draw.source)?;
+        let origins = ["code", "program", "import", "start"];
+        let origin = origins.iter().position(|origin| *origin == draw.origin)?;
+        // The step's own code before all that was only imported or started.
+        Some((origin.saturating_sub(1), source, origin))
+    };
+    let open = drawn.iter().filter(|draw| !draw.held);
+    let mut ranked: Vec<_> = open.filter_map(|draw| Some((rank(draw)?, draw))).collect();
+    ranked.sort_by_key(|(rank, _)| *rank);
+    let mut ranked: Vec<Drawn> = ranked.into_iter().map(|(_, draw)| draw.clone()).collect();
+    // What interpreters look at when they start and import says nothing where the step's own code
+    // did the same.
+    if ranked.iter().any(|draw| is_own(draw)) {
+        ranked.retain(is_own);
+    }
+    ranked
+}
+
+/// Says whether the step itself did it.
+pub(super) fn is_own(draw: &Drawn) -> bool {
+    draw.origin == "code" || draw.origin == "program"
+}
