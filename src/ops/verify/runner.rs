@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::os::fd::AsFd as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
@@ -29,9 +29,6 @@ const GRACE: Timespec = Timespec {
     tv_sec: 2,
     tv_nsec: 0,
 };
-
-/// How far the date is moved where that is varied: into another year.
-const OTHER_DATE: &str = "+400d";
 
 /// What the host is called where that is varied.
 const OTHER_NAME: &str = "elsewhere";
@@ -245,6 +242,10 @@ impl Runner<'_> {
             binds: place.binds.clone(),
             user: place.user,
             directory: place.runs_project().join(&self.options.directory),
+            variables: match (has(Variation::Date), &self.options.faketime) {
+                (true, Some(library)) => other_date(library),
+                _ => Vec::new(),
+            },
         }
     }
 
@@ -319,19 +320,22 @@ impl Runner<'_> {
             let set = variables(*variation).into_iter();
             all.extend(set.filter(|(name, _)| !wanted.contains(&name.as_os_str())));
         }
-        if let (true, Some(library)) = (varied.contains(&Variation::Date), &self.options.faketime) {
-            for (name, value) in [
-                ("LD_PRELOAD", library.as_os_str()),
-                ("FAKETIME", OsStr::new(OTHER_DATE)),
-                // Waits are for real time, and files have the times that they have.
-                ("FAKETIME_DONT_FAKE_MONOTONIC", OsStr::new("1")),
-                ("NO_FAKE_STAT", OsStr::new("1")),
-            ] {
-                all.insert(name.into(), value.to_owned());
-            }
-        }
         all
     }
+}
+
+/// Returns the variables that show a program another date.
+fn other_date(library: &Path) -> Vec<OsString> {
+    let mut preload = OsString::from("LD_PRELOAD=");
+    preload.push(library);
+    let others = [
+        "FAKETIME=+400d",
+        // Waits are for real time, and files have the times that they have.
+        "FAKETIME_DONT_FAKE_MONOTONIC=1",
+        "NO_FAKE_STAT=1",
+    ];
+    let others = others.map(OsString::from);
+    [preload].into_iter().chain(others).collect()
 }
 
 /// Returns the last of the processors that this process may run on, if there are others.

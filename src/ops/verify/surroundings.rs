@@ -34,6 +34,9 @@ pub struct Surroundings {
     pub user: Option<u32>,
     /// The current directory, by the path that it has then.
     pub directory: PathBuf,
+    /// Variables, as `NAME=VALUE`, for what is started then alone: a library that is preloaded is not
+    /// to be in the process that becomes another user.
+    pub variables: Vec<OsString>,
 }
 
 /// Something cannot be put around this process.
@@ -79,6 +82,9 @@ impl Surroundings {
             if let Some(value) = value {
                 all.extend([name.into(), value]);
             }
+        }
+        for variable in &self.variables {
+            all.extend(["--variable".into(), variable.clone()]);
         }
         for (what, place) in &self.binds {
             all.extend(["--bind".into(), what.into(), place.into()]);

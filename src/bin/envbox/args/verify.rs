@@ -69,6 +69,8 @@ pub(crate) struct Vary {
     pub(crate) user: Option<u32>,
     #[arg(long)]
     pub(crate) directory: PathBuf,
+    #[arg(long)]
+    pub(crate) variable: Vec<OsString>,
     #[arg(long, num_args = 2)]
     pub(crate) bind: Vec<PathBuf>,
     #[arg(required = true, last = true)]

@@ -1,5 +1,7 @@
 //! `envbox verify`: exit codes of its own.
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
@@ -173,6 +175,7 @@ pub(super) fn vary(args: args::Vary) -> ExitCode {
         hostname,
         user,
         directory,
+        variable,
         bind,
         command,
     } = args;
@@ -187,13 +190,23 @@ pub(super) fn vary(args: args::Vary) -> ExitCode {
             .collect(),
         user,
         directory,
+        variables: variable,
     };
     if let Err(error) = surroundings.enter() {
         let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}"));
         render::note(&format!("{error}{}", cause.unwrap_or_default()));
         return ExitCode::from(exit::of_kind(error.kind()));
     }
-    let error = Command::new(&command[0]).args(&command[1..]).exec();
+    let mut program = Command::new(&command[0]);
+    program.args(&command[1..]);
+    for variable in &surroundings.variables {
+        let text = variable.as_encoded_bytes();
+        if let Some(end) = text.iter().position(|byte| *byte == b'=') {
+            let part = OsStr::from_bytes;
+            program.env(part(&text[..end]), part(&text[end + 1..]));
+        }
+    }
+    let error = program.exec();
     let program = command[0].display();
     render::note(&format!("failed to start `{program}`: {error}"));
     ExitCode::from(exit::HOST)
