@@ -4,7 +4,7 @@
 //!
 //! ```text
 //! envbox.toml ─► resolve ─► envbox.lock ─► fetch ─► layers ─► rootfs ─► sandbox ─► record
-//!   Manifest                  Lockfile    Closure    trees    Rootfs   Running   RunReport
+//!   Manifest                  Lockfile    Closure    trees    Rootfs   Running   RunRecord
 //! ```
 //!
 //! | looking for | start at |
@@ -27,7 +27,8 @@
 //! | what is held inside Python | `src/rootfs/inside/` |
 //! | where a step draws chance from | [`mod@ops::audit`], `sandbox/src/answer/audit/` |
 //! | parts lists, provenance, signatures, keys | [`mod@attest`] |
-//! | outputs written back | [`record`] |
+//! | outputs written back; run records, the tower, what differs between two | [`record`] |
+//! | the project's files as a run saw them, kept | [`snapshot`] |
 //! | who asks for what in a lock; groups | `lockfiles/src/lock/graph.rs`, `select.rs` |
 //! | wheels of sources, built in the sandbox | `src/ops/sources/`, `lockfiles/src/resolve/python/sources/` |
 //! | changing a manifest's text | `lockfiles/src/manifest/edit/` |
@@ -52,4 +53,5 @@ pub mod ops;
 pub mod record;
 pub mod registry;
 pub mod rootfs;
+pub mod snapshot;
 pub mod store;

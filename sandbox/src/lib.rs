@@ -31,7 +31,7 @@ pub use answer::{
 };
 pub use host::{
     Cgroups, Check, CheckStatus, HostFacts, Kernel, Power, PowerRefusal, Supervision,
-    UserNamespace, UserNamespaceRefusal,
+    UserNamespace, UserNamespaceRefusal, cpu_model,
 };
 pub use sandbox::{
     Bind, Clock, Ended, Exit, FileStatus, Isolation, Limits, Network, Orphans, Outcome, Policy,

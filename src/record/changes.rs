@@ -37,6 +37,15 @@ pub struct Changes {
     /// Files that are as before but for the time of their last modification: a rebuilt output with
     /// the same bytes, which `make` would build again if it kept its old time.
     pub(super) touched: Vec<(ProjectPath, Timespec)>,
+    /// Those, and what else the step wrote as it was before.
+    pub(super) rewritten: Vec<(ProjectPath, Entry)>,
+}
+
+impl Changes {
+    /// Returns files and links that the step wrote as they were before, sorted by path.
+    pub fn rewritten(&self) -> &[(ProjectPath, Entry)] {
+        &self.rewritten
+    }
 }
 
 /// An entry of the upper directory that is no output.
@@ -96,6 +105,7 @@ pub fn scan(upper: &Path, project: &Path) -> Result<Changes, RecordError> {
     }
     let mut changes = scanner.found;
     changes.list.sort_by(|a, b| a.path.cmp(&b.path));
+    changes.rewritten.sort_by(|a, b| a.0.cmp(&b.0));
     Ok(changes)
 }
 
@@ -215,9 +225,12 @@ impl Scanner {
         };
         if !holds(parent, name, lower, &entry) {
             self.change(path, true, entry);
-        } else if modified(upper) != modified(lower) {
+            return Ok(());
+        }
+        if modified(upper) != modified(lower) {
             self.found.touched.push((path.clone(), modified(upper)));
         }
+        self.found.rewritten.push((path.clone(), entry));
         Ok(())
     }
 

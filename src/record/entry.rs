@@ -4,7 +4,7 @@ use std::ffi::OsString;
 
 use envbox_lockfiles::base::Digest;
 use rustix::fs::{FileType, Stat};
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize, Serializer};
 
 use crate::record::ProjectPath;
 
@@ -36,13 +36,15 @@ impl Change {
 }
 
 /// What became of a path.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ChangeKind {
     /// There was nothing before.
     Created,
     /// There was something else before: other bytes, another mode, another type.
     Modified,
+    /// The same bytes were written again. Told by records only.
+    Rewritten,
     /// There is nothing any more.
     Deleted,
 }
@@ -83,7 +85,7 @@ pub enum Entry {
 }
 
 /// The type of an entry.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum EntryType {
     /// A regular file.

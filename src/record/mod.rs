@@ -1,7 +1,8 @@
-//! What a step left behind: what changed in the project, brought home, and the run's result.
+//! What a step left behind: what changed in the project, brought home, and the run's record.
 //!
 //! Comes in: the upper directory of the project's overlay after the step ended. Goes out: a sorted
-//! list of [`Change`]s, and the host's project with them applied ([`write_back`]).
+//! list of [`Change`]s, and the host's project with them applied ([`write_back`]); a [`RunRecord`],
+//! kept in a [`Journal`], and what differs between two of them ([`compare`]).
 //!
 //! ```text
 //! $store/runs/
@@ -18,25 +19,40 @@
 //! in the way (`tests::links_are_never_followed`).
 //! **Invariant:** what changed on the host while the step ran is kept
 //! (`tests::what_the_host_changed_meanwhile_is_kept`).
+//! **Invariant:** a record that was changed by hand is noticed (`tests::records::a_changed_record_is_noticed`).
 //! **Invariant:** one output that cannot be written keeps no other from being written
 //! (`tests::one_failure_stops_nothing_else`).
 
 mod changes;
+mod compare;
 mod directory;
 mod entry;
+mod journal;
 mod path;
 mod publish;
 mod run_directory;
 mod run_id;
+mod run_record;
 #[cfg(test)]
 mod tests;
 mod times;
+mod tower;
 mod write_back;
 
 pub use changes::{Changes, Unusable, UnusableReason, scan};
+pub use compare::{BlockComparison, Comparison, Difference, OutputDifference, compare};
 pub use entry::{Change, ChangeKind, Entry, EntryType};
+pub use journal::{Journal, JournalError, RunName};
 pub use path::ProjectPath;
 pub use run_directory::{RecordError, RunDirectory, sweep};
-pub use run_id::RunId;
+pub use run_id::{InvalidRunId, RunId};
+pub use run_record::{
+    EndedRecord, Ending, Output, RunRecord, RunRecordError, SCHEMA, Stream, UsageRecord,
+};
 pub use times::set_times;
+pub use tower::{
+    Block, BlockName, CodeNoted, CodeSeen, ComputeNoted, ComputeSeen, Consumed, DataNoted,
+    DataSeen, EntropyNoted, EntropySeen, Firmness, LibrariesNoted, LibrariesSeen, ParametersNoted,
+    ParametersSeen, Tower,
+};
 pub use write_back::{Fate, HostState, WrittenChange, write_back};

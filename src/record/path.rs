@@ -1,12 +1,12 @@
 //! Paths below the project.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fmt;
-use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::{Path, PathBuf};
 
-use serde::Serialize;
 use serde::ser::SerializeStruct as _;
+use serde::{Deserialize, Serialize};
 
 /// A path below the project, relative and without `.` or `..`.
 ///
@@ -66,6 +66,34 @@ impl Serialize for ProjectPath {
     }
 }
 
+impl<'de> Deserialize<'de> for ProjectPath {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        struct Wire {
+            path: String,
+            path_hex: Option<String>,
+        }
+        let Wire { path, path_hex } = Wire::deserialize(deserializer)?;
+        let bytes = match path_hex {
+            None => path.into_bytes(),
+            Some(hex) => (0..hex.len())
+                .step_by(2)
+                .map(|at| {
+                    let digits = hex.get(at..at + 2)?;
+                    u8::from_str_radix(digits, 16).ok()
+                })
+                .collect::<Option<_>>()
+                .ok_or_else(|| serde::de::Error::custom("`path_hex` is not hex digits"))?,
+        };
+        let path = PathBuf::from(OsString::from_vec(bytes));
+        let below = |part| matches!(part, std::path::Component::Normal(_));
+        match path.components().all(below) {
+            true => Ok(Self(path)),
+            false => Err(serde::de::Error::custom("`path` leads out of the project")),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -76,6 +104,7 @@ mod tests {
         let show = |name: &[u8]| {
             let path = path(name);
             let json = serde_json::to_string(&path).unwrap();
+            assert_eq!(serde_json::from_str::<ProjectPath>(&json).unwrap(), path);
             format!("{path} {json}")
         };
         assert_eq!(

@@ -1,10 +1,11 @@
 //! Names of runs.
 
 use std::fmt;
+use std::str::FromStr;
 
 use envbox_lockfiles::base::Digest;
 use jiff::Timestamp;
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// Names a run: a UUID of version 7 (RFC 9562), so names sort by the time of the run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -55,6 +56,36 @@ impl Serialize for RunId {
     }
 }
 
+impl FromStr for RunId {
+    type Err = InvalidRunId;
+
+    fn from_str(text: &str) -> Result<Self, InvalidRunId> {
+        let invalid = || InvalidRunId {
+            found: text.to_owned(),
+        };
+        let digits: String = text.split('-').collect();
+        let id = u128::from_str_radix(&digits, 16).map(Self);
+        id.ok()
+            .filter(|id| id.to_string() == text)
+            .ok_or_else(invalid)
+    }
+}
+
+impl<'de> Deserialize<'de> for RunId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// The text names no run.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{found}` is not a run's UUID")]
+pub struct InvalidRunId {
+    /// The text as found.
+    pub found: String,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -66,6 +97,8 @@ mod tests {
         assert!(early < late && early.to_string() < late.to_string());
         insta::assert_snapshot!(early, @"019b76da-a800-71ab-9ab4-1e1b1b330b24");
         assert!(early.to_string().ends_with(&early.short()));
+        assert_eq!(early.to_string().parse(), Ok(early));
+        assert!("019b76da".parse::<RunId>().is_err());
         assert_ne!(
             early,
             RunId::new("2026-01-01T00:00:00Z".parse().unwrap(), b"2")

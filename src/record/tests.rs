@@ -1,6 +1,8 @@
 //! Write-back on upper directories made by hand, as the kernel makes them: a user may create
 //! whiteouts and the `user.overlay` attributes since Linux 5.8.
 
+pub(crate) mod records;
+
 use std::ffi::OsStr;
 use std::fmt::Write as _;
 use std::fs::{self, File, Permissions};

@@ -10,9 +10,11 @@ use serde::Serialize;
 
 use crate::store::filelock::{self, Mode};
 use crate::store::lease::{entries, read_leases};
+use crate::store::object::{SNAPSHOTS, is_file};
+use crate::store::roots::digests_in;
 use crate::store::tree::{beside, move_directory};
 use crate::store::usage::Links;
-use crate::store::{Store, StoreError, remove_tree};
+use crate::store::{Object, Store, StoreError, remove_tree};
 
 /// Whether to remove, or only to say what would be removed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,7 +92,21 @@ impl Store {
             }
         }
         report.lockfiles.sort();
+        self.keep_snapshots(&mut keep)?;
         Ok(keep)
+    }
+
+    /// Adds the blobs that kept snapshots name.
+    fn keep_snapshots(&self, keep: &mut BTreeSet<PathBuf>) -> Result<(), StoreError> {
+        for list in entries(&self.path(SNAPSHOTS))? {
+            let name = Path::new(SNAPSHOTS).join(list.file_name().unwrap_or_default());
+            if keep.contains(&name) {
+                let text = fs::read(&list).map_err(FsError::at("read", &list))?;
+                let blobs = digests_in(&text).into_iter().map(Object::Blob);
+                keep.extend(blobs.map(Object::relative));
+            }
+        }
+        Ok(())
     }
 
     /// Returns all blobs and trees, as paths below the store's directory, sorted.
@@ -99,6 +115,7 @@ impl Store {
         for shard in entries(&self.path("blobs/sha256"))? {
             objects.extend(entries(&shard)?);
         }
+        objects.extend(entries(&self.path(SNAPSHOTS))?);
         for kind in ["rootfs", "trees"] {
             let directory = entries(&self.path(kind))?.into_iter();
             objects.extend(directory.filter(|path| path.extension().is_none()));
@@ -114,7 +131,7 @@ impl Store {
     /// when nobody has to wait.
     fn throw_away(&self, object: &Path) -> Result<(), StoreError> {
         let place = self.path(object);
-        if object.starts_with("blobs") {
+        if is_file(object) {
             return Ok(fs::remove_file(&place).map_err(FsError::at("remove", &place))?);
         }
         let done = beside(&place, "done");

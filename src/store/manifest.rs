@@ -220,7 +220,8 @@ fn path_of(bytes: Vec<u8>) -> PathBuf {
     OsString::from_vec(bytes).into()
 }
 
-fn escape(name: &[u8]) -> String {
+/// Writes a name on one line, without white space.
+pub(crate) fn escape(name: &[u8]) -> String {
     name.iter().fold(String::new(), |mut text, &byte| {
         match byte {
             b'!'..=b'~' if byte != b'\\' => text.push(char::from(byte)),
@@ -230,7 +231,8 @@ fn escape(name: &[u8]) -> String {
     })
 }
 
-fn unescape(text: &str) -> Option<Vec<u8>> {
+/// Reads what [`escape`] wrote.
+pub(crate) fn unescape(text: &str) -> Option<Vec<u8>> {
     let mut name = Vec::new();
     let mut rest = text.as_bytes();
     while let Some((&byte, tail)) = rest.split_first() {

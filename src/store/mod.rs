@@ -12,6 +12,7 @@
 //! │   trees/<hex>.manifest    what is in it, when its builder said so (see [`TreeManifest`])
 //! │   trees/<hex>.done        says that the tree is whole; without it the tree does not count
 //! ├── rootfs/<hex>/           one merged root filesystem; `.manifest` and `.done` as above
+//! ├── snapshots/<hex>         the list of a project's files as a run saw them; keeps their blobs
 //! ├── layers/<hex>            notes: of which blob the layer made of `<hex>` is (see [`StoredLayer`])
 //! ├── index/                  caches of the resolvers, theirs alone; locks of scripts that cannot be beside them
 //! ├── tmp/
@@ -26,7 +27,8 @@
 //! │                           digest of lockfile, manifest's request and program
 //! ├── leases/<random>         what a living process uses, one path a line; it has the file locked
 //! └── roots/
-//!     ├── <hex>.link          a symbolic link to a lockfile, `<hex>` is the digest of its path
+//!     ├── <hex>.link          a symbolic link to a lockfile or a directory of run records, `<hex>` is
+//!     │                       the digest of its path
 //!     └── <hex>               what that lockfile needed when it was last used
 //! ```
 //!
@@ -48,6 +50,7 @@
 
 mod answers;
 mod blob;
+mod deposit;
 mod directory;
 mod error;
 mod filelock;
@@ -67,11 +70,13 @@ mod verify;
 
 pub use answers::Question;
 pub use blob::{BlobSlot, BlobWriter};
+pub use deposit::Deposit;
 pub use directory::Store;
 pub use error::StoreError;
 pub use gc::{GcMode, GcReport};
 pub use layer::{NewBlob, StoredLayer};
 pub use manifest::{EntryKind, InvalidManifest, TreeEntry, TreeManifest};
+pub(crate) use manifest::{escape, unescape};
 pub use object::{Object, TreeKey};
 pub use remove::remove_tree;
 pub use scratch::Scratch;

@@ -1,7 +1,7 @@
 //! What the store holds, by name.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use envbox_lockfiles::base::Digest;
 use serde::Serialize;
@@ -45,6 +45,16 @@ pub enum Object {
     Blob(Digest),
     /// An unpacked package or a merged root filesystem.
     Tree(TreeKey),
+    /// The list of a code snapshot, which keeps the blobs that it names.
+    Snapshot(Digest),
+}
+
+/// Where the lists of code snapshots are.
+pub(super) const SNAPSHOTS: &str = "snapshots";
+
+/// Says whether the object at a path below the store's directory is one file, named by its digest.
+pub(super) fn is_file(object: &Path) -> bool {
+    object.starts_with("blobs") || object.starts_with(SNAPSHOTS)
 }
 
 impl Object {
@@ -62,6 +72,7 @@ impl fmt::Display for Object {
                 write!(f, "blobs/sha256/{}/{hex}", &hex[..2])
             }
             Self::Tree(key) => write!(f, "{}/{}", key.directory(), key.digest().hex()),
+            Self::Snapshot(digest) => write!(f, "{SNAPSHOTS}/{}", digest.hex()),
         }
     }
 }

@@ -60,6 +60,24 @@ impl Store {
         }
     }
 
+    /// Records that every document in `directory`, now and later, needs what it names by a digest.
+    /// A store that may only be read records nothing.
+    ///
+    /// # Errors
+    /// Returns [`StoreError`] when the directory cannot be found or the record not be written.
+    pub fn pin_directory(&self, directory: &Path) -> Result<(), StoreError> {
+        let directory = fs::canonicalize(directory).map_err(FsError::at("read", directory))?;
+        let name = Digest::of(directory.as_os_str().as_bytes()).hex();
+        let record = self.path("roots").join(&name);
+        if fs::symlink_metadata(record.with_extension("link")).is_ok() {
+            return Ok(());
+        }
+        match self.write_root(&directory, &record, "") {
+            Err(error) if error.is_unwritable() => Ok(()),
+            other => other,
+        }
+    }
+
     fn write_root(&self, lockfile: &Path, record: &Path, text: &str) -> Result<(), StoreError> {
         create_dir_all(&self.path("roots"))?;
         // The record first: a link whose record is missing would keep nothing.
@@ -88,7 +106,7 @@ impl Store {
 
     fn needs(&self, link: &Path) -> Result<Option<(PathBuf, BTreeSet<PathBuf>)>, StoreError> {
         let lockfile = fs::read_link(link).map_err(FsError::at("read", link))?;
-        let text = match fs::read(&lockfile) {
+        let text = match read_whole(&lockfile) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             // On a disk that is not mounted, in a directory we may not search: it may come back.
@@ -100,7 +118,8 @@ impl Store {
         needs.extend(
             digests_in(&text)
                 .into_iter()
-                .map(|digest| Object::Blob(digest).relative()),
+                .flat_map(|digest| [Object::Blob(digest), Object::Snapshot(digest)])
+                .map(Object::relative),
         );
         Ok(Some((lockfile, needs)))
     }
@@ -121,9 +140,26 @@ impl Root {
     }
 }
 
+/// Reads a file, or all files that are right in a directory.
+fn read_whole(path: &Path) -> io::Result<Vec<u8>> {
+    if !fs::metadata(path)?.is_dir() {
+        return fs::read(path);
+    }
+    let mut text = Vec::new();
+    for entry in fs::read_dir(path)? {
+        let entry = entry?;
+        if entry.file_type()?.is_file() {
+            // One that is gone meanwhile needs nothing any more.
+            text.extend(fs::read(entry.path()).unwrap_or_default());
+            text.push(b'\n');
+        }
+    }
+    Ok(text)
+}
+
 /// Returns every SHA-256 in `text`, whatever the format: lockfiles of other versions, and those
 /// edited by hand, keep their artifacts too.
-fn digests_in(text: &[u8]) -> BTreeSet<Digest> {
+pub(super) fn digests_in(text: &[u8]) -> BTreeSet<Digest> {
     text.split(|byte| !byte.is_ascii_hexdigit())
         .filter(|word| word.len() == 64)
         .filter_map(|word| Digest::from_hex(std::str::from_utf8(word).ok()?).ok())

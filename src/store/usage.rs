@@ -31,6 +31,8 @@ pub struct Usage {
     pub trees: Share,
     /// Merged root filesystems: mostly names of the packages' files.
     pub rootfs: Share,
+    /// Lists of code snapshots.
+    pub snapshots: Share,
     /// Caches of the resolvers.
     pub index: Share,
     /// Downloads and builds under way or broken off.
@@ -57,6 +59,7 @@ impl Store {
             blobs: share("blobs/sha256", 2)?,
             trees: share("trees", 1)?,
             rootfs: share("rootfs", 1)?,
+            snapshots: share("snapshots", 1)?,
             index: share("index", 1)?,
             temporary: share("tmp", 2)?,
         })
@@ -70,6 +73,7 @@ impl Usage {
             self.blobs,
             self.trees,
             self.rootfs,
+            self.snapshots,
             self.index,
             self.temporary,
         ];

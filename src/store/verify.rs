@@ -12,6 +12,7 @@ use serde::Serialize;
 
 use crate::store::filelock::{self, Mode};
 use crate::store::manifest::Known;
+use crate::store::object::is_file;
 use crate::store::tree::beside;
 use crate::store::{Store, StoreError, TreeManifest};
 
@@ -109,7 +110,7 @@ impl Store {
         let _collecting = filelock::lock(&self.path("locks/store"), Mode::Exclusive)?;
         for damage in damaged {
             let place = self.path(&damage.object);
-            if !damage.object.starts_with("blobs") {
+            if !is_file(&damage.object) {
                 self.remove_finished(&place)?;
                 continue;
             }
@@ -123,7 +124,7 @@ impl Store {
 
     fn check(&self, object: &Path, known: &Known) -> Checked {
         let path = self.path(object);
-        let checked = if object.starts_with("blobs") {
+        let checked = if is_file(object) {
             check_blob(&path)
         } else {
             check_tree(&path, known)
@@ -149,7 +150,7 @@ enum Checked {
 
 impl VerifyReport {
     fn add(&mut self, object: &Path, checked: Checked) {
-        let blob = object.starts_with("blobs");
+        let blob = is_file(object);
         match checked {
             Checked::Gone => {}
             Checked::Unlisted => self.unlisted += 1,

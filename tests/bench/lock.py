@@ -28,22 +28,22 @@ VIRTUAL = ["__archspec=1=x86_64_v3", "__glibc=2.41=0", "__linux=5.12=0", "__unix
 # What people have in large environments; together more than 700 distributions on Python 3.11.
 PYTHON = """
 accelerate aiobotocore airbyte-api albumentations altair anthropic azure-ai-ml azure-identity
-azure-keyvault-secrets azure-mgmt-compute azure-mgmt-network azure-mgmt-storage azure-storage-
-blob black bokeh boto3 catboost celery chromadb cohere cryptography cvxpy dagster dagster-
-webserver dask[complete] datasets datashader dbt-bigquery dbt-postgres dbt-snowflake deepspeed-
-kernels django django-cors-headers djangorestframework dvc elasticsearch evaluate
+azure-keyvault-secrets azure-mgmt-compute azure-mgmt-network azure-mgmt-storage
+azure-storage-blob black bokeh boto3 catboost celery chromadb cohere cryptography cvxpy dagster
+dagster-webserver dask[complete] datasets datashader dbt-bigquery dbt-postgres dbt-snowflake
+deepspeed-kernels django django-cors-headers djangorestframework dvc elasticsearch evaluate
 fastapi[standard] flask flask-sqlalchemy gensim geopandas google-ads google-api-python-client
 google-cloud-aiplatform google-cloud-bigquery google-cloud-pubsub google-cloud-secret-manager
-google-cloud-spanner google-cloud-vision gradio great-expectations hydra-core hyperopt ibis-
-framework imbalanced-learn jupyterlab kafka-python keras kubernetes langchain langchain-
-community langchain-openai langgraph lightgbm lightning litellm llama-index mlflow moto[all]
-mypy nbconvert networkx nltk numba onnx onnxruntime openai opencv-python optuna pandas pandera
-papermill plotly polars prefect psycopg2-binary pulumi pulumi-aws pyarrow pydantic-settings
-pylint pymc pymongo pytest pytest-cov pytest-xdist python-lsp-server ray[default] redis rich
-ruff s3fs sagemaker scikit-image scikit-learn scipy scrapy seaborn selenium sentence-
-transformers sentry-sdk shap snowflake-connector-python snowflake-sqlalchemy spacy sphinx
-sqlalchemy sqlmodel statsmodels streamlit sympy tensorboard tenacity torch torchvision
-transformers twine typer uvicorn wandb weaviate-client xarray xgboost yfinance zarr
+google-cloud-spanner google-cloud-vision gradio great-expectations hydra-core hyperopt
+ibis-framework imbalanced-learn jupyterlab kafka-python keras kubernetes langchain
+langchain-community langchain-openai langgraph lightgbm lightning litellm llama-index mlflow
+moto[all] mypy nbconvert networkx nltk numba onnx onnxruntime openai opencv-python optuna pandas
+pandera papermill plotly polars prefect psycopg2-binary pulumi pulumi-aws pyarrow
+pydantic-settings pylint pymc pymongo pytest pytest-cov pytest-xdist python-lsp-server
+ray[default] redis rich ruff s3fs sagemaker scikit-image scikit-learn scipy scrapy seaborn
+selenium sentence-transformers sentry-sdk shap snowflake-connector-python snowflake-sqlalchemy
+spacy sphinx sqlalchemy sqlmodel statsmodels streamlit sympy tensorboard tenacity torch
+torchvision transformers twine typer uvicorn wandb weaviate-client xarray xgboost yfinance zarr
 """.split()
 
 

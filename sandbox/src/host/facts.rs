@@ -205,7 +205,8 @@ fn security_modules() -> Vec<String> {
         .collect()
 }
 
-fn cpu_model() -> Option<String> {
+/// Returns the model name of the first processor, if the kernel tells.
+pub fn cpu_model() -> Option<String> {
     let text = fs::read_to_string("/proc/cpuinfo").ok()?;
     let line = text.lines().find(|line| line.starts_with("model name"))?;
     line.split_once(':')

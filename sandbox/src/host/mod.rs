@@ -9,7 +9,7 @@ mod report;
 mod supervision;
 mod user_namespace;
 
-pub use facts::{Cgroups, HostFacts, Kernel, OLDEST_KERNEL};
+pub use facts::{Cgroups, HostFacts, Kernel, OLDEST_KERNEL, cpu_model};
 pub use report::{Check, CheckStatus};
 pub use supervision::{Power, PowerRefusal, Supervision};
 pub use user_namespace::{UserNamespace, UserNamespaceRefusal, diagnose_refusal};

@@ -274,6 +274,13 @@ fn absolute_variable(name: &str) -> Option<PathBuf> {
         .filter(|path| path.is_absolute())
 }
 
+/// Returns the directory of the journal of runs, if there is a place for it.
+pub(crate) fn journal() -> Option<PathBuf> {
+    absolute_variable("XDG_STATE_HOME")
+        .or_else(|| Some(absolute_variable("HOME")?.join(".local/state")))
+        .map(|state| state.join("envbox").join("runs"))
+}
+
 fn default_store() -> Result<PathBuf, AmbientError> {
     if let Some(store) = env::var_os("ENVBOX_STORE").filter(|store| !store.is_empty()) {
         return absolute(Path::new(&store));

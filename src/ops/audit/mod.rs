@@ -10,8 +10,8 @@ mod held;
 mod report;
 
 pub use held::Held;
-pub(in crate::ops) use report::sources_in_container;
 pub use report::{AuditReport, Draw, Line, SourceReport, UNSEEN};
+pub(in crate::ops) use report::{sources, sources_in_container};
 
 use envbox_lockfiles::base::Context;
 

@@ -1,5 +1,7 @@
 //! What a step drew, source by source.
 
+use std::fmt;
+
 use envbox_lockfiles::manifest::{SandboxPolicy, StepNetwork};
 use envbox_sandbox::{Cpuid, Finding, Place};
 use serde::Serialize;
@@ -80,6 +82,20 @@ pub struct Line {
     pub function: String,
 }
 
+impl fmt::Display for Draw {
+    /// Writes one line: what was called, by which program, how often, and where first.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} by {}", self.what, self.program)?;
+        if self.count > 1 {
+            write!(f, ", {} times", self.count)?;
+        }
+        match &self.first {
+            Some(Line { file, line, .. }) => write!(f, ", first at {file}:{line}"),
+            None => Ok(()),
+        }
+    }
+}
+
 impl AuditReport {
     pub(super) fn new(mut run: RunReport) -> Self {
         let findings = std::mem::take(&mut run.findings);
@@ -130,7 +146,7 @@ pub(in crate::ops) fn sources_in_container(
 }
 
 /// Gathers findings, which come in the order of their sources.
-fn sources(findings: Vec<Finding>, isolation: &Isolation) -> Vec<SourceReport> {
+pub(in crate::ops) fn sources(findings: Vec<Finding>, isolation: &Isolation) -> Vec<SourceReport> {
     let mut sources: Vec<SourceReport> = Vec::new();
     for finding in findings {
         let name = finding.source.name();

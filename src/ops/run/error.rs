@@ -7,6 +7,7 @@ use envbox_lockfiles::base::{Explain, FsError, Kind};
 use envbox_sandbox::SandboxError;
 
 use crate::record::RecordError;
+use crate::snapshot::SnapshotError;
 use crate::store::StoreError;
 
 /// envbox failed before or around a step.
@@ -58,6 +59,9 @@ pub enum RunError {
     /// The run has no place, or its outputs cannot be read.
     #[error(transparent)]
     Record(#[from] RecordError),
+    /// The project's files cannot be read for a record that was asked for.
+    #[error(transparent)]
+    Snapshot(#[from] SnapshotError),
     /// The store cannot be used.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -88,6 +92,7 @@ impl Explain for RunError {
             Self::Overlay { .. } => Kind::Host,
             Self::Sandbox(error) => sandbox_kind(error),
             Self::Record(error) => error.kind(),
+            Self::Snapshot(error) => error.kind(),
             Self::Store(error) => error.kind(),
             Self::File(error) => error.kind(),
         }
@@ -120,6 +125,7 @@ impl Explain for RunError {
             }
             Self::Sandbox(error) => return error.hint().map(str::to_owned).into_iter().collect(),
             Self::Record(error) => return error.hints(),
+            Self::Snapshot(error) => return error.hints(),
             Self::Store(error) => return error.hints(),
             Self::File(error) => return error.hints(),
         };

@@ -19,6 +19,7 @@ use envbox_sandbox::{
 use crate::ops::run::environment::{HOME, environment};
 use crate::ops::run::guest_paths::Guest;
 use crate::ops::run::held::{channel, told};
+use crate::ops::run::recorder::Recorder;
 use crate::ops::run::{Access, Held, Isolation, Refused, RunError, RunOptions, RunReport};
 use crate::record::{HostState, RunDirectory, scan, set_times, sweep, write_back};
 use crate::rootfs::activation;
@@ -38,6 +39,12 @@ pub struct Prepared<'a> {
     pub lock: Digest,
     /// The host path of the root file system, which the caller keeps in use.
     pub rootfs: &'a Path,
+    /// The environment's name.
+    pub environment: &'a str,
+    /// The lockfile, if there is one.
+    pub lockfile: Option<&'a Path>,
+    /// The groups that were chosen.
+    pub groups: &'a [String],
 }
 
 /// Runs a command in a prepared environment and brings its outputs home.
@@ -58,6 +65,11 @@ pub fn execute(
     let runs = context.store.join("runs");
     announce_swept(context, &sweep(&runs)?);
     let directory = RunDirectory::create(&runs, context.now)?;
+    let id = directory.id();
+    let mut recorder = Recorder::begin(context, prepared, &policy, &project, options, (id, &step));
+    if options.access == Access::Direct {
+        recorder.iter_mut().for_each(Recorder::read);
+    }
     let host = HostState::observe(&project, directory.path())?;
     let facts = HostFacts::minimal();
     let mut held = Policy {
@@ -86,12 +98,17 @@ pub fn execute(
         libraries: libraries(&*context.reporter, directory.path()),
         usage: Usage::default(),
         findings: ended.findings.clone(),
+        audited: options.audit,
         changes: None,
+        rewritten: Vec::new(),
         refused: Vec::new(),
         missing: Vec::new(),
         not_written: None,
         kept: None,
     };
+    if options.access == Access::Overlay {
+        recorder.iter_mut().for_each(Recorder::step_has_ended);
+    }
     match options.access {
         Access::Overlay => bring_home(&mut report, directory, &project, host, &policy),
         Access::Direct => drop(directory),
@@ -104,6 +121,9 @@ pub fn execute(
     let outputs = policy.outputs.iter();
     let absent = |path: &&PathBuf| fs::symlink_metadata(project.join(path)).is_err();
     report.missing = outputs.filter(absent).cloned().collect();
+    if let Some(recorder) = recorder {
+        recorder.end(&report)?;
+    }
     Ok(report)
 }
 
@@ -163,6 +183,7 @@ fn bring_home(
                 reason: unusable.reason.to_string(),
             })
             .collect();
+        report.rewritten = changes.rewritten().to_vec();
         write_back(changes, &upper, project, host, directory.id())
     });
     match written {
@@ -184,7 +205,7 @@ fn bring_home(
     }
 }
 
-fn with_causes(error: &dyn std::error::Error) -> String {
+pub(super) fn with_causes(error: &dyn std::error::Error) -> String {
     std::iter::successors(Some(error), |error| error.source())
         .map(ToString::to_string)
         .collect::<Vec<_>>()

@@ -50,6 +50,9 @@ pub fn run_image(
             sandbox: &policy(project, &config)?,
             lock: lock_of(&config).unwrap_or(manifest),
             rootfs: &rootfs.path(),
+            environment: reference.repository(),
+            lockfile: None,
+            groups: &[],
         };
         Ok(execute(context, &prepared, project, options)?)
     })

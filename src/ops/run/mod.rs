@@ -15,9 +15,11 @@ mod held;
 mod image;
 mod options;
 mod pins;
+mod recorder;
 mod report;
 #[cfg(test)]
 mod tests;
+mod tower;
 mod verb;
 
 pub use environment::Rest;
@@ -26,6 +28,7 @@ pub use execute::{Prepared, execute};
 pub use held::{Held, HeldState};
 pub use image::run_image;
 pub use options::{Access, InvalidVariable, Locking, RunOptions, Variable};
+pub use recorder::Recording;
 pub use report::{FailedBy, Isolation, Refused, RunReport, failure_document, write_document};
 pub use verb::{run, write_failure};
 

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use envbox_lockfiles::manifest::{SandboxPolicy, StepClock};
 use envbox_sandbox::{Signals, Terminal};
 
+use crate::ops::run::Recording;
 use crate::ops::run::environment::{Callers, Rest};
 
 /// What to run, and how.
@@ -51,6 +52,8 @@ pub struct RunOptions {
     pub audit: bool,
     /// Where the result is written, after success and after failure.
     pub result_file: Option<PathBuf>,
+    /// What is recorded of the run, and where.
+    pub record: Recording,
 }
 
 impl RunOptions {

@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 
 use crate::ops::run::{Access, Held, HeldState};
-use crate::record::{ChangeKind, Fate, ProjectPath, RunId, WrittenChange};
+use crate::record::{ChangeKind, Entry, Fate, ProjectPath, RunId, WrittenChange};
 
 /// The schema of the document. A field never changes its meaning under the same number; readers
 /// pass fields by that they do not know.
@@ -46,8 +46,14 @@ pub struct RunReport {
     /// What the step drew from sources of nondeterminism, if that was counted.
     #[serde(skip)]
     pub findings: Vec<Finding>,
+    /// Whether that was counted.
+    #[serde(skip)]
+    pub audited: bool,
     /// What the step changed in the project, sorted by path; nothing is known with direct access.
     pub changes: Option<Vec<WrittenChange>>,
+    /// What the step wrote as it was before, sorted by path.
+    #[serde(skip)]
+    pub rewritten: Vec<(ProjectPath, Entry)>,
     /// What the step left in the project that is no output, sorted by path.
     pub refused: Vec<Refused>,
     /// `outputs` of the manifest that are not in the project after the run. Nobody is warned: in a

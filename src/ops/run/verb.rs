@@ -76,10 +76,15 @@ fn run_step(
         }
         None => checked(context, project, &request, options.locking)?,
     };
+    let groups = project.groups().of(&request).unwrap_or_default();
+    let groups: Vec<String> = groups.iter().map(ToString::to_string).collect();
     let prepared = Prepared {
         sandbox: &project.manifest().sandbox,
         lock,
         rootfs: &tree.path(),
+        environment: project.manifest().environment.name.as_str(),
+        lockfile: Some(&project.lockfile()),
+        groups: &groups,
     };
     Ok(execute(context, &prepared, project.directory(), options)?)
 }

@@ -111,6 +111,9 @@ fn step(
         sandbox: &policy(),
         lock: Digest::of(&task.environment.to_bytes()),
         rootfs: &rootfs.path(),
+        environment: "build",
+        lockfile: None,
+        groups: &[],
     };
     let report = execute(context, &prepared, directory, &options);
     let report = report.map_err(|error| BuildFailure {

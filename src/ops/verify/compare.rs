@@ -43,7 +43,8 @@ pub(super) fn compare(first: &Outcome, then: &Outcome, ignored: &Ignored) -> Vec
     outputs.map(difference).collect()
 }
 
-fn same_content(first: Option<&State>, then: Option<&State>) -> bool {
+/// Says whether only permissions differ.
+pub(super) fn same_content(first: Option<&State>, then: Option<&State>) -> bool {
     match (first, then) {
         (Some(State::File { digest: one, .. }), Some(State::File { digest: other, .. })) => {
             one == other
@@ -59,7 +60,7 @@ pub struct Ignored(pub Vec<String>);
 
 impl Ignored {
     /// `stdout`, `stderr`, or a path of the project with all that is below it.
-    fn has(&self, output: &Output) -> bool {
+    pub(super) fn has(&self, output: &Output) -> bool {
         self.0.iter().any(|name| match output {
             Output::Exit => false,
             Output::Stdout => name == "stdout",

@@ -135,6 +135,7 @@ mod tests {
                 directory: PathBuf::new(),
                 stdout: captured.clone(),
                 stderr: captured,
+                record: None,
                 drawn: Vec::new(),
                 wall: Duration::ZERO,
             })

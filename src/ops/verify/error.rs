@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use envbox_lockfiles::base::{Explain, FsError, Kind};
 
+use crate::record::{JournalError, RunId};
+
 /// The runs could not be made, or not be compared.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -56,6 +58,17 @@ pub enum VerifyError {
         /// The signal.
         signal: i32,
     },
+    /// The record cannot be had.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// The record cannot be compared with.
+    #[error("the run {run} {reason}")]
+    Record {
+        /// The recorded run.
+        run: RunId,
+        /// What is with it.
+        reason: &'static str,
+    },
     /// A file operation failed.
     #[error(transparent)]
     File(#[from] FsError),
@@ -69,7 +82,8 @@ fn lines(more: &[String]) -> String {
 impl Explain for VerifyError {
     fn kind(&self) -> Kind {
         match self {
-            Self::OneRun => Kind::User,
+            Self::OneRun | Self::Record { .. } => Kind::User,
+            Self::Journal(error) => error.kind(),
             Self::Result { .. } => Kind::Internal,
             Self::File(error) => error.kind(),
             _ => Kind::Host,
@@ -83,6 +97,10 @@ impl Explain for VerifyError {
                     .to_owned(),
             ],
             Self::Run { hints, .. } => hints.clone(),
+            Self::Journal(error) => error.hints(),
+            Self::Record { .. } => {
+                vec!["compare with another: `envbox run --record FILE` makes one".to_owned()]
+            }
             Self::File(error) => error.hints(),
             _ => Vec::new(),
         }

@@ -12,6 +12,7 @@
 //! **Invariant:** what was made for a verification goes with it, also when it is interrupted
 //! (`an_interrupted_verify_leaves_nothing`).
 
+mod against;
 mod capture;
 mod compare;
 mod copy;
@@ -30,14 +31,13 @@ mod variation;
 mod verb;
 mod workplace;
 
+pub use against::Against;
 pub use compare::{Difference, Ignored};
 pub use drawn::{Drawn, Line};
 pub use error::VerifyError;
 pub use options::{Diagnosis, VerifyOptions};
 pub use outcome::{Output, State};
-pub use report::{
-    Against, Cause, OutputReport, RunSummary, VariationReport, Verdict, VerifyReport,
-};
+pub use report::{Cause, OutputReport, RunSummary, VariationReport, Verdict, VerifyReport};
 pub use surroundings::{Surroundings, SurroundingsError};
 pub use variation::{ALWAYS, Variation};
 pub use verb::verify;

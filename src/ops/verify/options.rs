@@ -8,6 +8,7 @@ use envbox_lockfiles::manifest::StepClock;
 
 use crate::ops::run::Variable;
 use crate::ops::verify::{Ignored, Variation};
+use crate::record::RunName;
 
 /// What to verify, and how.
 #[derive(Debug, Default)]
@@ -18,8 +19,10 @@ pub struct VerifyOptions {
     pub runs: Option<u32>,
     /// What may be varied; none is everything.
     pub vary: Option<Vec<Variation>>,
-    /// A result file of a run that these must be like.
-    pub against: Option<PathBuf>,
+    /// A recorded run that these must be like.
+    pub against: Option<RunName>,
+    /// The journal that recorded runs are in.
+    pub journal: Option<PathBuf>,
     /// What is not compared.
     pub ignored: Ignored,
     /// Whether the cause of a difference is looked for, by further runs.

@@ -1,7 +1,6 @@
 //! What was found, for people and programs.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
 
 use envbox_lockfiles::base::Digest;
 use serde::{Serialize, Serializer};
@@ -9,7 +8,7 @@ use serde::{Serialize, Serializer};
 use crate::ops::run::lossy;
 use crate::ops::verify::drawn::is_own;
 use crate::ops::verify::outcome::{Output, State};
-use crate::ops::verify::{Difference, Drawn, Variation};
+use crate::ops::verify::{Against, Difference, Drawn, Variation};
 
 /// The schema of the document. A field never changes its meaning under the same number; readers
 /// pass fields by that they do not know.
@@ -87,16 +86,6 @@ pub struct OutputReport {
     pub output: Output,
     /// What it was in the first run.
     pub state: State,
-}
-
-/// A comparison with a run that was recorded before.
-#[derive(Debug, Clone, Serialize)]
-#[non_exhaustive]
-pub struct Against {
-    /// The record.
-    pub record: PathBuf,
-    /// What differs, sorted.
-    pub differences: Vec<Difference>,
 }
 
 /// What was found.

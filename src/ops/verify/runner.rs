@@ -23,6 +23,7 @@ use crate::ops::verify::outcome::{Outcome, Output, read_result};
 use crate::ops::verify::variation::{variables, wanted};
 use crate::ops::verify::workplace::{Place, Workplace};
 use crate::ops::verify::{Surroundings, Variation, VerifyError, VerifyOptions};
+use crate::record::{JournalError, RunRecord};
 
 /// How long a step that is told to end has for it.
 const GRACE: Timespec = Timespec {
@@ -48,6 +49,8 @@ pub(super) struct Plan {
     pub(super) cpus: Option<u32>,
     /// Whether what it draws is counted.
     pub(super) audited: bool,
+    /// Whether what it stood on is recorded.
+    pub(super) recorded: bool,
 }
 
 /// A run that was made.
@@ -61,6 +64,8 @@ pub(super) struct Ran {
     pub(super) directory: PathBuf,
     pub(super) stdout: Captured,
     pub(super) stderr: Captured,
+    /// Its record, if that was wanted.
+    pub(super) record: Option<RunRecord>,
     /// What it drew, if that was counted.
     pub(super) drawn: Vec<Drawn>,
     /// How long it took, with all that is around the step.
@@ -107,6 +112,9 @@ impl Runner<'_> {
             true => read_audit(&place.file("audit.json"))?,
             false => Vec::new(),
         };
+        let record = plan.recorded.then(|| place.file("record.json"));
+        let record = record.map(|file| RunRecord::read(&file)).transpose();
+        let record = record.map_err(JournalError::from)?;
         let directory = self.workplace.keep(&place, self.made)?;
         let number = self.made;
         self.made += 1;
@@ -117,6 +125,7 @@ impl Runner<'_> {
             directory,
             stdout,
             stderr,
+            record,
             drawn,
             wall,
         })
@@ -267,6 +276,10 @@ impl Runner<'_> {
             text("--result-file"),
             place.runs_file("result.json").as_os_str(),
         ]);
+        match plan.recorded {
+            true => add(&[text("--record"), place.runs_file("record.json").as_os_str()]),
+            false => add(&[text("--no-record")]),
+        }
         if plan.audited {
             add(&[text("--audit"), place.runs_file("audit.json").as_os_str()]);
         }
@@ -315,6 +328,9 @@ impl Runner<'_> {
 
     fn environment(&self, varied: &[Variation]) -> BTreeMap<OsString, OsString> {
         let mut all = self.options.host_env.clone();
+        // A run of a verification is nothing for the user's journal.
+        let state = self.workplace.path().join("state").into();
+        all.insert("XDG_STATE_HOME".into(), state);
         for variation in varied {
             let wanted = wanted(*variation, &self.passed);
             let set = variables(*variation).into_iter();

@@ -278,7 +278,6 @@ pub(super) fn variables(variation: Variation) -> Vec<(OsString, OsString)> {
             ("XDG_CACHE_HOME", "/nonexistent/cache"),
             ("XDG_CONFIG_HOME", "/nonexistent/config"),
             ("XDG_DATA_HOME", "/nonexistent/data"),
-            ("XDG_STATE_HOME", "/nonexistent/state"),
         ],
         Variation::Environment => &[
             ("PYTHONHASHSEED", "12345"),

@@ -8,19 +8,21 @@ use envbox_lockfiles::base::{Context, Event, FsError};
 use envbox_sandbox::SignalRelay;
 
 use crate::ops::run::{Locking, RunError, Variable, environment_of, up_to_date};
+use crate::ops::verify::against::{Against, usable, with_record};
 use crate::ops::verify::compare::compare;
 use crate::ops::verify::diagnose::{Runs, diagnose};
 use crate::ops::verify::drawn::suspects;
-use crate::ops::verify::outcome::{Outcome, Output, read_result};
+use crate::ops::verify::outcome::Output;
 use crate::ops::verify::places::find_places;
 use crate::ops::verify::report::{
-    Against, OutputReport, RunSummary, VariationReport, Verdict, VerifyReport, own,
+    OutputReport, RunSummary, VariationReport, Verdict, VerifyReport, own,
 };
 use crate::ops::verify::runner::{Plan, Ran, Runner, last_processor};
 use crate::ops::verify::variation::{Needs, TABLE, variables, wanted};
 use crate::ops::verify::workplace::Workplace;
 use crate::ops::verify::{Diagnosis, Difference, Variation, VerifyError, VerifyOptions};
 use crate::ops::{Error, Project};
+use crate::record::{Journal, JournalError, RunName, RunRecord};
 use crate::store::remove_tree;
 
 /// The stages that are told of.
@@ -48,7 +50,7 @@ pub fn verify(
         (None, None) => 2,
         (None, Some(_)) => 1,
     };
-    let record = options.against.as_deref().map(read_result).transpose()?;
+    let record = golden(project, options)?;
     let ours = project.context(context);
     let lock = up_to_date(&ours, project, Locking::Frozen)?;
     let rootfs = environment_of(&ours, project, &lock)?;
@@ -82,6 +84,20 @@ pub fn verify(
     drop(rootfs);
     let found = found?;
     Ok(verifying.report(lock.digest(), found))
+}
+
+/// Reads the record that runs must be like.
+fn golden(project: &Project, options: &VerifyOptions) -> Result<Option<RunRecord>, VerifyError> {
+    let Some(name) = &options.against else {
+        return Ok(None);
+    };
+    let record = match (name, &options.journal) {
+        (RunName::File(file), _) => RunRecord::read(file).map_err(JournalError::from)?,
+        (_, None) => return Err(JournalError::Nowhere.into()),
+        (name, Some(journal)) => Journal::at(journal).find(name, Some(project.directory()))?,
+    };
+    usable(&record)?;
+    Ok(Some(record))
 }
 
 /// A lockfile that a script does not have beside it belongs beside its copies.
@@ -162,15 +178,18 @@ struct Verifying<'a> {
 }
 
 impl Verifying<'_> {
-    fn all(&mut self, runs: u32, record: Option<&Outcome>) -> Result<Found, VerifyError> {
+    fn all(&mut self, runs: u32, record: Option<&RunRecord>) -> Result<Found, VerifyError> {
         self.announce(RUNS, Some(runs.into()));
         let mut drawn = Vec::new();
         let first = self.made(Plan {
             audited: runs == 1,
+            recorded: record.is_some(),
             ..Plan::default()
         })?;
         drawn.clone_from(&first.drawn);
-        let against = record.map(|record| self.with_record(&first, record));
+        let ignored = &self.runner.options.ignored;
+        let both = record.zip(first.record.as_ref());
+        let against = both.map(|(record, own)| with_record(record, own, &first, ignored));
         self.first = Some(first);
         let is_other = |against: &Against| !against.differences.is_empty();
         // A record that differs may be chance's doing: then another run differs as well.
@@ -224,23 +243,6 @@ impl Verifying<'_> {
             against,
             drawn,
         })
-    }
-
-    fn with_record(&self, first: &Ran, record: &Outcome) -> Against {
-        let options = self.runner.options;
-        let mut record = record.clone();
-        // A record knows nothing of what was printed.
-        for output in [Output::Stdout, Output::Stderr] {
-            if !record.outputs.contains_key(&output)
-                && let Some(state) = first.outcome.outputs.get(&output)
-            {
-                record.outputs.insert(output, state.clone());
-            }
-        }
-        Against {
-            record: options.against.clone().unwrap_or_default(),
-            differences: compare(&record, &first.outcome, &options.ignored),
-        }
     }
 
     /// Makes a run with everything varied that can be; what makes envbox fail is left from then on.

@@ -2,11 +2,12 @@
 //!
 //! ```text
 //! <scratch>/
-//! ├── run/                       the place of every run of which nothing is varied
+//! ├── run/                       the place of every run but those of another user
 //! │   ├── project/               the copy
 //! │   ├── result.json
-//! │   └── audit.json
-//! ├── another place/…/project/   where a run is when its path is varied
+//! │   ├── audit.json
+//! │   └── record.json
+//! │   └── another place/…/project/   the copy when its path is varied
 //! ├── user/                      mounted at `/mnt` for a run of an ordinary user
 //! └── kept/<run>/                `project` of runs that were compared, until all is told
 //! ```
@@ -139,7 +140,7 @@ impl<'a> Workplace<'a> {
                 ),
             });
         }
-        for name in ["result.json", "audit.json"] {
+        for name in ["result.json", "audit.json", "record.json"] {
             let file = place.file(name);
             if file.exists() {
                 fs::remove_file(&file).map_err(FsError::at("remove", &file))?;

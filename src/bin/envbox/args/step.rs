@@ -87,6 +87,16 @@ pub(crate) struct Step {
     /// Let the command write to the project itself instead of an overlay.
     #[arg(long)]
     pub(crate) direct: bool,
+    /// Write the run's record to this file as well: what `envbox verify --against` and `envbox diff`
+    /// take, to be kept under version control.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) record: Option<PathBuf>,
+    /// Keep no record of the run.
+    #[arg(long, conflicts_with_all = ["record", "tag"])]
+    pub(crate) no_record: bool,
+    /// Call the run by this name. May be given several times.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) tag: Vec<String>,
     #[command(flatten)]
     pub(crate) conditions: Conditions,
 }

@@ -14,9 +14,10 @@ pub(crate) struct Verify {
     /// report names all.
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     pub(crate) vary: Vec<String>,
-    /// Compare with a run that was recorded by `envbox run --result-file FILE`.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) against: Option<PathBuf>,
+    /// Compare with a recorded run: a file of `envbox run --record FILE`, kept under version control;
+    /// `@1`, the newest run on this machine; the first or last digits of its id; a tag.
+    #[arg(long, value_name = "FILE|RUN")]
+    pub(crate) against: Option<OsString>,
     /// Do not compare this: `stdout`, `stderr`, or a path of the project with all that is below it.
     /// May be given several times.
     #[arg(long, value_name = "OUTPUT")]

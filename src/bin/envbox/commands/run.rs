@@ -7,8 +7,8 @@ use std::process::ExitCode;
 use envbox::ops::Project;
 use envbox::ops::audit::audit;
 use envbox::ops::run::{
-    Access, RunOptions, RunReport, Variable, failure_document, run as run_step, run_image,
-    write_document,
+    Access, Recording, RunOptions, RunReport, Variable, failure_document, run as run_step,
+    run_image, write_document,
 };
 use envbox::ops::verify_attestation::public_key;
 use envbox_lockfiles::manifest::StepClock;
@@ -155,6 +155,11 @@ fn options(
             false => Access::Overlay,
         },
         result_file: file.transpose()?,
+        record: Recording {
+            journal: ambient::journal().filter(|_| !args.no_record),
+            file: args.record.as_deref().map(ambient::absolute).transpose()?,
+            tags: args.tag,
+        },
         seed: conditions.world.seed.map(u64::from),
         clock: conditions.world.clock.as_deref().map(clock),
         cpus: conditions.world.cpus,

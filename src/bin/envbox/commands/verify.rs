@@ -13,6 +13,7 @@ use envbox::ops::verify::{
     Diagnosis, Ignored, Surroundings, Variation, VerifyError, VerifyOptions, VerifyReport, formats,
     verify as verify_step,
 };
+use envbox::record::RunName;
 use envbox_sandbox::mirror_signal;
 
 use crate::ambient::{self, AmbientError};
@@ -127,7 +128,8 @@ fn ready(session: &Session, args: args::Verify) -> Result<(Project, VerifyOption
         argv: args.command,
         runs: args.runs,
         vary,
-        against: args.against.as_deref().map(ambient::absolute).transpose()?,
+        against: args.against.as_deref().map(recorded).transpose()?,
+        journal: ambient::journal(),
         ignored: Ignored(args.ignore),
         diagnosis: match args.no_bisect {
             true => Diagnosis::None,
@@ -154,6 +156,14 @@ fn below(project: &Project) -> Result<PathBuf, Failure> {
     let current = real(directory_in(directory, ambient::current_directory()?));
     let below = current.strip_prefix(real(directory.to_path_buf()));
     Ok(below.map(PathBuf::from).unwrap_or_default())
+}
+
+fn recorded(name: &OsStr) -> Result<RunName, AmbientError> {
+    let named = name.to_str().and_then(|name| name.parse().ok());
+    Ok(match named.unwrap_or_else(|| RunName::File(name.into())) {
+        RunName::File(file) => RunName::File(ambient::absolute(&file)?),
+        other => other,
+    })
 }
 
 fn variations(names: &[String]) -> Result<Vec<Variation>, AmbientError> {

@@ -15,8 +15,11 @@ pub(crate) fn text(report: &VerifyReport, brief: bool) -> String {
     let mut text = format!("{verdict}: {}\n", report.sentence());
     text += &differences("differs", &report.differences);
     if let Some(against) = &report.against {
-        let heading = format!("differs from `{}`", against.record.display());
+        let heading = format!("differs from the run {}", against.run);
         text += &differences(&heading, &against.differences);
+        if let (false, Some(moved)) = (against.differences.is_empty(), against.moved()) {
+            text += &format!("\nthe lowest block that moved: {moved}\n");
+        }
     }
     text += &suspects(report);
     if !brief {

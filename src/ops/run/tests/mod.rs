@@ -94,6 +94,9 @@ impl World {
             sandbox: &self.manifest.sandbox,
             lock: Digest::of(b"lock"),
             rootfs: &rootfs,
+            environment: "test",
+            lockfile: None,
+            groups: &[],
         };
         execute(&self.context, &prepared, &self.path("project"), options)
     }

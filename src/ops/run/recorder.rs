@@ -1,0 +1,358 @@
+//! A run's record, made beside the run: a thread reads the project's files while the step begins.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
+use std::thread::{self, JoinHandle};
+
+use envbox_lockfiles::base::fs::{read, write_atomic};
+use envbox_lockfiles::base::{Context, Digest, Event, FsError};
+use envbox_lockfiles::manifest::SandboxPolicy;
+use envbox_sandbox::Step;
+
+use crate::ops::run::tower::{Foundation, Read, parameter_files};
+use crate::ops::run::{Prepared, RunError, RunOptions, RunReport};
+use crate::record::{Block, ChangeKind, EntryType, Journal, JournalError};
+use crate::record::{CodeNoted, CodeSeen, EndedRecord, Firmness, Output, RunId, RunRecord};
+use crate::snapshot::{
+    Found, GitState, Limits, Made, SnapshotError, changed_since, git_state, take, walk,
+};
+use crate::store::{Store, StoreError};
+
+/// How much of the outputs is kept.
+const OUTPUTS: Limits = Limits {
+    file: 64 << 20,
+    total: 512 << 20,
+};
+
+/// What is recorded of a run, and where.
+#[derive(Debug, Clone, Default)]
+pub struct Recording {
+    /// The directory of the journal; nothing is kept without one.
+    pub journal: Option<PathBuf>,
+    /// `--record`: a file that gets the record as well.
+    pub file: Option<PathBuf>,
+    /// `--tag`: what the run is called.
+    pub tags: Vec<String>,
+}
+
+impl Recording {
+    fn is_wanted(&self) -> bool {
+        self.journal.is_some() || self.file.is_some()
+    }
+}
+
+/// Makes the record of one run.
+pub(super) struct Recorder<'a> {
+    context: &'a Context,
+    project: &'a Path,
+    recording: &'a Recording,
+    foundation: Foundation,
+    begun: Begun,
+}
+
+enum Begun {
+    Reading(JoinHandle<Result<Code, SnapshotError>>),
+    Read(Result<Code, SnapshotError>),
+}
+
+/// The project's files, as they were before the step could change them.
+struct Code {
+    store: Store,
+    found: Vec<Found>,
+    digest: Digest,
+    products: Option<Digest>,
+    noted: CodeNoted,
+    parameters: BTreeMap<String, Digest>,
+    lockfile: Option<Digest>,
+}
+
+impl<'a> Recorder<'a> {
+    /// Begins the record of the run `id`, if one is wanted.
+    pub(super) fn begin(
+        context: &'a Context,
+        prepared: &Prepared<'_>,
+        policy: &SandboxPolicy,
+        project: &'a Path,
+        options: &'a RunOptions,
+        (id, step): (RunId, &Step),
+    ) -> Option<Self> {
+        if !options.record.is_wanted() {
+            return None;
+        }
+        let foundation = Foundation::new(context, prepared, policy, options, id, step);
+        let reader = Reader {
+            store: context.store.clone(),
+            project: project.to_path_buf(),
+            lockfile: prepared.lockfile.map(Path::to_path_buf),
+            jobs: context.jobs.min(2),
+            now: context.now,
+            foundation: foundation.clone(),
+            journal: options.record.journal.clone(),
+        };
+        Some(Self {
+            context,
+            project,
+            recording: &options.record,
+            foundation,
+            begun: Begun::Reading(thread::spawn(move || reader.code())),
+        })
+    }
+
+    /// Waits until the project's files are read. Before a step may write to them.
+    pub(super) fn read(&mut self) {
+        if let Begun::Reading(_) = self.begun {
+            let failed = Begun::Read(Err(SnapshotError::Interrupted));
+            if let Begun::Reading(thread) = std::mem::replace(&mut self.begun, failed) {
+                self.begun = Begun::Read(thread.join().unwrap_or(Err(SnapshotError::Interrupted)));
+            }
+        }
+    }
+
+    /// Notes which files the host changed while the step ran. Before outputs are brought home.
+    pub(super) fn step_has_ended(&mut self) {
+        self.read();
+        if let Begun::Read(Ok(code)) = &mut self.begun {
+            let changed = changed_since(self.project, &code.found);
+            let shown = changed.iter().map(|path| path.display().to_string());
+            code.noted.changed = shown.collect();
+        }
+    }
+
+    /// Writes the record. Only a file that was asked for is missed so much that it is an error.
+    pub(super) fn end(mut self, report: &RunReport) -> Result<(), RunError> {
+        self.read();
+        let Begun::Read(code) = self.begun else {
+            return Ok(());
+        };
+        let warn = |message: String| {
+            let message = format!("the run is not on record: {message}");
+            self.context.report(Event::Warning { message });
+        };
+        let code = match code {
+            Ok(code) => code,
+            Err(error) if self.recording.file.is_some() => return Err(RunError::Snapshot(error)),
+            Err(error) => return Ok(warn(super::execute::with_causes(&error))),
+        };
+        let mut outputs = outputs(report);
+        let kept = match self.recording.journal {
+            Some(_) => keep(
+                &code.store,
+                self.project,
+                outputs.as_deref_mut().unwrap_or_default(),
+            ),
+            None => Ok(()),
+        };
+        let mut ended = EndedRecord {
+            exit: report.exit.into(),
+            stdout: None,
+            stderr: None,
+            outputs,
+            usage: (&report.usage).into(),
+            warnings: report.warnings(),
+        };
+        if let Some(made) = ended.outputs.as_deref()
+            && let Err(error) = code.note_made(self.project, made)
+        {
+            let error = super::execute::with_causes(&error);
+            ended
+                .warnings
+                .push(format!("what the step made is not noted: {error}"));
+        }
+        if let Err(error) = kept {
+            let error = super::execute::with_causes(&error);
+            ended
+                .warnings
+                .push(format!("the outputs are not kept: {error}"));
+        }
+        let record = code.record(&self.foundation, Some((report, ended)), Some(self.project));
+        if let Some(journal) = &self.recording.journal
+            && let Err(error) = write(&Journal::at(journal), &record, &self.recording.tags)
+        {
+            warn(super::execute::with_causes(&error));
+        }
+        if let Some(file) = &self.recording.file {
+            let record = RunRecord {
+                project: None,
+                ..record
+            };
+            write_atomic(file, &record.to_bytes())?;
+        }
+        Ok(())
+    }
+}
+
+/// Returns what the step wrote, sorted by path.
+fn outputs(report: &RunReport) -> Option<Vec<Output>> {
+    let changed = report.changes.as_ref()?.iter().map(Output::from);
+    let same = report.rewritten.iter();
+    let same = same.map(|(path, entry)| Output::new(path, ChangeKind::Rewritten, entry, true));
+    let mut all: Vec<Output> = changed.chain(same).collect();
+    all.sort_by(|a, b| a.path.cmp(&b.path));
+    Some(all)
+}
+
+fn write(journal: &Journal, record: &RunRecord, tags: &[String]) -> Result<(), JournalError> {
+    journal.create()?;
+    journal.end(record)?;
+    tags.iter().try_for_each(|tag| journal.tag(record.run, tag))
+}
+
+/// Keeps the outputs that came home, as far as there is room.
+fn keep(store: &Store, project: &Path, outputs: &mut [Output]) -> Result<(), StoreError> {
+    let deposit = store.deposit();
+    let mut total = 0;
+    let mut kept = Vec::new();
+    for (index, output) in outputs.iter().enumerate() {
+        let (Some(size), Some(sha256), true) = (output.size, output.sha256, output.written) else {
+            continue;
+        };
+        if output.r#type != EntryType::File || size > OUTPUTS.file || total + size > OUTPUTS.total {
+            continue;
+        }
+        total += size;
+        let path = project.join(output.path.as_path());
+        let there = match store.blob(&sha256) {
+            Some(_) => store.hold([sha256.into()]).map(|()| sha256),
+            None => File::open(&path)
+                .map_err(|source| FsError::at("read", &path)(source).into())
+                .and_then(|file| Ok(deposit.add(file, &path)?.0)),
+        };
+        // What somebody changed meanwhile is another file.
+        if there? == sha256 {
+            kept.push(index);
+        }
+    }
+    deposit.commit(&[])?;
+    for index in kept {
+        outputs[index].kept = true;
+    }
+    Ok(())
+}
+
+/// What the thread needs.
+struct Reader {
+    store: PathBuf,
+    project: PathBuf,
+    lockfile: Option<PathBuf>,
+    jobs: usize,
+    now: jiff::Timestamp,
+    foundation: Foundation,
+    journal: Option<PathBuf>,
+}
+
+impl Reader {
+    fn code(self) -> Result<Code, SnapshotError> {
+        let store = Store::open(&self.store)?;
+        let git = {
+            let project = self.project.clone();
+            thread::spawn(move || git_state(&project))
+        };
+        let found = walk(&self.project)?;
+        let limits = Limits::default();
+        let snapshot = take(
+            &store,
+            &self.project,
+            &found,
+            self.foundation.outputs(),
+            limits,
+            self.now,
+            self.jobs,
+        )?;
+        let git = git.join().unwrap_or_default();
+        let deposit = store.deposit();
+        let lockfile = match &self.lockfile {
+            Some(file) => Some(deposit.add_bytes(&read(file)?)?),
+            None => None,
+        };
+        let GitState { commit, diff } = git;
+        let kept_diff = match diff.as_deref() {
+            Some(diff) if !diff.is_empty() => Some(deposit.add_bytes(diff)?),
+            _ => None,
+        };
+        deposit.commit(&[])?;
+        let code = Code {
+            digest: snapshot.digest,
+            products: snapshot.products,
+            parameters: parameter_files(&snapshot.list, &self.foundation.argv()),
+            noted: CodeNoted {
+                files: snapshot.files,
+                bytes: snapshot.bytes,
+                commit,
+                dirty: diff.map(|diff| !diff.is_empty()),
+                diff: kept_diff,
+                kept: true,
+                left_out: snapshot.left_out,
+                changed: Vec::new(),
+            },
+            found,
+            lockfile,
+            store,
+        };
+        if let Some(journal) = self.journal.as_deref().map(Journal::at) {
+            journal.create()?;
+            // From here on the record keeps what it names.
+            code.store.pin_directory(journal.directory())?;
+            journal.begin(&code.record(&self.foundation, None, Some(&self.project)))?;
+        }
+        Ok(code)
+    }
+}
+
+impl Code {
+    /// Notes the files that steps made, so that they do not count as code in later runs.
+    fn note_made(&self, project: &Path, outputs: &[Output]) -> Result<(), StoreError> {
+        let mut made = Made::load(&self.store, project);
+        for output in outputs {
+            let path = output.path.as_path();
+            match (output.kind, output.sha256) {
+                (ChangeKind::Created, Some(digest)) => made.note(path, digest),
+                (ChangeKind::Modified, Some(digest)) if made.knows(path) => made.note(path, digest),
+                _ => {}
+            }
+        }
+        made.save(&self.store, project)
+    }
+
+    fn record(
+        &self,
+        foundation: &Foundation,
+        ended: Option<(&RunReport, EndedRecord)>,
+        project: Option<&Path>,
+    ) -> RunRecord {
+        let mut because = Vec::new();
+        if !self.noted.changed.is_empty() {
+            because.push("files were changed on the host while the step ran".to_owned());
+        }
+        let state = match because.is_empty() {
+            true => Firmness::Held,
+            false => Firmness::NotHeld,
+        };
+        let seen = CodeSeen { tree: self.digest };
+        let code = Block::new(seen, self.noted.clone(), state, because);
+        let report = ended.as_ref().map(|(report, _)| *report);
+        RunRecord {
+            run: foundation.run,
+            started: foundation.started,
+            envbox: env!("CARGO_PKG_VERSION").to_owned(),
+            environment: foundation.environment.clone(),
+            project: project.map(Path::to_path_buf),
+            tower: foundation.tower(
+                code,
+                Read {
+                    files: self.parameters.clone(),
+                    lockfile: self.lockfile,
+                    products: self.products,
+                },
+                report,
+            ),
+            ended: ended.map(|(_, ended)| ended),
+        }
+    }
+}
+
+/// Returns the first digits of a value's digest: enough to see a change, too few to tell it.
+pub(super) fn hint_of(value: &std::ffi::OsStr) -> String {
+    Digest::of(value.as_bytes()).hex()[..8].to_owned()
+}

@@ -1,0 +1,340 @@
+//! What a step stands on, from what it was given and what became of it.
+
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
+
+use envbox_lockfiles::base::{Context, Digest};
+use envbox_lockfiles::manifest::{SandboxPolicy, StepClock, StepCpuid, StepNetwork};
+use envbox_sandbox::{Cpuid, Source, Step, cpu_model};
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::ops::audit::sources;
+use crate::ops::run::recorder::hint_of;
+use crate::ops::run::{Access, HeldState, Prepared, RunOptions, RunReport, Variable};
+use crate::record::{
+    Block, CodeNoted, CodeSeen, ComputeNoted, ComputeSeen, Consumed, DataNoted, DataSeen,
+    EntropyNoted, EntropySeen, Firmness, LibrariesNoted, LibrariesSeen, ParametersNoted,
+    ParametersSeen, RunId, Tower,
+};
+use crate::store::{EntryKind, TreeManifest};
+
+/// Ends of files that hold parameters.
+const PARAMETERS: [&str; 9] = [
+    "cfg",
+    "conf",
+    "env",
+    "ini",
+    "json",
+    "properties",
+    "toml",
+    "yaml",
+    "yml",
+];
+
+/// All blocks but the first, as far as they are known before the step.
+#[derive(Debug, Clone)]
+pub(super) struct Foundation {
+    pub(super) run: RunId,
+    pub(super) started: Timestamp,
+    pub(super) environment: String,
+    parameters: (ParametersSeen, ParametersNoted),
+    libraries: LibrariesSeen,
+    policy: SandboxPolicy,
+    access: Access,
+}
+
+/// What was found in the project before the step.
+pub(super) struct Read {
+    /// Files that hold parameters.
+    pub(super) files: BTreeMap<String, Digest>,
+    /// The blob with the lockfile.
+    pub(super) lockfile: Option<Digest>,
+    /// The list of what earlier steps made.
+    pub(super) products: Option<Digest>,
+}
+
+impl Foundation {
+    pub(super) fn new(
+        context: &Context,
+        prepared: &Prepared<'_>,
+        policy: &SandboxPolicy,
+        options: &RunOptions,
+        run: RunId,
+        step: &Step,
+    ) -> Self {
+        let rootfs = prepared.rootfs.file_name().unwrap_or_default();
+        Self {
+            run,
+            started: context.now,
+            environment: prepared.environment.to_owned(),
+            parameters: (
+                parameters_seen(policy, options, &step.cwd),
+                parameters_noted(options, prepared.groups),
+            ),
+            libraries: LibrariesSeen {
+                lock: prepared.lock,
+                rootfs: rootfs.to_string_lossy().into_owned(),
+            },
+            policy: policy.clone(),
+            access: options.access,
+        }
+    }
+
+    pub(super) fn outputs(&self) -> &[PathBuf] {
+        &self.policy.outputs
+    }
+
+    pub(super) fn argv(&self) -> Vec<String> {
+        self.parameters.0.argv.clone()
+    }
+
+    /// Returns the tower; without a report, of a step that has not ended.
+    pub(super) fn tower(
+        &self,
+        code: Block<CodeSeen, CodeNoted>,
+        read: Read,
+        report: Option<&RunReport>,
+    ) -> Tower {
+        let Read {
+            files,
+            lockfile,
+            products,
+        } = read;
+        let (seen, noted) = self.parameters.clone();
+        let seen = ParametersSeen { files, ..seen };
+        Tower {
+            code,
+            parameters: Block::new(seen, noted, Firmness::Held, Vec::new()),
+            libraries: self.libraries(lockfile, report),
+            compute: self.compute(report),
+            data: data(report, products, self.policy.network),
+            entropy: self.entropy(report),
+        }
+    }
+
+    fn libraries(
+        &self,
+        lockfile: Option<Digest>,
+        report: Option<&RunReport>,
+    ) -> Block<LibrariesSeen, LibrariesNoted> {
+        let mut pins: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        let mut because = Vec::new();
+        for held in report.iter().flat_map(|report| &report.libraries) {
+            let line = format!(
+                "{} {} {} = {}",
+                held.library, held.version, held.name, held.found
+            );
+            if matches!(held.state, HeldState::NotHeld | HeldState::Failed) {
+                because.push(line.clone());
+            }
+            pins.entry(word(&held.state)).or_default().push(line);
+        }
+        let noted = LibrariesNoted { lockfile, pins };
+        Block::new(self.libraries.clone(), noted, firmness(&because), because)
+    }
+
+    fn compute(&self, report: Option<&RunReport>) -> Block<ComputeSeen, ComputeNoted> {
+        let cpuid = report.map(|report| report.isolation.cpuid);
+        let masked = match cpuid {
+            Some(cpuid) => cpuid == Cpuid::Held,
+            None => self.policy.cpuid == StepCpuid::Masked,
+        };
+        let cpu = cpu_model();
+        let seen = ComputeSeen {
+            cpus: self.policy.cpus,
+            baseline: self.policy.cpu_baseline.name().to_owned(),
+            cpu: cpu.clone().filter(|_| !masked),
+        };
+        let isolation = report.map(|report| &report.isolation);
+        let names = isolation.map(|isolation| isolation.namespaces.iter());
+        let noted = ComputeNoted {
+            kernel: isolation
+                .map(|isolation| isolation.kernel.clone())
+                .unwrap_or_default(),
+            cpu,
+            namespaces: names
+                .into_iter()
+                .flatten()
+                .map(|&name| name.to_owned())
+                .collect(),
+        };
+        const CPUID: &str = "the instruction CPUID tells of the host's processor";
+        let because = match cpuid {
+            _ if masked => Vec::new(),
+            Some(Cpuid::NotHeld(why)) => vec![format!("{CPUID}: {why}")],
+            _ => vec![CPUID.to_owned()],
+        };
+        // Libraries choose their code by variables as well, so this is no more than a doubt.
+        let state = match masked {
+            true => Firmness::Held,
+            false => Firmness::Recorded,
+        };
+        Block::new(seen, noted, state, because)
+    }
+
+    fn entropy(&self, report: Option<&RunReport>) -> Block<EntropySeen, EntropyNoted> {
+        let policy = &self.policy;
+        let seen = EntropySeen {
+            seed: policy.seed,
+            clock: word(&policy.clock),
+            epoch: policy.epoch,
+            hostname: policy.hostname.clone(),
+            network: word(&policy.network),
+            file_status: word(&policy.file_status),
+            project: word(&self.access),
+        };
+        let mut because = Vec::new();
+        let mut doubt = |is: bool, why: &str| because.extend(is.then(|| why.to_owned()));
+        doubt(policy.clock == StepClock::Real, "the clocks are the host's");
+        doubt(
+            policy.clock == StepClock::Ticking,
+            "the clocks move with real time",
+        );
+        doubt(
+            policy.network == StepNetwork::Host,
+            "the network is the host's",
+        );
+        doubt(
+            self.access == Access::Direct,
+            "the step wrote to the project itself",
+        );
+        let consumed = report.filter(|report| report.audited).map(consumed);
+        let open = consumed.iter().flatten().filter(|one| one.held != "held");
+        because.extend(open.map(|one| format!("it drew from {}, which is not held", one.source)));
+        Block::new(seen, EntropyNoted { consumed }, firmness(&because), because)
+    }
+}
+
+fn firmness(because: &[String]) -> Firmness {
+    match because.is_empty() {
+        true => Firmness::Held,
+        false => Firmness::NotHeld,
+    }
+}
+
+fn data(
+    report: Option<&RunReport>,
+    products: Option<Digest>,
+    network: StepNetwork,
+) -> Block<DataSeen, DataNoted> {
+    let opened = report.filter(|report| report.audited).map(|report| {
+        let outside = report
+            .findings
+            .iter()
+            .filter(|one| one.source == Source::Outside);
+        let mut paths: Vec<String> = outside.map(|one| one.what.clone()).collect();
+        paths.sort();
+        paths.dedup();
+        paths
+    });
+    let mut because = Vec::new();
+    if network == StepNetwork::Host {
+        because.push("what comes over the network is not known".to_owned());
+    }
+    let noted = DataNoted { opened, products };
+    Block::new(DataSeen::default(), noted, firmness(&because), because)
+}
+
+fn consumed(report: &RunReport) -> Vec<Consumed> {
+    let all = sources(report.findings.clone(), &report.isolation).into_iter();
+    all.map(|source| Consumed {
+        source: source.source.to_owned(),
+        held: word(&source.held),
+        count: source.count,
+        by: source.draws.iter().map(ToString::to_string).collect(),
+    })
+    .collect()
+}
+
+fn parameters_seen(policy: &SandboxPolicy, options: &RunOptions, cwd: &Path) -> ParametersSeen {
+    let mut env: BTreeMap<String, String> = policy.env.clone().into_iter().collect();
+    let mut passed = BTreeMap::new();
+    let mut pass = |name: &OsStr| {
+        if let Some(value) = options.host_env.get(name) {
+            passed.insert(lossy(name), hint_of(value));
+        }
+    };
+    policy
+        .pass_env
+        .iter()
+        .for_each(|name| pass(OsStr::new(name)));
+    for variable in &options.env {
+        match variable {
+            Variable::Set(name, value) => drop(env.insert(lossy(name), lossy(value))),
+            Variable::Pass(name) => pass(name),
+        }
+    }
+    ParametersSeen {
+        argv: options
+            .argv
+            .iter()
+            .map(|argument| lossy(argument))
+            .collect(),
+        argv0: options.argv0.as_deref().map(lossy),
+        directory: cwd.to_path_buf(),
+        env,
+        passed,
+        files: BTreeMap::new(),
+    }
+}
+
+fn parameters_noted(options: &RunOptions, groups: &[String]) -> ParametersNoted {
+    let mut noted = ParametersNoted {
+        groups: groups.to_vec(),
+        seed: options.seed,
+        clock: options.clock.as_ref().map(word),
+        cpus: options.cpus,
+        ..ParametersNoted::default()
+    };
+    for variable in &options.env {
+        match variable {
+            Variable::Set(name, value) => drop(noted.env.insert(lossy(name), lossy(value))),
+            Variable::Pass(name) => noted.pass.push(lossy(name)),
+        }
+    }
+    noted
+}
+
+/// Returns files of the project that hold parameters: those that arguments name, also after `=`,
+/// and `params.*`, by the end of their names.
+pub(super) fn parameter_files(list: &TreeManifest, argv: &[String]) -> BTreeMap<String, Digest> {
+    let mut files = BTreeMap::new();
+    let mut add = |path: &Path| {
+        let end = path.extension().and_then(OsStr::to_str).unwrap_or_default();
+        let entry = list.entries.get(path.as_os_str().as_bytes());
+        if let Some(EntryKind::File { digest, .. }) = entry.map(|entry| &entry.kind)
+            && PARAMETERS.contains(&end)
+        {
+            files.insert(path.display().to_string(), *digest);
+        }
+    };
+    for argument in argv.iter().skip(1) {
+        let value = argument
+            .split_once('=')
+            .map_or(&**argument, |(_, value)| value);
+        let value = Path::new(value);
+        let below = value
+            .strip_prefix("/project")
+            .or_else(|_| value.strip_prefix("."));
+        add(below.unwrap_or(value));
+    }
+    for end in PARAMETERS {
+        add(&PathBuf::from(format!("params.{end}")));
+    }
+    files
+}
+
+fn lossy(text: &OsStr) -> String {
+    text.to_string_lossy().into_owned()
+}
+
+/// Returns the word that serde has for a value of an enum.
+fn word(value: &impl Serialize) -> String {
+    match serde_json::to_value(value) {
+        Ok(serde_json::Value::String(word)) => word,
+        other => unreachable!("an enum without data is a word, not {other:?}"),
+    }
+}
