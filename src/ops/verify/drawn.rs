@@ -154,3 +154,10 @@ pub(super) fn suspects(drawn: &[Drawn], cause: Option<&Cause>) -> Vec<Drawn> {
 pub(super) fn is_own(draw: &Drawn) -> bool {
     draw.origin == "code" || draw.origin == "program"
 }
+
+/// Says whether people want to know of it: what the step itself did, and the seeds that modules draw
+/// when they are imported, which are what the step draws from later.
+pub(super) fn is_told(draw: &Drawn) -> bool {
+    let seeds = draw.origin == "import" && draw.source == Source::Randomness.name();
+    is_own(draw) || (seeds && draw.line.as_ref().is_some_and(Line::is_in_project))
+}

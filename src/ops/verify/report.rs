@@ -6,7 +6,7 @@ use envbox_lockfiles::base::Digest;
 use serde::{Serialize, Serializer};
 
 use crate::ops::run::lossy;
-use crate::ops::verify::drawn::is_own;
+use crate::ops::verify::drawn::is_told;
 use crate::ops::verify::outcome::{Output, State};
 use crate::ops::verify::{Against, Difference, Drawn, Variation};
 
@@ -113,7 +113,7 @@ pub struct VerifyReport {
     pub variations: Vec<VariationReport>,
     /// Every run.
     pub runs: Vec<RunSummary>,
-    /// What the step's own code drew, held or not.
+    /// What the step's own code drew, held or not, and what seeds the modules that it imports.
     pub drawn: Vec<Drawn>,
 }
 
@@ -185,7 +185,18 @@ impl VerifyReport {
                                           processor: threads or processes race"
                     .to_owned()
             }
-            (_, Some(Cause::Itself)) => "runs differ although nothing is varied".to_owned(),
+            (_, Some(Cause::Itself)) => {
+                let race = self
+                    .suspects
+                    .first()
+                    .is_some_and(|one| one.source == "threads");
+                let race = if race {
+                    ": threads or processes race"
+                } else {
+                    ""
+                };
+                format!("runs differ although nothing is varied{race}")
+            }
             (_, None) if self.differences.is_empty() => {
                 "runs are the same, and differ from the record".to_owned()
             }
@@ -194,7 +205,7 @@ impl VerifyReport {
     }
 }
 
-/// Returns those draws that the step's own code made.
-pub(super) fn own(drawn: Vec<Drawn>) -> Vec<Drawn> {
-    drawn.into_iter().filter(is_own).collect()
+/// Returns those draws that people want to know of.
+pub(super) fn told(drawn: Vec<Drawn>) -> Vec<Drawn> {
+    drawn.into_iter().filter(is_told).collect()
 }

@@ -15,7 +15,7 @@ use crate::ops::verify::drawn::suspects;
 use crate::ops::verify::outcome::Output;
 use crate::ops::verify::places::find_places;
 use crate::ops::verify::report::{
-    OutputReport, RunSummary, VariationReport, Verdict, VerifyReport, own,
+    OutputReport, RunSummary, VariationReport, Verdict, VerifyReport, told,
 };
 use crate::ops::verify::runner::{Plan, Ran, Runner, last_processor};
 use crate::ops::verify::variation::{Needs, TABLE, variables, wanted};
@@ -371,7 +371,7 @@ impl Verifying<'_> {
                 .collect(),
             variations: self.variations,
             runs: self.log,
-            drawn: own(found.drawn),
+            drawn: told(found.drawn),
         }
     }
 }

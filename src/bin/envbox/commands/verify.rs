@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::process::CommandExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 use envbox::base::{Explain as _, fs};
@@ -32,6 +32,7 @@ pub(super) fn verify(
     args: args::Verify,
     json: bool,
 ) -> ExitCode {
+    let junit = args.junit.clone();
     let done = session.and_then(|session| {
         let files = Files {
             junit: args.junit.as_deref().map(ambient::absolute).transpose()?,
@@ -42,12 +43,15 @@ pub(super) fn verify(
         let report = verify_step(&session.context, &project, &options)?;
         // Written first: who cannot read standard output any more may want the files.
         files.write(&report, &project)?;
-        session_tell(&session, &report)?;
+        tell(&session, &report)?;
         Ok(report.exit_code())
     });
     match done {
         Ok(code) => ExitCode::from(code),
         Err(failure) => {
+            if let Some(file) = junit {
+                write_error(&failure, &file);
+            }
             let code = render::error::failure_as(&failure, json, exit::NOT_VERIFIED);
             if let Some(signal) = interrupted(&failure) {
                 mirror_signal(signal);
@@ -57,7 +61,16 @@ pub(super) fn verify(
     }
 }
 
-fn session_tell(session: &Session, report: &VerifyReport) -> Result<(), Failure> {
+/// A report that is not there would look like one that was not asked for.
+fn write_error(failure: &Failure, file: &Path) {
+    let text = formats::junit_of_error(&failure.error().to_string());
+    let written = ambient::absolute(file).map(|file| fs::write_atomic(&file, text.as_bytes()));
+    if let Ok(Err(error)) = written {
+        render::warning(&error.to_string());
+    }
+}
+
+fn tell(session: &Session, report: &VerifyReport) -> Result<(), Failure> {
     match session.global.json {
         true => render::json(&report.document()),
         false => render::result(&render::verify::text(report, session.global.quiet)),
