@@ -15,8 +15,10 @@ use crate::image::{DocumentError, ImageError};
 use crate::mirror::MirrorError;
 use crate::ops::activation::ActivationError;
 use crate::ops::inside::InsideError;
+use crate::ops::replay::ReplayError;
 use crate::ops::run::RunError;
 use crate::ops::verify::VerifyError;
+use crate::record::JournalError;
 use crate::registry::{ImageName, InvalidImageName, RegistryError};
 use crate::rootfs::RootfsError;
 use crate::store::StoreError;
@@ -122,7 +124,7 @@ pub enum Error {
         alike: Option<String>,
     },
     /// Git has no such object.
-    #[error("`{object}` is no file here, and Git does not have it: {reason}")]
+    #[error("`{object}` is no file and no run, and Git does not have it: {reason}")]
     Revision {
         /// As Git names it.
         object: String,
@@ -200,6 +202,12 @@ pub enum Error {
     /// The policy of an image is not usable.
     #[error(transparent)]
     Inside(#[from] InsideError),
+    /// No run has the name, or its record is not whole.
+    #[error(transparent)]
+    Journal(#[from] Box<JournalError>),
+    /// A run cannot be replayed.
+    #[error(transparent)]
+    Replay(#[from] Box<ReplayError>),
     /// The step did not run.
     #[error(transparent)]
     Run(#[from] Box<RunError>),
@@ -230,6 +238,8 @@ boxed!(
     Registry(RegistryError),
     Mirror(MirrorError),
     Attest(AttestError),
+    Journal(JournalError),
+    Replay(ReplayError),
     Run(RunError),
     Verify(VerifyError)
 );
@@ -292,6 +302,8 @@ impl Explain for Error {
             Self::Store(error) => error.kind(),
             Self::Fs(error) => error.kind(),
             Self::Inside(error) => error.kind(),
+            Self::Journal(error) => error.kind(),
+            Self::Replay(error) => error.kind(),
             Self::Run(error) => error.kind(),
             Self::Verify(error) => error.kind(),
         }
@@ -340,7 +352,7 @@ impl Explain for Error {
                 (None, None) => vec!["`envbox tree` lists all that it has".to_owned()],
             },
             Self::Revision { .. } => vec![
-                "name a lockfile, a directory that has one, or a revision as `HEAD~1:envbox.lock`"
+                "name a lockfile, a directory that has one, a revision as `HEAD~1:envbox.lock`, or two runs"
                     .to_owned(),
             ],
             Self::Foreign(error) => error.hints(),
@@ -364,6 +376,8 @@ impl Explain for Error {
             Self::Store(error) => error.hints(),
             Self::Fs(error) => error.hints(),
             Self::Inside(error) => error.hints(),
+            Self::Journal(error) => error.hints(),
+            Self::Replay(error) => error.hints(),
             Self::Run(error) => error.hints(),
             Self::Verify(error) => error.hints(),
         }

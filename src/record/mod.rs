@@ -44,7 +44,7 @@ pub use compare::{BlockComparison, Comparison, Difference, OutputDifference, com
 pub use entry::{Change, ChangeKind, Entry, EntryType};
 pub use journal::{Journal, JournalError, RunName};
 pub use path::ProjectPath;
-pub use run_directory::{RecordError, RunDirectory, sweep};
+pub use run_directory::{RecordError, RunDirectory, is_running, sweep};
 pub use run_id::{InvalidRunId, RunId};
 pub use run_record::{
     EndedRecord, Ending, Output, RunRecord, RunRecordError, SCHEMA, Stream, UsageRecord,

@@ -182,6 +182,12 @@ pub fn sweep(runs: &Path) -> Result<Vec<String>, RecordError> {
     Ok(swept)
 }
 
+/// Says whether the process of a run lives.
+pub fn is_running(runs: &Path, run: RunId) -> bool {
+    let lock = runs.join(format!("{run}.lock"));
+    lock.exists() && try_lock(&lock).is_none()
+}
+
 /// Locks an abandoned lock file. Whatever fails, somebody else may have it.
 fn try_lock(path: &Path) -> Option<File> {
     let file = OpenOptions::new().write(true).open(path).ok()?;

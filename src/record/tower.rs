@@ -162,6 +162,8 @@ pub struct ParametersSeen {
 /// How the caller chose.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ParametersNoted {
+    /// The manifest's file in the project: that of the project, or the script whose header is one.
+    pub manifest: Option<String>,
     /// Groups of the manifest.
     pub groups: Vec<String>,
     /// `--env NAME=VALUE`.

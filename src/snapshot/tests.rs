@@ -1,7 +1,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use jiff::Timestamp;
 
@@ -63,8 +63,15 @@ impl World {
     }
 }
 
+/// What the file system's clock says.
+fn now() -> Timestamp {
+    let file = tempfile::tempfile().unwrap();
+    Timestamp::try_from(file.metadata().unwrap().modified().unwrap()).unwrap()
+}
+
+/// When every file has been left alone for a while.
 fn later() -> Timestamp {
-    Timestamp::try_from(SystemTime::now() + Duration::from_secs(60)).unwrap()
+    now() + Duration::from_secs(60)
 }
 
 #[test]
@@ -118,8 +125,7 @@ fn a_change_is_never_missed() {
     assert_ne!(second.digest, first.digest);
     // Read in the same tick as it was written: it is not noted, and read again.
     world.write("c", "new");
-    let now = Timestamp::now();
-    let third = world.take(now);
+    let third = world.take(now());
     let index = fs::read_dir(world.store.index().join("snapshots")).unwrap();
     let index = index.map(|entry| fs::read_to_string(entry.unwrap().path()).unwrap());
     assert!(!index.collect::<String>().contains(" c ."));

@@ -208,7 +208,7 @@ impl Store {
     }
 
     /// Removes what killed builders left behind.
-    pub(super) fn sweep_builds(&self) -> Result<(), StoreError> {
+    pub fn sweep_builds(&self) -> Result<(), StoreError> {
         for workplace in entries(&self.path("tmp/build"))? {
             let name = workplace.file_name().unwrap_or_default();
             let lock = self.path("locks").join(name);

@@ -30,6 +30,7 @@ mod readme;
 mod registry;
 mod rootfs;
 mod run;
+mod runs;
 mod support;
 mod terminal;
 mod tools;

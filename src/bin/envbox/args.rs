@@ -9,6 +9,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
 use envbox::base::{GroupName, Platform};
+use envbox::record::RunName;
 use envbox::registry::ImageName;
 
 pub(crate) use attest::{KeyCommand, Provenance, Sbom, SbomFormat, VerifyAttestation};
@@ -101,7 +102,10 @@ pub(crate) enum Command {
     /// For each package that asks for it, the shortest way there from the manifest, the interpreter
     /// or the base.
     Why(Why),
-    /// Show what changed between two lockfiles.
+    /// Show what changed between two lockfiles, or between two runs.
+    ///
+    /// Of two runs: which blocks of the tower differ (code, parameters, libraries, compute, data,
+    /// entropy), the lowest of them, and which outputs. The status is 1 when what came out differs.
     ///
     /// Versions, files and sizes, and licences where the packages are unpacked in the store. Each
     /// lockfile is a file, a directory that has one, or a revision of Git's: `HEAD~1:envbox.lock`,
@@ -177,6 +181,18 @@ pub(crate) enum Command {
     Inside(Inside),
     /// Open an interactive shell in the sandbox.
     Shell(Shell),
+    /// List the runs on record.
+    ///
+    /// The newest first, of this project or of all. A run is called `@1` for the newest, `@2` for the
+    /// one before, by the first or last digits of its id, by a tag, or by a file with its record.
+    Runs(Runs),
+    /// Show the record of a run: what it stood on, what came out, what it used.
+    Show(Show),
+    /// Do a run once more, from what its record kept, and compare.
+    ///
+    /// Code, lockfile, command, variables and policy are those of the run; its project is not
+    /// touched. The status is 0 when the same came out, and 1 when not.
+    Replay(Replay),
     /// List what the environment is made of: an SBOM.
     ///
     /// Every package of the lockfile with version, package URL, digest and licence, and which package
@@ -290,12 +306,61 @@ pub(crate) struct Why {
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Diff {
-    /// The old lockfile [default: that of the last commit, `HEAD`].
+    /// The old lockfile [default: that of the last commit, `HEAD`], or a run.
     #[arg(value_name = "OLD")]
     pub(crate) old: Option<String>,
-    /// The new lockfile [default: that of the project].
+    /// The new lockfile [default: that of the project], or a run.
     #[arg(value_name = "NEW")]
     pub(crate) new: Option<String>,
+}
+
+#[derive(Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub(crate) struct Runs {
+    /// Runs of all projects.
+    #[arg(long)]
+    pub(crate) all: bool,
+    /// How many [default: 20].
+    #[arg(long, short, value_name = "NUMBER")]
+    pub(crate) number: Option<usize>,
+    #[command(subcommand)]
+    pub(crate) command: Option<RunsCommand>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum RunsCommand {
+    /// Call a run by a name.
+    Tag {
+        /// The run.
+        #[arg(value_name = "RUN")]
+        run: RunName,
+        /// The name. Another run that had it has it no more.
+        #[arg(value_name = "NAME")]
+        name: String,
+    },
+    /// Remove the records of runs. What only they kept goes with the next `envbox store gc`.
+    Remove {
+        /// The runs.
+        #[arg(value_name = "RUN", required = true)]
+        runs: Vec<RunName>,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Show {
+    /// The run.
+    #[arg(value_name = "RUN", default_value = "@1")]
+    pub(crate) run: RunName,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Replay {
+    /// The run.
+    #[arg(value_name = "RUN")]
+    pub(crate) run: RunName,
+    /// Leave the project's files and the outputs in this directory.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) to: Option<PathBuf>,
 }
 
 #[derive(Debug, clap::Args)]

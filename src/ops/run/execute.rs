@@ -23,6 +23,7 @@ use crate::ops::run::recorder::Recorder;
 use crate::ops::run::{Access, Held, Isolation, Refused, RunError, RunOptions, RunReport};
 use crate::record::{HostState, RunDirectory, scan, set_times, sweep, write_back};
 use crate::rootfs::activation;
+use crate::store::Store;
 
 /// Where a step finds the name servers of the host, when it sees its network.
 const RESOLVER: &str = "/etc/resolv.conf";
@@ -41,6 +42,8 @@ pub struct Prepared<'a> {
     pub rootfs: &'a Path,
     /// The environment's name.
     pub environment: &'a str,
+    /// The manifest's file, if there is one.
+    pub manifest: Option<&'a Path>,
     /// The lockfile, if there is one.
     pub lockfile: Option<&'a Path>,
     /// The groups that were chosen.
@@ -63,7 +66,12 @@ pub fn execute(
     let step = step(prepared, &policy, &project, options)?;
     warn_of_owner(context, &project, options.access);
     let runs = context.store.join("runs");
-    announce_swept(context, &sweep(&runs)?);
+    let swept = sweep(&runs)?;
+    if !swept.is_empty() {
+        // What they were writing to the store, too.
+        Store::open(&context.store)?.sweep_builds()?;
+    }
+    announce_swept(context, &swept);
     let directory = RunDirectory::create(&runs, context.now)?;
     let id = directory.id();
     let mut recorder = Recorder::begin(context, prepared, &policy, &project, options, (id, &step));

@@ -51,6 +51,7 @@ pub fn run_image(
             lock: lock_of(&config).unwrap_or(manifest),
             rootfs: &rootfs.path(),
             environment: reference.repository(),
+            manifest: None,
             lockfile: None,
             groups: &[],
         };

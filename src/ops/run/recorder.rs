@@ -11,6 +11,7 @@ use envbox_lockfiles::base::{Context, Digest, Event, FsError};
 use envbox_lockfiles::manifest::SandboxPolicy;
 use envbox_sandbox::Step;
 
+use crate::ops::run::execute::with_causes;
 use crate::ops::run::tower::{Foundation, Read, parameter_files};
 use crate::ops::run::{Prepared, RunError, RunOptions, RunReport};
 use crate::record::{Block, ChangeKind, EntryType, Journal, JournalError};
@@ -53,8 +54,8 @@ pub(super) struct Recorder<'a> {
 }
 
 enum Begun {
-    Reading(JoinHandle<Result<Code, SnapshotError>>),
-    Read(Result<Code, SnapshotError>),
+    Reading(JoinHandle<Result<Box<Code>, SnapshotError>>),
+    Read(Result<Box<Code>, SnapshotError>),
 }
 
 /// The project's files, as they were before the step could change them.
@@ -66,6 +67,8 @@ struct Code {
     noted: CodeNoted,
     parameters: BTreeMap<String, Digest>,
     lockfile: Option<Digest>,
+    /// Why the journal cannot be written to.
+    unwritten: Option<SnapshotError>,
 }
 
 impl<'a> Recorder<'a> {
@@ -133,7 +136,10 @@ impl<'a> Recorder<'a> {
         let code = match code {
             Ok(code) => code,
             Err(error) if self.recording.file.is_some() => return Err(RunError::Snapshot(error)),
-            Err(error) => return Ok(warn(super::execute::with_causes(&error))),
+            Err(error) => {
+                warn(with_causes(&error));
+                return Ok(());
+            }
         };
         let mut outputs = outputs(report);
         let kept = match self.recording.journal {
@@ -155,22 +161,25 @@ impl<'a> Recorder<'a> {
         if let Some(made) = ended.outputs.as_deref()
             && let Err(error) = code.note_made(self.project, made)
         {
-            let error = super::execute::with_causes(&error);
+            let error = with_causes(&error);
             ended
                 .warnings
                 .push(format!("what the step made is not noted: {error}"));
         }
         if let Err(error) = kept {
-            let error = super::execute::with_causes(&error);
+            let error = with_causes(&error);
             ended
                 .warnings
                 .push(format!("the outputs are not kept: {error}"));
         }
         let record = code.record(&self.foundation, Some((report, ended)), Some(self.project));
-        if let Some(journal) = &self.recording.journal
-            && let Err(error) = write(&Journal::at(journal), &record, &self.recording.tags)
-        {
-            warn(super::execute::with_causes(&error));
+        match (&self.recording.journal, &code.unwritten) {
+            (_, Some(error)) => warn(with_causes(error)),
+            (None, None) => {}
+            (Some(journal), None) => {
+                let written = write(&Journal::at(journal), &record, &self.recording.tags);
+                written.unwrap_or_else(|error| warn(with_causes(&error)));
+            }
         }
         if let Some(file) = &self.recording.file {
             let record = RunRecord {
@@ -243,7 +252,7 @@ struct Reader {
 }
 
 impl Reader {
-    fn code(self) -> Result<Code, SnapshotError> {
+    fn code(self) -> Result<Box<Code>, SnapshotError> {
         let store = Store::open(&self.store)?;
         let git = {
             let project = self.project.clone();
@@ -272,7 +281,7 @@ impl Reader {
             _ => None,
         };
         deposit.commit(&[])?;
-        let code = Code {
+        let mut code = Box::new(Code {
             digest: snapshot.digest,
             products: snapshot.products,
             parameters: parameter_files(&snapshot.list, &self.foundation.argv()),
@@ -289,14 +298,19 @@ impl Reader {
             found,
             lockfile,
             store,
-        };
-        if let Some(journal) = self.journal.as_deref().map(Journal::at) {
-            journal.create()?;
-            // From here on the record keeps what it names.
-            code.store.pin_directory(journal.directory())?;
-            journal.begin(&code.record(&self.foundation, None, Some(&self.project)))?;
+            unwritten: None,
+        });
+        if let Some(journal) = &self.journal {
+            code.unwritten = self.announce(&code, &Journal::at(journal)).err();
         }
         Ok(code)
+    }
+
+    /// Notes that the run has begun; from here on the journal keeps what its records name.
+    fn announce(&self, code: &Code, journal: &Journal) -> Result<(), SnapshotError> {
+        journal.create()?;
+        code.store.pin_directory(journal.directory())?;
+        Ok(journal.begin(&code.record(&self.foundation, None, Some(&self.project)))?)
     }
 }
 

@@ -72,7 +72,10 @@ impl Foundation {
             environment: prepared.environment.to_owned(),
             parameters: (
                 parameters_seen(policy, options, &step.cwd),
-                parameters_noted(options, prepared.groups),
+                ParametersNoted {
+                    manifest: prepared.manifest.and_then(Path::file_name).map(lossy),
+                    ..parameters_noted(options, prepared.groups)
+                },
             ),
             libraries: LibrariesSeen {
                 lock: prepared.lock,

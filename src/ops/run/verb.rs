@@ -83,6 +83,7 @@ fn run_step(
         lock,
         rootfs: &tree.path(),
         environment: project.manifest().environment.name.as_str(),
+        manifest: Some(project.manifest_file()),
         lockfile: Some(&project.lockfile()),
         groups: &groups,
     };

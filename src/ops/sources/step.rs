@@ -112,6 +112,7 @@ fn step(
         lock: Digest::of(&task.environment.to_bytes()),
         rootfs: &rootfs.path(),
         environment: "build",
+        manifest: None,
         lockfile: None,
         groups: &[],
     };

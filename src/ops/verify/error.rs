@@ -49,6 +49,12 @@ pub enum VerifyError {
         #[source]
         source: io::Error,
     },
+    /// A run took much longer than others of the same step.
+    #[error("a run was given up after {} s", seconds)]
+    TooLong {
+        /// How long it had.
+        seconds: u64,
+    },
     /// What a step prints could not be read.
     #[error("failed to read what the step prints")]
     Capture(#[source] io::Error),

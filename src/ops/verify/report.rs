@@ -115,6 +115,9 @@ pub struct VerifyReport {
     pub runs: Vec<RunSummary>,
     /// What the step's own code drew, held or not, and what seeds the modules that it imports.
     pub drawn: Vec<Drawn>,
+    /// Why that is not known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub not_audited: Option<String>,
 }
 
 fn argv<S: Serializer>(argv: &[OsString], serializer: S) -> Result<S::Ok, S::Error> {

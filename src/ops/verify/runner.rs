@@ -51,6 +51,8 @@ pub(super) struct Plan {
     pub(super) audited: bool,
     /// Whether what it stood on is recorded.
     pub(super) recorded: bool,
+    /// How long it may take.
+    pub(super) limit: Option<Duration>,
 }
 
 /// A run that was made.
@@ -174,7 +176,7 @@ impl Runner<'_> {
         let stdout = child.stdout.take().expect("it is a pipe");
         let stderr = child.stderr.take().expect("it is a pipe");
         let captured = capture(stdout).and_then(|stdout| Ok((stdout, capture(stderr)?)));
-        let status = self.wait(&mut child);
+        let status = self.wait(&mut child, plan.limit);
         let (stdout, stderr) = captured.map_err(VerifyError::Capture)?;
         // The step is dead, with all it started: nobody holds the other ends.
         let stdout = stdout.join().expect("a capture does not panic");
@@ -188,7 +190,8 @@ impl Runner<'_> {
     }
 
     /// Waits for a run, which ends when the caller is told to stop.
-    fn wait(&self, child: &mut Child) -> Result<ExitStatus, VerifyError> {
+    fn wait(&self, child: &mut Child, limit: Option<Duration>) -> Result<ExitStatus, VerifyError> {
+        let began = Instant::now();
         let pid = Pid::from_child(child);
         let pidfd = match pidfd_open(pid, PidfdFlags::empty()) {
             Ok(pidfd) => pidfd,
@@ -203,12 +206,18 @@ impl Runner<'_> {
                 PollFd::new(&self.relay, PollFlags::IN),
                 PollFd::new(&pidfd, PollFlags::IN),
             ];
-            let polled = interrupted(poll(&mut waited, None));
+            let left = limit.map(|limit| limit.saturating_sub(began.elapsed()));
+            let least = left.and_then(|left| Timespec::try_from(left).ok());
+            let polled = interrupted(poll(&mut waited, least.as_ref()));
             let ended = !waited[1].revents().is_empty();
             match polled.and_then(|()| self.go_on()) {
                 Err(error) => break Some(error),
                 Ok(()) if ended => break None,
                 Ok(()) => {}
+            }
+            if let Some(limit) = limit.filter(|limit| began.elapsed() >= *limit) {
+                let seconds = limit.as_secs();
+                break Some(VerifyError::TooLong { seconds });
             }
         };
         if stopped.is_some() {

@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use envbox_lockfiles::base::{Context, Event, FsError};
 use envbox_sandbox::SignalRelay;
@@ -28,6 +29,10 @@ use crate::store::remove_tree;
 /// The stages that are told of.
 const RUNS: &str = "verify";
 const DIAGNOSIS: &str = "find the cause";
+
+/// How long an audited run may take: so many times what the others took, and at least so long. It
+/// is slower the more it draws, and nothing else depends on it.
+const AUDIT: (u32, Duration) = (20, Duration::from_secs(60));
 
 /// What may make envbox itself fail where it is varied: the host forbids more than was tried.
 const DARING: [Variation; 3] = [Variation::User, Variation::HostName, Variation::Date];
@@ -78,6 +83,8 @@ pub fn verify(
         variations: choose(options, &passed(project, options)),
         log: Vec::new(),
         first: None,
+        longest: Duration::ZERO,
+        not_audited: None,
     };
     let found = verifying.all(wanted, record.as_ref());
     // The runs used it.
@@ -175,6 +182,8 @@ struct Verifying<'a> {
     variations: Vec<VariationReport>,
     log: Vec<RunSummary>,
     first: Option<Ran>,
+    longest: Duration,
+    not_audited: Option<String>,
 }
 
 impl Verifying<'_> {
@@ -229,7 +238,7 @@ impl Verifying<'_> {
                 Some(cause)
             }
         };
-        if drawn.is_empty() {
+        if drawn.is_empty() && self.not_audited.is_none() {
             let audited = self.made(Plan {
                 audited: true,
                 ..Plan::default()
@@ -282,8 +291,22 @@ impl Verifying<'_> {
         applied.map(|one| one.variation).collect()
     }
 
-    fn made(&mut self, plan: Plan) -> Result<Ran, VerifyError> {
-        let ran = self.runner.run(plan)?;
+    /// Makes a run. One that is to be audited and takes too long for that is made without.
+    fn made(&mut self, mut plan: Plan) -> Result<Ran, VerifyError> {
+        plan.audited &= self.not_audited.is_none();
+        // The first has nothing to be measured by.
+        let limit = self.longest.saturating_mul(AUDIT.0).max(AUDIT.1);
+        plan.limit = (plan.audited && self.first.is_some()).then_some(limit);
+        let ran = match self.runner.run(plan.clone()) {
+            Err(error @ VerifyError::TooLong { .. }) => {
+                self.not_audited = Some(error.to_string());
+                plan.audited = false;
+                plan.limit = None;
+                self.runner.run(plan)?
+            }
+            other => other?,
+        };
+        self.longest = self.longest.max(ran.wall);
         let exit = ran.outcome.outputs.get(&Output::Exit);
         self.log.push(RunSummary {
             run: ran.number,
@@ -372,6 +395,7 @@ impl Verifying<'_> {
             variations: self.variations,
             runs: self.log,
             drawn: told(found.drawn),
+            not_audited: self.not_audited,
         }
     }
 }

@@ -5,11 +5,17 @@ use std::process::ExitCode;
 use envbox::lock::ChangeKind;
 use envbox::ops::diff::{DiffReport, LockPlace, LockedFile, PackageChange, diff as compare};
 
-use crate::commands::Session;
+use crate::commands::{Session, runs};
 use crate::render::{self, Failure};
 use crate::{ambient, args};
 
 pub(super) fn diff(session: &Session, args: &args::Diff) -> Result<ExitCode, Failure> {
+    if let (Some(old), Some(new)) = (&args.old, &args.new) {
+        let named = |text: &String| text.parse().unwrap_or_else(|never| match never {});
+        if let Some(code) = runs::diff(session, &named(old), &named(new))? {
+            return Ok(code);
+        }
+    }
     let directory = match (&args.old, &args.new) {
         // Both are said: no project is needed.
         (Some(_), Some(_)) => ambient::current_directory()?,

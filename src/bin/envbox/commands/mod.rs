@@ -17,6 +17,7 @@ mod mirror;
 mod provenance;
 mod pull;
 mod run;
+mod runs;
 mod sbom;
 mod script;
 mod store;
@@ -142,6 +143,9 @@ pub(crate) fn dispatch(args: Args) -> ExitCode {
         Command::Tree(args) => session.and_then(|session| tree::tree(&session, &args)),
         Command::Why(args) => session.and_then(|session| why::why(&session, &args)),
         Command::Diff(args) => session.and_then(|session| diff::diff(&session, &args)),
+        Command::Runs(args) => session.and_then(|session| runs::runs(&session, &args)),
+        Command::Show(args) => session.and_then(|session| runs::show(&session, &args)),
+        Command::Replay(args) => session.and_then(|session| runs::replay(&session, &args)),
         Command::Build(args) => session.and_then(|session| build::build(&session, &args)),
         Command::Export(args) => session.and_then(|session| export::export(&session, &args)),
         Command::Pull(args) => session.and_then(|session| pull::pull(&session, &args)),

@@ -3,6 +3,7 @@
 pub(crate) mod audit;
 pub(crate) mod error;
 pub(crate) mod progress;
+pub(crate) mod records;
 pub(crate) mod tree;
 pub(crate) mod verify;
 

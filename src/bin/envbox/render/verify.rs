@@ -56,6 +56,9 @@ fn suspects(report: &VerifyReport) -> String {
     if report.verdict != Verdict::Diverged || report.differences.is_empty() {
         return String::new();
     }
+    if let Some(reason) = &report.not_audited {
+        return format!("\nWhat the step draws is not known: with an audit, {reason}.\n");
+    }
     if report.suspects.is_empty() {
         return "\nThe audit saw nothing drawn that is not held: what it cannot see is left, such as \
                 uninitialised memory, RDTSC, or the order in which threads run.\n"

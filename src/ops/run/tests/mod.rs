@@ -95,6 +95,7 @@ impl World {
             lock: Digest::of(b"lock"),
             rootfs: &rootfs,
             environment: "test",
+            manifest: None,
             lockfile: None,
             groups: &[],
         };
