@@ -119,8 +119,8 @@ const BY_ITSELF: [Source; 13] = [
 ];
 
 /// Returns those draws that can be why runs differ, likeliest first: of sources that are not held,
-/// through which what differs can be seen.
-pub(super) fn suspects(drawn: &[Drawn], cause: Option<&Cause>) -> Vec<Drawn> {
+/// through which what differs can be seen. `outputs` are the paths that the step wrote.
+pub(super) fn suspects(drawn: &[Drawn], cause: Option<&Cause>, outputs: &[&str]) -> Vec<Drawn> {
     let sources: Vec<Source> = match cause {
         Some(Cause::Threads) => vec![Source::Threads, Source::Scheduling],
         Some(Cause::Varied { variations }) => {
@@ -133,21 +133,34 @@ pub(super) fn suspects(drawn: &[Drawn], cause: Option<&Cause>) -> Vec<Drawn> {
         let source = sources
             .iter()
             .position(|source| source.name() == draw.source)?;
-        let origins = ["code", "program", "import", "start"];
-        let origin = origins.iter().position(|origin| *origin == draw.origin)?;
-        // The step's own code before all that was only imported or started.
-        Some((origin.saturating_sub(1), source, origin))
+        let files = draw.source == Source::FileStatus.name();
+        // Whoever starts and imports looks at files without making anything of it.
+        if files && !is_own(draw) {
+            return None;
+        }
+        let doubt = if files { doubt(&draw.what, outputs) } else { 0 };
+        Some((!is_own(draw), doubt, source, draw.origin == "program"))
     };
     let open = drawn.iter().filter(|draw| !draw.held);
     let mut ranked: Vec<_> = open.filter_map(|draw| Some((rank(draw)?, draw))).collect();
     ranked.sort_by_key(|(rank, _)| *rank);
-    let mut ranked: Vec<Drawn> = ranked.into_iter().map(|(_, draw)| draw.clone()).collect();
-    // What interpreters look at when they start and import says nothing where the step's own code
-    // did the same.
-    if ranked.iter().any(|draw| is_own(draw)) {
-        ranked.retain(is_own);
-    }
+    // What imports draw says little where the step's own code did the same.
+    let own = ranked.iter().any(|(_, draw)| is_own(draw));
+    let ranked = ranked.into_iter().map(|(_, draw)| draw);
     ranked
+        .filter(|draw| !own || is_own(draw))
+        .cloned()
+        .collect()
+}
+
+/// Says how little the status of a path is likely to matter: that of what the step was given does,
+/// whoever writes a file has its status told, and shells look at where they are.
+fn doubt(path: &str, outputs: &[&str]) -> u8 {
+    match path.strip_prefix("/project/") {
+        Some(path) if outputs.contains(&path) => 1,
+        Some(_) => 0,
+        None => 2,
+    }
 }
 
 /// Says whether the step itself did it.
@@ -160,4 +173,55 @@ pub(super) fn is_own(draw: &Drawn) -> bool {
 pub(super) fn is_told(draw: &Drawn) -> bool {
     let seeds = draw.origin == "import" && draw.source == Source::Randomness.name();
     is_own(draw) || (seeds && draw.line.as_ref().is_some_and(Line::is_in_project))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ops::verify::Variation;
+
+    fn drawn(source: Source, what: &str, origin: &str, held: bool) -> Drawn {
+        Drawn {
+            source: source.name().to_owned(),
+            what: what.to_owned(),
+            count: 1,
+            origin: origin.to_owned(),
+            program: "/usr/bin/python3".to_owned(),
+            held,
+            by: String::new(),
+            remedy: None,
+            line: None,
+        }
+    }
+
+    #[test]
+    fn what_can_be_the_cause_goes_by_what_was_varied() {
+        let all = [
+            drawn(Source::FileStatus, "/project/out", "code", false),
+            drawn(Source::FileStatus, "/project/data", "code", false),
+            drawn(Source::FileStatus, "/project/train.py", "start", false),
+            drawn(Source::Threads, "clone", "import", false),
+            drawn(Source::Randomness, "getrandom", "code", true),
+            drawn(Source::WallClock, "time", "code", false),
+        ];
+        let named = |cause: Option<Cause>, all: &[Drawn]| {
+            let suspects = suspects(all, cause.as_ref(), &["out"]);
+            let names = suspects.iter().map(|one| one.what.clone());
+            names.collect::<Vec<_>>().join(" ")
+        };
+        let varied = |variation| {
+            let variations = vec![variation];
+            Some(Cause::Varied { variations })
+        };
+        let files = "/project/data /project/out";
+        assert_eq!(named(varied(Variation::Times), &all), files);
+        assert_eq!(named(varied(Variation::Locale), &all), "");
+        assert_eq!(
+            named(Some(Cause::Itself), &all),
+            "time /project/data /project/out"
+        );
+        assert_eq!(named(Some(Cause::Threads), &all), "clone");
+        // What imports do counts where nothing else can be blamed.
+        assert_eq!(named(Some(Cause::Itself), &all[2..5]), "clone");
+    }
 }

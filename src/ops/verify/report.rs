@@ -70,6 +70,8 @@ pub struct VariationReport {
     pub variation: Variation,
     /// What is done.
     pub what: &'static str,
+    /// Whether the caller wants it.
+    pub wanted: bool,
     /// Whether it was done.
     pub applied: bool,
     /// Why not, or what of it not.

@@ -135,6 +135,7 @@ fn choose(options: &VerifyOptions, passed: &[OsString]) -> Vec<VariationReport> 
     let root = rustix::process::geteuid().is_root();
     let rows = TABLE.iter().map(|row| {
         let asked = options.vary.as_ref();
+        let asked = asked.is_none_or(|asked| asked.contains(&row.variation));
         let is_there = match row.needs {
             Needs::Nothing => true,
             Needs::Root => root,
@@ -143,25 +144,23 @@ fn choose(options: &VerifyOptions, passed: &[OsString]) -> Vec<VariationReport> 
         };
         let left = wanted(row.variation, passed);
         let all_left = !left.is_empty() && left.len() == variables(row.variation).len();
-        let note = match (asked, is_there) {
-            (Some(asked), _) if !asked.contains(&row.variation) => Some("not asked for".to_owned()),
-            (_, false) => Some(row.needs.missing().to_owned()),
-            _ if !left.is_empty() => {
+        let note = match (is_there, left.is_empty()) {
+            (false, _) => Some(row.needs.missing().to_owned()),
+            (true, true) => None,
+            (true, false) => {
                 let names: Vec<_> = left.iter().map(|name| name.to_string_lossy()).collect();
                 Some(format!(
                     "the step gets `{}` by the user's wish",
                     names.join("`, `")
                 ))
             }
-            _ => None,
         };
-        let applied =
-            is_there && !all_left && asked.is_none_or(|asked| asked.contains(&row.variation));
         VariationReport {
             variation: row.variation,
             what: row.what,
-            applied,
-            note,
+            wanted: asked,
+            applied: asked && is_there && !all_left,
+            note: note.filter(|_| asked),
         }
     });
     rows.collect()
@@ -372,7 +371,7 @@ impl Verifying<'_> {
         let same = found.differences.is_empty() && !against.as_ref().is_some_and(is_other);
         let suspects = match found.differences.is_empty() {
             true => Vec::new(),
-            false => suspects(&found.drawn, found.cause.as_ref()),
+            false => suspects(&found.drawn, found.cause.as_ref(), &written(&first)),
         };
         VerifyReport {
             verdict: match (same, first.outcome.succeeded()) {
@@ -429,6 +428,16 @@ impl Runs for Verifying<'_> {
     fn cpus(&self) -> u32 {
         self.cpus
     }
+}
+
+/// Returns the paths that a run wrote.
+fn written(ran: &Ran) -> Vec<&str> {
+    let outputs = ran.outcome.outputs.keys();
+    let paths = outputs.filter_map(|output| match output {
+        Output::File(path) => Some(path.as_str()),
+        _ => None,
+    });
+    paths.collect()
 }
 
 /// Copies those outputs of a run that differ.

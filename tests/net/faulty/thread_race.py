@@ -5,7 +5,7 @@ rows = []
 
 
 def work(name):
-    for row in range(20_000):
+    for row in range(400_000):
         rows.append((name, row))
 
 

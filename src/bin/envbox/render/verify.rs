@@ -65,13 +65,14 @@ fn suspects(report: &VerifyReport) -> String {
             .to_owned();
     }
     let mut text = "\ncan be the cause:\n".to_owned();
-    for suspect in report.suspects.iter().take(SHOWN) {
-        text += &line(suspect);
-        text += &format!("      {}", suspect.by);
-        if let Some(remedy) = &suspect.remedy {
-            text += &format!("; {remedy}");
+    // Those that have one remedy stand together.
+    let shown = &report.suspects[..report.suspects.len().min(SHOWN)];
+    for group in shown.chunk_by(|a, b| (&a.by, &a.remedy) == (&b.by, &b.remedy)) {
+        text.extend(group.iter().map(line));
+        text += &format!("      {}\n", group[0].by);
+        if let Some(remedy) = &group[0].remedy {
+            text += &format!("      remedy: {remedy}\n");
         }
-        text.push('\n');
     }
     text + &more(report.suspects.len())
 }
@@ -113,7 +114,10 @@ fn varied(report: &VerifyReport) -> String {
         text += &format!("\nvaried: {}\n", applied.join(", "));
         text += &format!("always other: {ALWAYS}\n");
     }
-    let left = report.variations.iter().filter(|one| !one.applied);
+    let left = report
+        .variations
+        .iter()
+        .filter(|one| one.wanted && !one.applied);
     let left: Vec<String> = left
         .map(|one| {
             format!(
