@@ -15,6 +15,7 @@
 //! | other tools' lockfiles, read and written | [`foreign`], `lockfiles/src/foreign/` |
 //! | HTTP, retries, where registries lie | [`net`] |
 //! | downloads | [`mod@fetch`] |
+//! | data that a manifest declares: found, verified | [`mod@data`], `src/ops/run/inputs.rs` |
 //! | the store: blobs, trees, locks, gc | [`store`] |
 //! | unpacking `.deb`, wheels, conda packages, interpreters, images | [`layers`] |
 //! | the merged tree a step sees | [`rootfs`] |
@@ -45,6 +46,7 @@
 pub use envbox_lockfiles::{base, foreign, lock, manifest, net, resolve};
 
 pub mod attest;
+pub mod data;
 pub mod fetch;
 pub mod image;
 pub mod layers;

@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use envbox_lockfiles::base::{Context, Event, Mirror, Network, Platform, PythonName};
-use envbox_lockfiles::lock::{Artifact, Lockfile};
+use envbox_lockfiles::base::{Context, Digest, Event, Mirror, Network, Platform, PythonName};
+use envbox_lockfiles::lock::{Artifact, Lockfile, Origin};
 use envbox_lockfiles::net::{Client, block_on};
 use envbox_lockfiles::resolve::python::WheelLocator;
 use tokio::task::JoinSet;
@@ -76,14 +76,48 @@ pub fn fetch_source(
     store: &Store,
 ) -> Result<PathBuf, FetchError> {
     store.hold([Object::Blob(source.digest)])?;
-    let downloader = Downloader {
+    let client = Client::new(context).map_err(FetchError::Net)?;
+    let downloader = downloader(context, client, store);
+    block_on(downloader.download(Wanted::of_project(source, project)))
+}
+
+/// Brings what a URL names into `store` and returns its file. `name` is what messages call it.
+///
+/// # Errors
+/// As [`fetch`].
+pub fn fetch_url(
+    context: &Context,
+    name: &str,
+    url: &str,
+    (digest, size): (Digest, u64),
+    store: &Store,
+) -> Result<PathBuf, FetchError> {
+    let artifact = Artifact {
+        file: name.to_owned(),
+        size,
+        digest,
+        origin: Origin::Url(url.to_owned()),
+    };
+    store.hold([Object::Blob(digest)])?;
+    if let Some(path) = store.blob(&digest) {
+        return Ok(path);
+    }
+    let downloader = downloader(
+        context,
+        Client::new(context).map_err(FetchError::Net)?,
+        store,
+    );
+    block_on(downloader.download(Wanted::at_url(artifact)))
+}
+
+fn downloader(context: &Context, client: Client, store: &Store) -> Downloader {
+    Downloader {
         context: context.clone(),
-        client: Client::new(context).map_err(FetchError::Net)?,
+        client,
         locator: Arc::new(WheelLocator::new(context)),
         mirror_fails: Arc::default(),
         store: store.clone(),
-    };
-    block_on(downloader.download(Wanted::of_project(source, project)))
+    }
 }
 
 /// Does what [`fetch`] does with a client of the caller's.
@@ -111,14 +145,7 @@ pub(super) async fn fetch_with(
             let message = format!("the mirror `{}` is not there", mirror.display());
             context.report(Event::Warning { message });
         }
-        let downloader = Downloader {
-            context: context.clone(),
-            client: client.clone(),
-            locator: Arc::new(WheelLocator::new(context)),
-            mirror_fails: Arc::default(),
-            store: store.clone(),
-        };
-        download_all(downloader, missing).await?;
+        download_all(downloader(context, client.clone(), store), missing).await?;
         context.report(Event::StageFinished {
             stage: STAGE.to_owned(),
         });

@@ -90,6 +90,13 @@ pub(super) fn wanted(lock: &Lockfile, platform: Platform) -> Result<Vec<Wanted>,
 }
 
 impl Wanted {
+    /// What only a URL names.
+    pub(super) fn at_url(artifact: Artifact) -> Self {
+        // A URL needs no kind.
+        let what = What::Interpreter;
+        Self { artifact, what }
+    }
+
     /// One file of a project of Python's.
     pub(super) fn of_project(artifact: &Artifact, project: &PythonName) -> Self {
         Self {

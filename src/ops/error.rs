@@ -6,10 +6,12 @@ use envbox_lockfiles::base::{Digest, Explain, FsError, Kind, Platform};
 use envbox_lockfiles::foreign::{ExportError, ForeignError};
 use envbox_lockfiles::lock::{LockError, Stale, UnknownGroup};
 use envbox_lockfiles::manifest::{EditError, ManifestError};
+use envbox_lockfiles::net::NetError;
 use envbox_lockfiles::resolve::ResolveError;
 use envbox_lockfiles::resolve::python::BuildFailure;
 
 use crate::attest::AttestError;
+use crate::data::DataError;
 use crate::fetch::FetchError;
 use crate::image::{DocumentError, ImageError};
 use crate::mirror::MirrorError;
@@ -202,6 +204,18 @@ pub enum Error {
     /// The policy of an image is not usable.
     #[error(transparent)]
     Inside(#[from] InsideError),
+    /// Declared data cannot be used.
+    #[error(transparent)]
+    Data(Box<DataError>),
+    /// Data lies outside of the project.
+    #[error("`{}` is no path below the project", path.display())]
+    DataPath {
+        /// The path.
+        path: PathBuf,
+    },
+    /// A download failed.
+    #[error(transparent)]
+    Net(Box<NetError>),
     /// No run has the name, or its record is not whole.
     #[error(transparent)]
     Journal(#[from] Box<JournalError>),
@@ -302,6 +316,9 @@ impl Explain for Error {
             Self::Store(error) => error.kind(),
             Self::Fs(error) => error.kind(),
             Self::Inside(error) => error.kind(),
+            Self::Data(error) => error.kind(),
+            Self::DataPath { .. } => Kind::User,
+            Self::Net(error) => error.kind(),
             Self::Journal(error) => error.kind(),
             Self::Replay(error) => error.kind(),
             Self::Run(error) => error.kind(),
@@ -376,6 +393,11 @@ impl Explain for Error {
             Self::Store(error) => error.hints(),
             Self::Fs(error) => error.hints(),
             Self::Inside(error) => error.hints(),
+            Self::Data(error) => error.hints(),
+            Self::DataPath { .. } => vec![
+                "make a link to it in the project, and declare that: `ln -s …`".to_owned(),
+            ],
+            Self::Net(error) => error.hints(),
             Self::Journal(error) => error.hints(),
             Self::Replay(error) => error.hints(),
             Self::Run(error) => error.hints(),

@@ -9,6 +9,7 @@ pub mod build;
 mod closure;
 mod compiler;
 mod conda_images;
+pub mod data;
 pub mod diff;
 pub mod doctor;
 pub mod edit;

@@ -37,7 +37,11 @@ pub(super) struct Known {
 impl Known {
     /// Reads what was noted. A file that is damaged is as good as none.
     pub(super) fn load(store: &Store, project: &Path) -> Self {
-        let text = fs::read_to_string(place(store, project)).unwrap_or_default();
+        Self::load_from(&place(store, project))
+    }
+
+    pub(super) fn load_from(place: &Path) -> Self {
+        let text = fs::read_to_string(place).unwrap_or_default();
         let mut lines = text.lines();
         let mut known = Self::default();
         if lines.next() == Some(HEAD) {
@@ -67,6 +71,10 @@ impl Known {
     /// Writes what is known. Who reads it while the disk loses power finds less, never else: a line
     /// that is cut has no end.
     pub(super) fn save(&self, store: &Store, project: &Path) -> Result<(), StoreError> {
+        self.save_to(&place(store, project))
+    }
+
+    pub(super) fn save_to(&self, place: &Path) -> Result<(), StoreError> {
         let mut text = format!("{HEAD}\n");
         for (path, (stamp, content)) in &self.entries {
             let Stamp {
@@ -84,7 +92,7 @@ impl Known {
             )
             .expect("writing to a String cannot fail");
         }
-        replace(&place(store, project), &text)
+        replace(place, &text)
     }
 }
 

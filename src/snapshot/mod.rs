@@ -21,6 +21,7 @@
 //! **Invariant:** outputs are no code (`tests::what_steps_made_is_listed_apart`).
 //! **Invariant:** what is restored has the same list (`tests::what_was_taken_is_restored`).
 
+mod digests;
 mod git;
 mod known;
 mod made;
@@ -31,6 +32,7 @@ mod take;
 mod tests;
 mod walk;
 
+pub use digests::Digests;
 pub use git::{GitState, git_state};
 pub use made::Made;
 pub use restore::{RestoreError, restore};

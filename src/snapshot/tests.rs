@@ -37,7 +37,7 @@ impl World {
 
     /// As if everything had been written long ago, or not.
     fn take(&self, now: Timestamp) -> Snapshot {
-        let found = walk(&self.project()).unwrap();
+        let found = walk(&self.project(), &[]).unwrap();
         let limits = Limits {
             file: 100,
             total: 150,
@@ -55,7 +55,7 @@ impl World {
     }
 
     fn paths(&self) -> Vec<String> {
-        let found = walk(&self.project()).unwrap();
+        let found = walk(&self.project(), &[]).unwrap();
         found
             .iter()
             .map(|one| one.path.display().to_string())
@@ -137,7 +137,7 @@ fn what_is_known_is_not_read_again() {
     let world = World::new(&[("a", "one")]);
     let first = world.take(later());
     // Only somebody who can read what is not there could read it again.
-    let found = walk(&world.project()).unwrap();
+    let found = walk(&world.project(), &[]).unwrap();
     let hidden = world.directory.path().join("hidden");
     fs::rename(world.project(), &hidden).unwrap();
     let project = world.project();
@@ -217,7 +217,7 @@ fn what_was_taken_is_restored() {
         restore(&world.store, snapshot.digest, &target, project)
     };
     restore_to(Some(&project)).unwrap();
-    let found = walk(&target).unwrap();
+    let found = walk(&target, &[]).unwrap();
     let again = take(
         &world.store,
         &target,

@@ -87,12 +87,13 @@ pub struct Found {
     pub(super) metadata: Metadata,
 }
 
-/// Returns everything that belongs to the project, sorted by the bytes of the paths. The project's
-/// own directory is not in it.
+/// Returns everything that belongs to the project, but for `data`, sorted by the bytes of the paths.
+/// The project's own directory is not in it.
 ///
 /// # Errors
 /// Returns [`SnapshotError`] when a part of it cannot be listed.
-pub fn walk(project: &Path) -> Result<Vec<Found>, SnapshotError> {
+pub fn walk(project: &Path, data: &[PathBuf]) -> Result<Vec<Found>, SnapshotError> {
+    let data: Vec<PathBuf> = data.iter().map(|path| project.join(path)).collect();
     let mut builder = WalkBuilder::new(project);
     // What the user's own configuration ignores would make two users' lists differ.
     builder
@@ -103,7 +104,10 @@ pub fn walk(project: &Path) -> Result<Vec<Found>, SnapshotError> {
         .parents(is_in_repository(project))
         .ignore(false)
         .add_custom_ignore_filename(IGNORE)
-        .filter_entry(|entry| !NEVER.iter().any(|never| entry.file_name() == *never));
+        .filter_entry(move |entry| {
+            let never = NEVER.iter().any(|never| entry.file_name() == *never);
+            !never && !data.iter().any(|data| entry.path() == data)
+        });
     let mut found = Vec::new();
     for entry in builder.build() {
         let entry = entry.map_err(SnapshotError::Walk)?;

@@ -13,8 +13,8 @@ const CRATES: [(&str, &[&str]); 3] = [
     (
         "src",
         &[
-            "store", "snapshot", "fetch", "layers", "rootfs", "image", "registry", "mirror",
-            "attest", "record", "ops",
+            "store", "snapshot", "fetch", "data", "layers", "rootfs", "image", "registry",
+            "mirror", "attest", "record", "ops",
         ],
     ),
 ];

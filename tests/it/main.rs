@@ -10,6 +10,7 @@ mod channel;
 mod cli_reference;
 mod conda;
 mod conda_locked;
+mod data;
 mod debs;
 mod edit;
 mod errors;

@@ -21,8 +21,15 @@ pub(super) const ROOT: Keys = Keys {
         "debian",
         "groups",
         "sandbox",
+        "data",
     ],
-    planned: &["data", "gpu"],
+    planned: &["gpu"],
+};
+
+pub(super) const DATUM: Keys = Keys {
+    table: "an entry of [data]",
+    known: &["sha256", "size", "url"],
+    planned: &[],
 };
 
 pub(super) const ENVIRONMENT: Keys = Keys {

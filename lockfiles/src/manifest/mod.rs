@@ -12,6 +12,7 @@
 
 mod base;
 mod conda;
+mod data;
 mod debian;
 mod edit;
 mod environment;
@@ -44,9 +45,9 @@ pub use place::Place;
 pub use python_version::allowed_pythons;
 pub use requirements_txt::{HashedRequirement, read_requirements};
 pub use schema::{
-    BaseImage, ChannelPriority, Conda, CondaBase, CondaChannel, CpuBaseline, Debian, Environment,
-    Framework, FrameworkKnobs, Group, Interpreter, InterpreterSource, Manifest, NamedUrl,
-    OutputTimes, Prerelease, Python, PythonVersion, SandboxPolicy, StepClock, StepCpuid,
+    BaseImage, ChannelPriority, Conda, CondaBase, CondaChannel, CpuBaseline, Datum, Debian,
+    Environment, Framework, FrameworkKnobs, Group, Interpreter, InterpreterSource, Manifest,
+    NamedUrl, OutputTimes, Prerelease, Python, PythonVersion, SandboxPolicy, StepClock, StepCpuid,
     StepFileStatus, StepNetwork,
 };
 pub use script::{described, has_header};

@@ -8,6 +8,7 @@ use toml::de::{DeTable, DeValue};
 use crate::base::{EnvironmentName, Platform, fs};
 use crate::manifest::base::base;
 use crate::manifest::conda::conda as conda_of;
+use crate::manifest::data::data;
 use crate::manifest::debian::debian;
 use crate::manifest::environment::{environment, environment_or, requires_python};
 use crate::manifest::error::{ManifestError, Problem};
@@ -195,6 +196,8 @@ fn whole<'a>(
         groups(table, base.as_ref(), conda.as_ref(), &mut gathered)
     })?;
     python.constraints.append(&mut gathered.constraints);
+    let sandbox = sandbox(&root.section("sandbox", &keys::SANDBOX)?)?;
+    let data = root.map("data", |table| data(table, &sandbox))?;
     let manifest = Manifest {
         environment,
         base,
@@ -202,7 +205,8 @@ fn whole<'a>(
         groups: groups.unwrap_or_default(),
         conda,
         debian: debian(&root.section("debian", &keys::DEBIAN)?)?,
-        sandbox: sandbox(&root.section("sandbox", &keys::SANDBOX)?)?,
+        sandbox,
+        data: data.unwrap_or_default(),
     };
     let Manifest {
         environment, conda, ..

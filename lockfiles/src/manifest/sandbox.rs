@@ -103,7 +103,11 @@ fn hostname(value: Value<'_>) -> Result<String, ManifestError> {
 }
 
 fn output(value: Value<'_>) -> Result<PathBuf, ManifestError> {
-    let text = value.str()?;
+    path_inside(value, value.str()?)
+}
+
+/// Returns a path below the project that stands at `value`.
+pub(super) fn path_inside(value: Value<'_>, text: &str) -> Result<PathBuf, ManifestError> {
     let goes_down = |part| matches!(part, Component::Normal(_) | Component::CurDir);
     let inside = Path::new(text).components().all(goes_down);
     match !text.is_empty() && !text.contains('\0') && inside {

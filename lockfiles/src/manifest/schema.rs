@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use jiff::Timestamp;
 
 use crate::base::{
-    CondaName, DebianName, EnvironmentName, GroupName, ImageReference, Platform, PythonName,
-    RegistryName,
+    CondaName, DebianName, Digest, EnvironmentName, GroupName, ImageReference, Platform,
+    PythonName, RegistryName,
 };
 
 /// A well-formed manifest: names normalized, requirements read in, nothing resolved.
@@ -29,6 +29,22 @@ pub struct Manifest {
     pub groups: BTreeMap<GroupName, Group>,
     /// `[sandbox]`.
     pub sandbox: SandboxPolicy,
+    /// `[data]`, sorted by path; no entry lies in another.
+    pub data: Vec<Datum>,
+}
+
+/// A file or directory that a step reads, by its digest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Datum {
+    /// Where it is in the project.
+    pub path: PathBuf,
+    /// The digest of the file; of a directory, that of the list of its files, as `sha256sum` writes
+    /// it: `find . -type f -print0 | LC_ALL=C sort -z | xargs -0 sha256sum`.
+    pub sha256: Digest,
+    /// The size of the file in bytes.
+    pub size: Option<u64>,
+    /// Where it is to be had, if it is not in the project.
+    pub url: Option<String>,
 }
 
 /// `[environment]`.

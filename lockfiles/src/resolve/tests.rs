@@ -55,6 +55,7 @@ pub(crate) fn manifest(
             suite: suite.map(str::to_owned),
             ..Debian::default()
         },
+        data: Vec::new(),
         sandbox: SandboxPolicy {
             hostname: "envbox".to_owned(),
             epoch: Timestamp::UNIX_EPOCH,

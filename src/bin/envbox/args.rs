@@ -181,6 +181,9 @@ pub(crate) enum Command {
     Inside(Inside),
     /// Open an interactive shell in the sandbox.
     Shell(Shell),
+    /// Declare the data that steps read, and verify it.
+    #[command(subcommand)]
+    Data(DataCommand),
     /// List the runs on record.
     ///
     /// The newest first, of this project or of all. A run is called `@1` for the newest, `@2` for the
@@ -312,6 +315,24 @@ pub(crate) struct Diff {
     /// The new lockfile [default: that of the project], or a run.
     #[arg(value_name = "NEW")]
     pub(crate) new: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum DataCommand {
+    /// Declare data in the manifest's `[data]`, with its digest as it is now.
+    ///
+    /// A file or directory of the project, or what a URL names. A file under DVC or Git LFS may be a
+    /// mere pointer as long as the tool has its content here. Steps see it read-only.
+    Add {
+        /// Paths, or URLs.
+        #[arg(value_name = "PATH|URL", required = true)]
+        data: Vec<String>,
+        /// For a URL: where steps see it in the project [default: the last part of the URL].
+        #[arg(long = "as", value_name = "PATH")]
+        at: Option<PathBuf>,
+    },
+    /// Compare all declared data with its digests; download what is not here.
+    Verify,
 }
 
 #[derive(Debug, clap::Args)]

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use envbox_lockfiles::base::{Explain, FsError, Kind};
 use envbox_sandbox::SandboxError;
 
+use crate::data::DataError;
 use crate::record::RecordError;
 use crate::snapshot::SnapshotError;
 use crate::store::StoreError;
@@ -62,6 +63,9 @@ pub enum RunError {
     /// The project's files cannot be read for a record that was asked for.
     #[error(transparent)]
     Snapshot(#[from] SnapshotError),
+    /// Declared data cannot be used.
+    #[error(transparent)]
+    Data(#[from] DataError),
     /// The store cannot be used.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -93,6 +97,7 @@ impl Explain for RunError {
             Self::Sandbox(error) => sandbox_kind(error),
             Self::Record(error) => error.kind(),
             Self::Snapshot(error) => error.kind(),
+            Self::Data(error) => error.kind(),
             Self::Store(error) => error.kind(),
             Self::File(error) => error.kind(),
         }
@@ -126,6 +131,7 @@ impl Explain for RunError {
             Self::Sandbox(error) => return error.hint().map(str::to_owned).into_iter().collect(),
             Self::Record(error) => return error.hints(),
             Self::Snapshot(error) => return error.hints(),
+            Self::Data(error) => return error.hints(),
             Self::Store(error) => return error.hints(),
             Self::File(error) => return error.hints(),
         };

@@ -9,17 +9,21 @@ use std::path::{Path, PathBuf};
 
 use envbox_lockfiles::base::{Context, Digest, Event, FsError, Reporter};
 use envbox_lockfiles::manifest::{
-    CpuBaseline, OutputTimes, SandboxPolicy, StepClock, StepCpuid, StepFileStatus, StepNetwork,
+    CpuBaseline, Datum, OutputTimes, SandboxPolicy, StepClock, StepCpuid, StepFileStatus,
+    StepNetwork,
 };
 use envbox_sandbox::{
     Baseline, Bind, Clock, Cpuid, FileStatus, HostFacts, Machine, Network, Note, Policy, Project,
     Sandbox, SandboxError, Stage, Step, Usage,
 };
 
+use crate::data::inputs;
 use crate::ops::run::environment::{HOME, environment};
 use crate::ops::run::guest_paths::Guest;
 use crate::ops::run::held::{channel, told};
+use crate::ops::run::inputs::mounts;
 use crate::ops::run::recorder::Recorder;
+use crate::ops::run::tower::Foundation;
 use crate::ops::run::{Access, Held, Isolation, Refused, RunError, RunOptions, RunReport};
 use crate::record::{HostState, RunDirectory, scan, set_times, sweep, write_back};
 use crate::rootfs::activation;
@@ -48,6 +52,8 @@ pub struct Prepared<'a> {
     pub lockfile: Option<&'a Path>,
     /// The groups that were chosen.
     pub groups: &'a [String],
+    /// What the manifest declares as data.
+    pub data: &'a [Datum],
 }
 
 /// Runs a command in a prepared environment and brings its outputs home.
@@ -65,6 +71,10 @@ pub fn execute(
     let policy = options.policy(prepared.sandbox);
     let step = step(prepared, &policy, &project, options)?;
     warn_of_owner(context, &project, options.access);
+    let inputs = match prepared.data {
+        [] => Vec::new(),
+        data => inputs(context, &Store::open(&context.store)?, &project, data)?,
+    };
     let runs = context.store.join("runs");
     let swept = sweep(&runs)?;
     if !swept.is_empty() {
@@ -74,7 +84,11 @@ pub fn execute(
     announce_swept(context, &swept);
     let directory = RunDirectory::create(&runs, context.now)?;
     let id = directory.id();
-    let mut recorder = Recorder::begin(context, prepared, &policy, &project, options, (id, &step));
+    let upper = directory.upper();
+    let upper = (options.access == Access::Overlay).then_some(&*upper);
+    let (binds, mount_points) = mounts(&inputs, &project, upper)?;
+    let foundation = Foundation::new(context, prepared, &policy, options, (id, &step, &inputs));
+    let mut recorder = Recorder::begin(context, prepared, &project, options, foundation);
     if options.access == Access::Direct {
         recorder.iter_mut().for_each(Recorder::read);
     }
@@ -84,6 +98,7 @@ pub fn execute(
         audit: options.audit,
         ..sandbox_policy(prepared, &policy, &project, options.access, &directory)
     };
+    held.binds.extend(binds);
     held.binds
         .extend(channel(prepared.rootfs, directory.path())?);
     let mut tell = |note: Note| {
@@ -118,7 +133,10 @@ pub fn execute(
         recorder.iter_mut().for_each(Recorder::step_has_ended);
     }
     match options.access {
-        Access::Overlay => bring_home(&mut report, directory, &project, host, &policy),
+        Access::Overlay => {
+            mount_points.remove()?;
+            bring_home(&mut report, directory, &project, host, &policy);
+        }
         Access::Direct => drop(directory),
     }
     // Last: meanwhile the kernel took the sandbox apart.

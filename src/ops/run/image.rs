@@ -54,6 +54,7 @@ pub fn run_image(
             manifest: None,
             lockfile: None,
             groups: &[],
+            data: &[],
         };
         Ok(execute(context, &prepared, project, options)?)
     })

@@ -13,6 +13,7 @@ mod execute;
 mod guest_paths;
 mod held;
 mod image;
+mod inputs;
 mod options;
 mod pins;
 mod recorder;

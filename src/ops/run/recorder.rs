@@ -8,14 +8,12 @@ use std::thread::{self, JoinHandle};
 
 use envbox_lockfiles::base::fs::{read, write_atomic};
 use envbox_lockfiles::base::{Context, Digest, Event, FsError};
-use envbox_lockfiles::manifest::SandboxPolicy;
-use envbox_sandbox::Step;
 
 use crate::ops::run::execute::with_causes;
 use crate::ops::run::tower::{Foundation, Read, parameter_files};
 use crate::ops::run::{Prepared, RunError, RunOptions, RunReport};
 use crate::record::{Block, ChangeKind, EntryType, Journal, JournalError};
-use crate::record::{CodeNoted, CodeSeen, EndedRecord, Firmness, Output, RunId, RunRecord};
+use crate::record::{CodeNoted, CodeSeen, EndedRecord, Firmness, Output, RunRecord};
 use crate::snapshot::{
     Found, GitState, Limits, Made, SnapshotError, changed_since, git_state, take, walk,
 };
@@ -72,19 +70,17 @@ struct Code {
 }
 
 impl<'a> Recorder<'a> {
-    /// Begins the record of the run `id`, if one is wanted.
+    /// Begins the record of a run, if one is wanted.
     pub(super) fn begin(
         context: &'a Context,
         prepared: &Prepared<'_>,
-        policy: &SandboxPolicy,
         project: &'a Path,
         options: &'a RunOptions,
-        (id, step): (RunId, &Step),
+        foundation: Foundation,
     ) -> Option<Self> {
         if !options.record.is_wanted() {
             return None;
         }
-        let foundation = Foundation::new(context, prepared, policy, options, id, step);
         let reader = Reader {
             store: context.store.clone(),
             project: project.to_path_buf(),
@@ -258,7 +254,7 @@ impl Reader {
             let project = self.project.clone();
             thread::spawn(move || git_state(&project))
         };
-        let found = walk(&self.project)?;
+        let found = walk(&self.project, self.foundation.data())?;
         let limits = Limits::default();
         let snapshot = take(
             &store,

@@ -11,6 +11,7 @@ use envbox_sandbox::{Cpuid, Source, Step, cpu_model};
 use jiff::Timestamp;
 use serde::Serialize;
 
+use crate::data::Input;
 use crate::ops::audit::sources;
 use crate::ops::run::recorder::hint_of;
 use crate::ops::run::{Access, HeldState, Prepared, RunOptions, RunReport, Variable};
@@ -43,6 +44,8 @@ pub(super) struct Foundation {
     parameters: (ParametersSeen, ParametersNoted),
     libraries: LibrariesSeen,
     policy: SandboxPolicy,
+    inputs: BTreeMap<String, Digest>,
+    data: Vec<PathBuf>,
     access: Access,
 }
 
@@ -62,9 +65,10 @@ impl Foundation {
         prepared: &Prepared<'_>,
         policy: &SandboxPolicy,
         options: &RunOptions,
-        run: RunId,
-        step: &Step,
+        (run, step, inputs): (RunId, &Step, &[Input]),
     ) -> Self {
+        let digests = inputs.iter();
+        let digests = digests.map(|input| (input.path.display().to_string(), input.digest));
         let rootfs = prepared.rootfs.file_name().unwrap_or_default();
         Self {
             run,
@@ -82,8 +86,14 @@ impl Foundation {
                 rootfs: rootfs.to_string_lossy().into_owned(),
             },
             policy: policy.clone(),
+            inputs: digests.collect(),
+            data: inputs.iter().map(|input| input.path.clone()).collect(),
             access: options.access,
         }
+    }
+
+    pub(super) fn data(&self) -> &[PathBuf] {
+        &self.data
     }
 
     pub(super) fn outputs(&self) -> &[PathBuf] {
@@ -113,7 +123,7 @@ impl Foundation {
             parameters: Block::new(seen, noted, Firmness::Held, Vec::new()),
             libraries: self.libraries(lockfile, report),
             compute: self.compute(report),
-            data: data(report, products, self.policy.network),
+            data: self.data_block(report, products),
             entropy: self.entropy(report),
         }
     }
@@ -178,6 +188,32 @@ impl Foundation {
         Block::new(seen, noted, state, because)
     }
 
+    fn data_block(
+        &self,
+        report: Option<&RunReport>,
+        products: Option<Digest>,
+    ) -> Block<DataSeen, DataNoted> {
+        let opened = report.filter(|report| report.audited).map(|report| {
+            let outside = report
+                .findings
+                .iter()
+                .filter(|one| one.source == Source::Outside);
+            let mut paths: Vec<String> = outside.map(|one| one.what.clone()).collect();
+            paths.sort();
+            paths.dedup();
+            paths
+        });
+        let mut because = Vec::new();
+        if self.policy.network == StepNetwork::Host {
+            because.push("what comes over the network is not known".to_owned());
+        }
+        let noted = DataNoted { opened, products };
+        let seen = DataSeen {
+            inputs: self.inputs.clone(),
+        };
+        Block::new(seen, noted, firmness(&because), because)
+    }
+
     fn entropy(&self, report: Option<&RunReport>) -> Block<EntropySeen, EntropyNoted> {
         let policy = &self.policy;
         let seen = EntropySeen {
@@ -216,29 +252,6 @@ fn firmness(because: &[String]) -> Firmness {
         true => Firmness::Held,
         false => Firmness::NotHeld,
     }
-}
-
-fn data(
-    report: Option<&RunReport>,
-    products: Option<Digest>,
-    network: StepNetwork,
-) -> Block<DataSeen, DataNoted> {
-    let opened = report.filter(|report| report.audited).map(|report| {
-        let outside = report
-            .findings
-            .iter()
-            .filter(|one| one.source == Source::Outside);
-        let mut paths: Vec<String> = outside.map(|one| one.what.clone()).collect();
-        paths.sort();
-        paths.dedup();
-        paths
-    });
-    let mut because = Vec::new();
-    if network == StepNetwork::Host {
-        because.push("what comes over the network is not known".to_owned());
-    }
-    let noted = DataNoted { opened, products };
-    Block::new(DataSeen::default(), noted, firmness(&because), because)
 }
 
 fn consumed(report: &RunReport) -> Vec<Consumed> {

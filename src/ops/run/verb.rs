@@ -86,6 +86,7 @@ fn run_step(
         manifest: Some(project.manifest_file()),
         lockfile: Some(&project.lockfile()),
         groups: &groups,
+        data: &project.manifest().data,
     };
     Ok(execute(context, &prepared, project.directory(), options)?)
 }

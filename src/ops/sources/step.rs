@@ -115,6 +115,7 @@ fn step(
         manifest: None,
         lockfile: None,
         groups: &[],
+        data: &[],
     };
     let report = execute(context, &prepared, directory, &options);
     let report = report.map_err(|error| BuildFailure {

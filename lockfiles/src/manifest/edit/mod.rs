@@ -6,7 +6,7 @@ mod error;
 use std::path::{Path, PathBuf};
 
 use rattler_conda_types::{MatchSpec, Version as CondaVersion};
-use toml_edit::{Array, DocumentMut, Item, Table, TableLike, Value};
+use toml_edit::{Array, DocumentMut, InlineTable, Item, Table, TableLike, Value};
 use uv_pep440::{Version, VersionSpecifier};
 use uv_pep508::VersionOrUrl;
 
@@ -15,6 +15,7 @@ use crate::manifest::conda::match_spec_options;
 use crate::manifest::error::{ManifestError, Problem};
 use crate::manifest::parse::PYPROJECT;
 use crate::manifest::requirement;
+use crate::manifest::schema::Datum;
 
 pub use error::EditError;
 
@@ -254,6 +255,27 @@ impl ManifestText {
         }
     }
 
+    /// Declares data at `path`, or declares it anew: `[data]`.
+    ///
+    /// # Errors
+    /// Returns [`EditError::NoList`] when `data` is no table.
+    pub fn declare(&mut self, datum: &Datum) -> Result<(), EditError> {
+        let mut path = self.root();
+        path.push("data".to_owned());
+        let table = self.table(&path, &path)?;
+        let mut entry = InlineTable::new();
+        entry.insert("sha256", datum.sha256.hex().into());
+        if let Some(size) = datum.size.and_then(|size| i64::try_from(size).ok()) {
+            entry.insert("size", size.into());
+        }
+        if let Some(url) = &datum.url {
+            entry.insert("url", url.as_str().into());
+        }
+        let key = datum.path.to_string_lossy();
+        table.insert(&key, Item::Value(Value::InlineTable(entry)));
+        Ok(())
+    }
+
     /// Returns the text with the changes in it.
     pub fn text(&self) -> String {
         let mut text = self.document.to_string();
@@ -269,11 +291,9 @@ impl ManifestText {
     /// Returns the keys that lead to a list. Requirements of a project go where its other tools
     /// read them, unless the manifest has some of its own.
     fn path(&self, list: &List) -> Vec<String> {
-        let is_pyproject = self.file.file_name().is_some_and(|name| name == PYPROJECT);
-        let mut path: Vec<&str> = match is_pyproject {
-            true => vec!["tool", "envbox"],
-            false => Vec::new(),
-        };
+        let is_pyproject = self.is_pyproject();
+        let root = self.root();
+        let mut path: Vec<&str> = root.iter().map(String::as_str).collect();
         match (&list.group, list.kind) {
             (Some(group), kind) => path.extend(["groups", group.as_str(), key_in_group(kind)]),
             (None, ListKind::Debian) => path.extend(["debian", "packages"]),
@@ -284,6 +304,18 @@ impl ManifestText {
             (None, ListKind::Python) => path.extend(["python", "requirements"]),
         }
         path.into_iter().map(str::to_owned).collect()
+    }
+
+    fn is_pyproject(&self) -> bool {
+        self.file.file_name().is_some_and(|name| name == PYPROJECT)
+    }
+
+    /// Returns the keys that lead to the manifest's own tables.
+    fn root(&self) -> Vec<String> {
+        match self.is_pyproject() {
+            true => vec!["tool".to_owned(), "envbox".to_owned()],
+            false => Vec::new(),
+        }
     }
 
     fn is_the_projects(&self) -> bool {
@@ -305,6 +337,23 @@ impl ManifestText {
             list: described(path),
         };
         let (key, tables) = path.split_last().ok_or_else(odd)?;
+        let table = self.table(tables, path)?;
+        if !table.contains_key(key) {
+            table.insert(key, Item::Value(Value::Array(Array::new())));
+        }
+        let item = table.get_mut(key).ok_or_else(odd)?;
+        item.as_array_mut().ok_or_else(odd)
+    }
+
+    /// Returns a table, which is made if there is none; `whole` is for errors.
+    fn table(
+        &mut self,
+        tables: &[String],
+        whole: &[String],
+    ) -> Result<&mut dyn TableLike, EditError> {
+        let odd = || EditError::NoList {
+            list: described(whole),
+        };
         let mut table: &mut dyn TableLike = self.document.as_table_mut();
         for (level, name) in tables.iter().enumerate() {
             if !table.contains_key(name) {
@@ -316,18 +365,13 @@ impl ManifestText {
             let item = table.get_mut(name).ok_or_else(odd)?;
             table = item.as_table_like_mut().ok_or_else(odd)?;
         }
-        if !table.contains_key(key) {
-            table.insert(key, Item::Value(Value::Array(Array::new())));
-        }
-        let item = table.get_mut(key).ok_or_else(odd)?;
-        item.as_array_mut().ok_or_else(odd)
+        Ok(table)
     }
 
     /// Returns the options that choose the list in which `name` does stand.
     fn option_for(&mut self, list: &List, name: &str) -> Option<String> {
         let mut groups: Vec<Option<GroupName>> = vec![None];
-        let is_pyproject = self.file.file_name().is_some_and(|name| name == PYPROJECT);
-        let root = match is_pyproject {
+        let root = match self.is_pyproject() {
             true => self
                 .document
                 .get("tool")

@@ -2,6 +2,7 @@
 
 mod audit;
 mod build;
+mod data;
 mod diff;
 mod doctor;
 mod document;
@@ -146,6 +147,7 @@ pub(crate) fn dispatch(args: Args) -> ExitCode {
         Command::Runs(args) => session.and_then(|session| runs::runs(&session, &args)),
         Command::Show(args) => session.and_then(|session| runs::show(&session, &args)),
         Command::Replay(args) => session.and_then(|session| runs::replay(&session, &args)),
+        Command::Data(command) => session.and_then(|session| data::data(&session, &command)),
         Command::Build(args) => session.and_then(|session| build::build(&session, &args)),
         Command::Export(args) => session.and_then(|session| export::export(&session, &args)),
         Command::Pull(args) => session.and_then(|session| pull::pull(&session, &args)),

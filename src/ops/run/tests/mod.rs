@@ -98,6 +98,7 @@ impl World {
             manifest: None,
             lockfile: None,
             groups: &[],
+            data: &[],
         };
         execute(&self.context, &prepared, &self.path("project"), options)
     }

@@ -1,0 +1,129 @@
+//! Why data cannot be used.
+
+use std::path::PathBuf;
+
+use envbox_lockfiles::base::{Digest, Explain, FsError, Kind};
+
+use crate::fetch::FetchError;
+use crate::store::StoreError;
+
+/// Data cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DataError {
+    /// Nothing is there.
+    #[error("the data `{}` is not there", path.display())]
+    Missing {
+        /// The path in the project.
+        path: PathBuf,
+    },
+    /// The bytes are others.
+    #[error("the data `{}` has changed: its digest is {found}, and `[data]` has {expected}", path.display())]
+    Changed {
+        /// The path in the project.
+        path: PathBuf,
+        /// The digest in the manifest.
+        expected: Digest,
+        /// That of what is there.
+        found: Digest,
+    },
+    /// There are more or fewer bytes.
+    #[error("the data `{}` has changed: it has {found} bytes, and `[data]` has {expected}", path.display())]
+    Size {
+        /// The path in the project.
+        path: PathBuf,
+        /// The size in the manifest.
+        expected: u64,
+        /// That of what is there.
+        found: u64,
+    },
+    /// A directory has something that is neither a file nor a directory.
+    #[error("the data `{}` has `{}`, which is no file", path.display(), entry.display())]
+    Entry {
+        /// The path in the project.
+        path: PathBuf,
+        /// What is in it, relative to that.
+        entry: PathBuf,
+    },
+    /// A pointer stands for the bytes, and its tool does not have them here.
+    #[error("the data `{}` is a pointer of {tool}, which has no such object here", path.display())]
+    Pointer {
+        /// The path in the project.
+        path: PathBuf,
+        /// The tool.
+        tool: &'static str,
+        /// The command that brings them.
+        remedy: &'static str,
+    },
+    /// A link is on the way to it.
+    #[error("`{}`, on the way to the data `{}`, is no directory", link.display(), path.display())]
+    OnTheWay {
+        /// The path in the project.
+        path: PathBuf,
+        /// What is on the way.
+        link: PathBuf,
+    },
+    /// Data from a URL has no place in a project that the step writes to itself.
+    #[error("the data `{}` cannot be mounted in a project that the step writes to itself", path.display())]
+    Direct {
+        /// The path in the project.
+        path: PathBuf,
+    },
+    /// It cannot be downloaded.
+    #[error("failed to get the data `{}`", path.display())]
+    Fetch {
+        /// The path in the project.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: Box<FetchError>,
+    },
+    /// A file operation failed.
+    #[error(transparent)]
+    Fs(#[from] FsError),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl Explain for DataError {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::Changed { .. } | Self::Size { .. } => Kind::Integrity,
+            Self::Missing { .. }
+            | Self::OnTheWay { .. }
+            | Self::Entry { .. }
+            | Self::Pointer { .. }
+            | Self::Direct { .. } => Kind::User,
+            Self::Fetch { source, .. } => source.kind(),
+            Self::Fs(error) => error.kind(),
+            Self::Store(error) => error.kind(),
+        }
+    }
+
+    fn hints(&self) -> Vec<String> {
+        let hint = match self {
+            Self::Missing { .. } => {
+                "put it there, or say where it is to be had: `envbox data add URL --as PATH`"
+                    .to_owned()
+            }
+            Self::Changed { path, .. } | Self::Size { path, .. } => format!(
+                "bring the old bytes back, or declare the new ones: `envbox data add {}`",
+                path.display()
+            ),
+            Self::Entry { .. } => "replace links by what they lead to".to_owned(),
+            Self::Pointer { remedy, .. } => format!("run `{remedy}`"),
+            Self::OnTheWay { link, .. } => {
+                format!(
+                    "declare `{}` as a whole, or make it a directory",
+                    link.display()
+                )
+            }
+            Self::Direct { .. } => "run the step without `--direct`".to_owned(),
+            Self::Fetch { source, .. } => return source.hints(),
+            Self::Fs(error) => return error.hints(),
+            Self::Store(error) => return error.hints(),
+        };
+        vec![hint]
+    }
+}

@@ -1,0 +1,165 @@
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use envbox_lockfiles::base::{Context, Digest};
+use envbox_lockfiles::manifest::Datum;
+use jiff::Timestamp;
+
+use super::*;
+use crate::snapshot::Digests;
+use crate::store::Store;
+
+struct World {
+    directory: tempfile::TempDir,
+    store: Store,
+}
+
+impl World {
+    fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        fs::create_dir(directory.path().join("project")).unwrap();
+        let store = Store::open(&directory.path().join("store")).unwrap();
+        Self { directory, store }
+    }
+
+    fn project(&self) -> PathBuf {
+        self.directory.path().join("project")
+    }
+
+    fn write(&self, path: &str, text: &str) {
+        let path = self.project().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+
+    fn inputs(&self, data: &[Datum]) -> Result<Vec<Input>, DataError> {
+        let context = Context::new(self.store.directory().to_path_buf(), Timestamp::UNIX_EPOCH);
+        inputs(&context, &self.store, &self.project(), data)
+    }
+
+    fn message(&self, data: Datum) -> String {
+        self.inputs(&[data]).unwrap_err().to_string()
+    }
+}
+
+fn datum(path: &str, text: &str) -> Datum {
+    Datum {
+        path: path.into(),
+        sha256: Digest::of(text.as_bytes()),
+        size: None,
+        url: None,
+    }
+}
+
+#[test]
+fn a_changed_byte_is_named() {
+    let world = World::new();
+    world.write("data/train.csv", "1,2\n");
+    let declared = datum("data/train.csv", "1,2\n");
+    let inputs = world.inputs(std::slice::from_ref(&declared)).unwrap();
+    let source = fs::canonicalize(world.project().join("data/train.csv")).unwrap();
+    assert_eq!(inputs[0].source, source);
+    world.write("data/train.csv", "1,3\n");
+    let message = world.message(declared);
+    assert!(message.starts_with("the data `data/train.csv` has changed: its digest is sha256:"));
+    let sized = Datum {
+        size: Some(9),
+        ..datum("data/train.csv", "1,3\n")
+    };
+    let message = world.message(sized);
+    assert_eq!(
+        message,
+        "the data `data/train.csv` has changed: it has 4 bytes, and `[data]` has 9"
+    );
+    let message = world.message(datum("none", ""));
+    assert_eq!(message, "the data `none` is not there");
+}
+
+#[test]
+fn the_digest_of_a_directory_is_what_sha256sum_says() {
+    let world = World::new();
+    for (name, text) in [
+        ("images/b", "two"),
+        ("images/a/x y", "one"),
+        ("images/back\\slash", ""),
+        ("images/A", ""),
+    ] {
+        world.write(name, text);
+    }
+    let list = Command::new("sh")
+        .args([
+            "-c",
+            "find . -type f -print0 | LC_ALL=C sort -z | xargs -0 sha256sum",
+        ])
+        .current_dir(world.project().join("images"))
+        .output()
+        .unwrap();
+    let list = String::from_utf8(list.stdout).unwrap();
+    assert_eq!(list.lines().count(), 4);
+    let declared = datum("images", &list);
+    world.inputs(std::slice::from_ref(&declared)).unwrap();
+    world.write("images/new", "");
+    assert!(world.message(declared).contains("`images` has changed"));
+    std::os::unix::fs::symlink("b", world.project().join("images/link")).unwrap();
+    let message = world.message(datum("images", ""));
+    assert_eq!(message, "the data `images` has `link`, which is no file");
+}
+
+#[test]
+fn data_is_found_through_pointers() {
+    let world = World::new();
+    let text = "the real bytes";
+    let oid = Digest::of(text.as_bytes()).hex();
+    let pointer =
+        format!("version https://git-lfs.github.com/spec/v1\noid sha256:{oid}\nsize 14\n");
+    world.write("lfs.bin", &pointer);
+    let message = world.message(datum("lfs.bin", text));
+    assert_eq!(
+        message,
+        "the data `lfs.bin` is a pointer of Git LFS, which has no such object here"
+    );
+    let object = format!(".git/lfs/objects/{}/{}/{oid}", &oid[..2], &oid[2..4]);
+    world.write(&object, text);
+    world.inputs(&[datum("lfs.bin", text)]).unwrap();
+    let dvc =
+        "outs:\n- md5: d3b07384d113edec49eaa6238ad5ff00\n  size: 4\n  hash: md5\n  path: dvc.bin\n";
+    world.write("dvc.bin.dvc", dvc);
+    let message = world.message(datum("dvc.bin", text));
+    assert_eq!(
+        message,
+        "the data `dvc.bin` is a pointer of DVC, which has no such object here"
+    );
+    world.write(
+        ".dvc/config",
+        "[core]\n    dir = wrong\n[cache]\n    dir = ../elsewhere\n",
+    );
+    world.write(
+        "elsewhere/files/md5/d3/b07384d113edec49eaa6238ad5ff00",
+        text,
+    );
+    let inputs = world.inputs(&[datum("dvc.bin", text)]).unwrap();
+    assert!(
+        inputs[0]
+            .source
+            .ends_with("d3/b07384d113edec49eaa6238ad5ff00")
+    );
+    // Whatever the pointer says, the digest decides.
+    assert!(
+        world
+            .message(datum("dvc.bin", "other"))
+            .contains("has changed")
+    );
+}
+
+#[test]
+fn a_link_may_lead_to_where_there_is_room() {
+    let world = World::new();
+    let large = world.directory.path().join("large.bin");
+    fs::write(&large, "large").unwrap();
+    std::os::unix::fs::symlink(&large, world.project().join("data")).unwrap();
+    let digests = Digests::load(&world.store, &world.project(), Timestamp::UNIX_EPOCH);
+    let found = find(&world.project(), Path::new("data"), &digests).unwrap();
+    assert_eq!(found.source, fs::canonicalize(large).unwrap());
+    assert_eq!((found.digest, found.size), (Digest::of(b"large"), Some(5)));
+}
