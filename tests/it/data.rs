@@ -140,10 +140,7 @@ fn a_server_that_has_other_bytes_is_named() {
 fn mistakes_in_the_manifest_have_their_place() {
     let digest = "0".repeat(64);
     for (data, message) in [
-        (
-            format!("a = {{ sha265 = \"{digest}\" }}"),
-            "write `sha256`",
-        ),
+        (format!("a = {{ sha265 = \"{digest}\" }}"), "write `sha256`"),
         (
             format!("a = {{ url = \"http://x/\", sha256 = \"{digest}\" }}"),
             "`size`",

@@ -1,5 +1,6 @@
 //! Copies of the project.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs::{self, Metadata, Permissions};
 use std::io;
@@ -33,11 +34,13 @@ pub(super) fn copy(
     from: &Path,
     to: &Path,
     manner: Manner,
+    shared: &Shared,
     go_on: &dyn Fn() -> Result<(), VerifyError>,
 ) -> Result<Vec<PathBuf>, VerifyError> {
     let metadata = fs::metadata(from).map_err(FsError::at("read", from))?;
     let mut copying = Copying {
         manner,
+        shared,
         go_on,
         left_out: Vec::new(),
     };
@@ -45,8 +48,12 @@ pub(super) fn copy(
     Ok(copying.left_out)
 }
 
+/// What is not copied: paths of the original, and where links of the copy lead instead.
+pub(super) type Shared = BTreeMap<PathBuf, PathBuf>;
+
 struct Copying<'a> {
     manner: Manner,
+    shared: &'a Shared,
     go_on: &'a dyn Fn() -> Result<(), VerifyError>,
     left_out: Vec<PathBuf>,
 }
@@ -79,6 +86,9 @@ impl Copying<'_> {
 
     fn entry(&mut self, from: &Path, to: &Path) -> Result<(), VerifyError> {
         (self.go_on)()?;
+        if let Some(target) = self.shared.get(from) {
+            return Ok(symlink(target, to).map_err(FsError::at("write", to))?);
+        }
         let manner = self.manner;
         let metadata = fs::symlink_metadata(from).map_err(FsError::at("read", from))?;
         let kind = metadata.file_type();
@@ -161,6 +171,8 @@ mod tests {
         fs::set_permissions(from.join("deep/file"), Permissions::from_mode(0o640)).unwrap();
         fs::set_permissions(from.join("deep"), Permissions::from_mode(0o550)).unwrap();
         let _socket = std::os::unix::net::UnixListener::bind(from.join("socket")).unwrap();
+        fs::write(from.join("data"), "many bytes").unwrap();
+        let shared = Shared::from([(from.join("data"), PathBuf::from("/data"))]);
         for manner in [
             Manner::default(),
             Manner {
@@ -169,13 +181,14 @@ mod tests {
                 owner: None,
             },
         ] {
-            let left_out = copy(&from, &to, manner, &|| Ok(())).unwrap();
+            let left_out = copy(&from, &to, manner, &shared, &|| Ok(())).unwrap();
             assert_eq!(left_out, [from.join("socket")]);
             assert_eq!(fs::read_to_string(to.join("deep/file")).unwrap(), "x");
             assert_eq!(
                 fs::read_link(to.join("link")).unwrap(),
                 Path::new("nowhere")
             );
+            assert_eq!(fs::read_link(to.join("data")).unwrap(), Path::new("/data"));
             let metadata = |path: &Path, name: &str| fs::symlink_metadata(path.join(name)).unwrap();
             for name in ["deep/file", "deep", "link", ""] {
                 let (old, new) = (metadata(&from, name), metadata(&to, name));

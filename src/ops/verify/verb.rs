@@ -8,6 +8,7 @@ use std::time::Duration;
 use envbox_lockfiles::base::{Context, Event, FsError};
 use envbox_sandbox::SignalRelay;
 
+use crate::data::inputs;
 use crate::ops::run::{Locking, RunError, Variable, environment_of, up_to_date};
 use crate::ops::verify::against::{Against, usable, with_record};
 use crate::ops::verify::compare::compare;
@@ -24,7 +25,7 @@ use crate::ops::verify::workplace::Workplace;
 use crate::ops::verify::{Diagnosis, Difference, Variation, VerifyError, VerifyOptions};
 use crate::ops::{Error, Project};
 use crate::record::{Journal, JournalError, RunName, RunRecord};
-use crate::store::remove_tree;
+use crate::store::{Store, remove_tree};
 
 /// The stages that are told of.
 const RUNS: &str = "verify";
@@ -65,12 +66,13 @@ pub fn verify(
     if store.starts_with(&directory) {
         return Err(RunError::StoreInProject { store }.into());
     }
+    let data = declared(&ours, project, &directory)?;
     let lockfile = project.lockfile();
     let apart = lockfile_apart(project, options, &lockfile);
     let runner = Runner {
         options,
         groups: project.groups(),
-        workplace: Workplace::new(context, &directory, apart, &options.program)?,
+        workplace: Workplace::new(context, &directory, apart, &options.program, data)?,
         relay: SignalRelay::open(false).map_err(VerifyError::Capture)?,
         passed: passed(project, options),
         made: 0,
@@ -91,6 +93,18 @@ pub fn verify(
     drop(rootfs);
     let found = found?;
     Ok(verifying.report(lock.digest(), found))
+}
+
+/// Verifies the data that the manifest declares, and downloads what is missing: the runs do without
+/// the network. Returns what of it is in the project itself.
+fn declared(context: &Context, project: &Project, directory: &Path) -> Result<Vec<PathBuf>, Error> {
+    let store = Store::open(&context.store)?;
+    let found = inputs(context, &store, directory, &project.manifest().data)?;
+    let own = found.into_iter().filter_map(|input| {
+        let path = directory.join(input.path);
+        (path == input.source).then_some(path)
+    });
+    Ok(own.collect())
 }
 
 /// Reads the record that runs must be like.

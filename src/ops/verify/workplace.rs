@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 
 use envbox_lockfiles::base::{Context, Event, FsError};
 
-use crate::ops::verify::copy::{Manner, copy};
+use crate::ops::verify::copy::{Manner, Shared, copy};
 use crate::ops::verify::{Variation, VerifyError};
 use crate::store::{Scratch, Store, remove_tree};
 
@@ -33,7 +33,7 @@ const OTHER_PLACE: &str = "/mnt";
 const OTHER_TIME: i64 = 900_000_000;
 
 /// The parts of the store that a step's environment needs. They are shared, never copied.
-const SHARED: [&str; 2] = ["rootfs", "trees"];
+const SHARED: [&str; 3] = ["blobs", "rootfs", "trees"];
 
 /// The place of a run, as the run sees it and as we do.
 #[derive(Debug, Clone)]
@@ -83,6 +83,9 @@ pub(super) struct Workplace<'a> {
     /// The lockfile, where it is not in the project: below which name it belongs there.
     lockfile: Option<(&'a Path, PathBuf)>,
     program: &'a Path,
+    /// Declared data of the project: paths in it, which the copies have as links. The step sees the
+    /// data mounted there, and it is large.
+    data: Vec<PathBuf>,
     scratch: Scratch,
 }
 
@@ -92,6 +95,7 @@ impl<'a> Workplace<'a> {
         project: &'a Path,
         lockfile: Option<(&'a Path, PathBuf)>,
         program: &'a Path,
+        data: Vec<PathBuf>,
     ) -> Result<Self, crate::ops::Error> {
         let scratch = Store::open(&context.store)?.scratch()?;
         Ok(Self {
@@ -99,6 +103,7 @@ impl<'a> Workplace<'a> {
             project,
             lockfile,
             program,
+            data,
             scratch,
         })
     }
@@ -107,16 +112,19 @@ impl<'a> Workplace<'a> {
         self.scratch.path()
     }
 
-    /// Makes the place of a run with these variations, with a fresh copy of the project in it.
+    /// Makes the place of a run with these variations, with a fresh copy of the project in it. What
+    /// is recorded of it is only right when the copy has the data as well.
     pub(super) fn make(
         &self,
         varied: &[Variation],
+        recorded: bool,
         go_on: &dyn Fn() -> Result<(), VerifyError>,
     ) -> Result<Place, VerifyError> {
         let has = |variation| varied.contains(&variation);
-        let place = match has(Variation::User) {
-            true => self.of_user(varied)?,
-            false => self.of_caller(varied)?,
+        let (place, shared) = match (has(Variation::User), recorded) {
+            (true, _) => self.of_user(varied)?,
+            (false, false) => (self.of_caller(varied)?, self.data_itself()),
+            (false, true) => (self.of_caller(varied)?, Shared::new()),
         };
         let manner = Manner {
             backwards: has(Variation::Order),
@@ -126,7 +134,7 @@ impl<'a> Workplace<'a> {
         let project = place.project();
         // Of a run that was not to be kept.
         remove_tree(&project)?;
-        let left_out = copy(self.project, &project, manner, go_on)?;
+        let left_out = copy(self.project, &project, manner, &shared, go_on)?;
         if let Some((lockfile, name)) = &self.lockfile {
             let to = project.join(name);
             fs::copy(lockfile, &to).map_err(FsError::at("copy", &to))?;
@@ -178,7 +186,7 @@ impl<'a> Workplace<'a> {
 
     /// A directory of the user's own, with a store of its own that has the environments of this
     /// one: the user need not be able to look into any directory of ours.
-    fn of_user(&self, varied: &[Variation]) -> Result<Place, VerifyError> {
+    fn of_user(&self, varied: &[Variation]) -> Result<(Place, Shared), VerifyError> {
         let (here, there) = (self.path().join("user"), PathBuf::from(OTHER_PLACE));
         let store = PathBuf::from(match varied.contains(&Variation::Store) {
             true => "store by another name",
@@ -199,10 +207,16 @@ impl<'a> Workplace<'a> {
             fs::copy(&from, &to).map_err(FsError::at("copy", &from))?;
             give(&to, Some(OTHER_USER))?;
         }
-        // What a program is mounted on must be there.
         let program = here.join("envbox");
-        File::create(&program).map_err(FsError::at("create", &program))?;
+        mount_point(self.program, &program)?;
         binds.push((self.program.to_path_buf(), there.join("envbox")));
+        let mut shared = Shared::new();
+        for (number, path) in self.data.iter().enumerate() {
+            let name = format!("data-{number}");
+            mount_point(path, &here.join(&name))?;
+            binds.push((path.clone(), there.join(&name)));
+            shared.insert(path.clone(), there.join(&name));
+        }
         let project = project_in(&here, varied)?;
         let above = here.join(&project);
         for own in above
@@ -213,7 +227,7 @@ impl<'a> Workplace<'a> {
             give(own, Some(OTHER_USER))?;
         }
         give(&here.join(&store), Some(OTHER_USER))?;
-        Ok(Place {
+        let place = Place {
             project,
             store: there.join(store),
             program: there.join("envbox"),
@@ -221,7 +235,13 @@ impl<'a> Workplace<'a> {
             there,
             binds,
             user: Some(OTHER_USER),
-        })
+        };
+        Ok((place, shared))
+    }
+
+    fn data_itself(&self) -> Shared {
+        let data = self.data.iter();
+        data.map(|path| (path.clone(), path.clone())).collect()
     }
 
     /// Takes the project of a run out of its place, and returns where it is now.
@@ -242,6 +262,16 @@ fn project_in(here: &Path, varied: &[Variation]) -> Result<PathBuf, VerifyError>
     };
     create(&here.join(&parent))?;
     Ok(parent.join("project"))
+}
+
+/// Makes what `what` can be mounted on.
+fn mount_point(what: &Path, place: &Path) -> Result<(), FsError> {
+    match what.is_dir() {
+        true => create(place),
+        false => File::create(place)
+            .map(drop)
+            .map_err(FsError::at("create", place)),
+    }
 }
 
 fn create(path: &Path) -> Result<(), FsError> {
