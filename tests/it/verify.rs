@@ -182,6 +182,25 @@ fn verify_leaves_the_project_alone() {
 }
 
 #[test]
+fn declared_data_is_seen_by_every_run() {
+    for_both(|tools| {
+        tools.world.write("data/train.csv", "1,2\n");
+        tools.world.write("images/one", "x");
+        let added = tools
+            .world
+            .run(&["data", "add", "data/train.csv", "images"]);
+        assert_eq!(added.code(), Some(0), "{}", added.stderr());
+        let before = state(&tools.world.project());
+        let (code, found) = tools.verified(&[], "cat data/train.csv images/one > out");
+        assert_eq!(code, Some(0), "{found:#}");
+        let outputs = found["outputs"].as_array().unwrap();
+        let out = outputs.iter().find(|one| one["path"] == "out").unwrap();
+        assert_eq!(out["state"]["size"], 5, "{found:#}");
+        assert_eq!(state(&tools.world.project()), before);
+    });
+}
+
+#[test]
 fn a_step_that_fails_each_time_is_not_verified() {
     let tools = Tools::new(User::Unprivileged);
     let run = tools.verify(&[], "echo no data >&2; exit 3");

@@ -12,6 +12,7 @@ mod conda;
 mod corpus;
 mod downloads;
 mod examples;
+mod faulty;
 mod foreign;
 mod golden;
 mod inside;

@@ -92,9 +92,7 @@ impl Runner<'_> {
     /// Makes a run.
     pub(super) fn run(&mut self, plan: Plan) -> Result<Ran, VerifyError> {
         self.go_on()?;
-        let place = self
-            .workplace
-            .make(&plan.varied, plan.recorded, &|| self.go_on())?;
+        let place = self.workplace.make(&plan.varied, &|| self.go_on())?;
         if plan.varied.contains(&Variation::Second) {
             self.wait_for_another_second()?;
         }

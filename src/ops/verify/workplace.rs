@@ -112,19 +112,16 @@ impl<'a> Workplace<'a> {
         self.scratch.path()
     }
 
-    /// Makes the place of a run with these variations, with a fresh copy of the project in it. What
-    /// is recorded of it is only right when the copy has the data as well.
+    /// Makes the place of a run with these variations, with a fresh copy of the project in it.
     pub(super) fn make(
         &self,
         varied: &[Variation],
-        recorded: bool,
         go_on: &dyn Fn() -> Result<(), VerifyError>,
     ) -> Result<Place, VerifyError> {
         let has = |variation| varied.contains(&variation);
-        let (place, shared) = match (has(Variation::User), recorded) {
-            (true, _) => self.of_user(varied)?,
-            (false, false) => (self.of_caller(varied)?, self.data_itself()),
-            (false, true) => (self.of_caller(varied)?, Shared::new()),
+        let (place, shared) = match has(Variation::User) {
+            true => self.of_user(varied)?,
+            false => (self.of_caller(varied)?, self.data_itself()),
         };
         let manner = Manner {
             backwards: has(Variation::Order),
