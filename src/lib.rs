@@ -30,6 +30,7 @@
 //! | parts lists, provenance, signatures, keys | [`mod@attest`] |
 //! | outputs written back; run records, the tower, what differs between two | [`record`] |
 //! | the project's files as a run saw them, kept | [`snapshot`] |
+//! | run records as SLSA provenance, RO-Crate, OpenLineage | [`standards`] |
 //! | who asks for what in a lock; groups | `lockfiles/src/lock/graph.rs`, `select.rs` |
 //! | wheels of sources, built in the sandbox | `src/ops/sources/`, `lockfiles/src/resolve/python/sources/` |
 //! | changing a manifest's text | `lockfiles/src/manifest/edit/` |
@@ -56,4 +57,5 @@ pub mod record;
 pub mod registry;
 pub mod rootfs;
 pub mod snapshot;
+pub mod standards;
 pub mod store;

@@ -83,13 +83,23 @@ impl Statement {
         predicate_type: &str,
         predicate: &impl Serialize,
     ) -> Vec<u8> {
+        Self::about(std::slice::from_ref(subject), predicate_type, predicate)
+    }
+
+    /// Returns the bytes of a statement about all `subjects`.
+    pub(crate) fn about(
+        subjects: &[Subject],
+        predicate_type: &str,
+        predicate: &impl Serialize,
+    ) -> Vec<u8> {
+        let resource = |subject: &Subject| ResourceWire {
+            name: Some(subject.name.clone()),
+            digest: subject.digest.into(),
+            ..ResourceWire::default()
+        };
         json::compact(&StatementWire {
             statement_type: STATEMENT_TYPE.to_owned(),
-            subject: vec![ResourceWire {
-                name: Some(subject.name.clone()),
-                digest: subject.digest.into(),
-                ..ResourceWire::default()
-            }],
+            subject: subjects.iter().map(resource).collect(),
             predicate_type: predicate_type.to_owned(),
             predicate,
         })

@@ -15,6 +15,7 @@ pub mod doctor;
 pub mod edit;
 mod error;
 pub mod export;
+pub mod export_run;
 pub mod fetch;
 pub mod import;
 pub mod init;

@@ -34,7 +34,7 @@ mod run_directory;
 mod run_id;
 mod run_record;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod times;
 mod tower;
 mod write_back;

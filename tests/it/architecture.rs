@@ -13,8 +13,19 @@ const CRATES: [(&str, &[&str]); 3] = [
     (
         "src",
         &[
-            "store", "snapshot", "fetch", "data", "layers", "rootfs", "image", "registry",
-            "mirror", "attest", "record", "ops",
+            "store",
+            "snapshot",
+            "fetch",
+            "data",
+            "layers",
+            "rootfs",
+            "image",
+            "registry",
+            "mirror",
+            "attest",
+            "record",
+            "standards",
+            "ops",
         ],
     ),
 ];

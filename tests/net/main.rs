@@ -21,4 +21,5 @@ mod packse;
 mod platforms;
 mod programs;
 mod sources;
+mod standards;
 mod tools;

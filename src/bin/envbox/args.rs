@@ -136,7 +136,7 @@ pub(crate) enum Command {
     Build(Build),
     /// Bring an image from a registry into the store.
     Pull(Pull),
-    /// Write the environment for other programs.
+    /// Write the environment, or a run, for other programs.
     #[command(subcommand)]
     Export(ExportCommand),
     /// Run a command in the sandbox.
@@ -527,6 +527,29 @@ pub(crate) enum ExportCommand {
     /// For those who must build without envbox: versions are the same, and the wheels' digests are
     /// checked, but the image is another one each time. `envbox build` makes one that is not.
     Dockerfile(ExportDocument),
+    /// Write the SLSA provenance of a run's outputs: an in-toto statement, for others to sign.
+    Slsa(ExportRun),
+    /// Write a run as an OpenLineage event.
+    Openlineage(ExportRun),
+    /// Write a run as a Workflow Run RO-Crate, with the outputs that the store keeps.
+    RoCrate {
+        /// The run.
+        #[arg(value_name = "RUN")]
+        run: RunName,
+        /// The directory, which must be empty or absent.
+        #[arg(value_name = "DIR")]
+        directory: PathBuf,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct ExportRun {
+    /// The run.
+    #[arg(value_name = "RUN")]
+    pub(crate) run: RunName,
+    /// Write to this file instead of standard output.
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
 }
 
 #[derive(Debug, clap::Args)]

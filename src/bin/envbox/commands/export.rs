@@ -2,16 +2,35 @@
 
 use std::process::ExitCode;
 
+use envbox::attest::Builder;
 use envbox::foreign::ExportFormat;
 use envbox::ops::export::{BundleReport, bundle, document as written};
 
-use crate::args::{ExportBundle, ExportCommand, ExportDocument};
-use crate::commands::{Session, document, locking};
+use envbox::ops::export_run::{CrateReport, write_ro_crate};
+use envbox::record::RunRecord;
+use envbox::standards::{open_lineage, provenance};
+
+use crate::ambient;
+use crate::args::{ExportBundle, ExportCommand, ExportDocument, ExportRun};
+use crate::commands::{Session, document, locking, runs};
 use crate::render::Failure;
 
 pub(super) fn export(session: &Session, args: &ExportCommand) -> Result<ExitCode, Failure> {
     let (format, args) = match args {
         ExportCommand::Bundle(args) => return export_bundle(session, args),
+        ExportCommand::Slsa(args) => {
+            let statement = |record: &RunRecord| provenance(record, &Builder::default());
+            return export_run(session, args, statement);
+        }
+        ExportCommand::Openlineage(args) => return export_run(session, args, open_lineage),
+        ExportCommand::RoCrate { run, directory } => {
+            let record = runs::named(session, run)?;
+            let directory = ambient::absolute(directory)?;
+            let report = write_ro_crate(&session.context, &record, &directory)?;
+            let text = |report: &CrateReport| format!("wrote `{}`\n", report.directory.display());
+            session.tell("envbox.export.ro-crate/1", &report, text)?;
+            return Ok(ExitCode::SUCCESS);
+        }
         ExportCommand::Pylock(args) => (ExportFormat::Pylock, args),
         ExportCommand::Requirements(args) => (ExportFormat::Requirements, args),
         ExportCommand::CondaExplicit(args) => (ExportFormat::CondaExplicit, args),
@@ -30,6 +49,16 @@ fn export_document(
     let project = session.project_with(&args.groups)?;
     let bytes = written(&session.context, &project, format, args.platform)?;
     document::write(session, "envbox.export/1", &bytes, args.output.as_deref())
+}
+
+fn export_run(
+    session: &Session,
+    args: &ExportRun,
+    document_of: impl FnOnce(&RunRecord) -> Vec<u8>,
+) -> Result<ExitCode, Failure> {
+    let record = runs::named(session, &args.run)?;
+    let output = args.output.as_deref();
+    document::write(session, "envbox.export/1", &document_of(&record), output)
 }
 
 fn export_bundle(session: &Session, args: &ExportBundle) -> Result<ExitCode, Failure> {
