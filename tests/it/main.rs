@@ -37,3 +37,4 @@ mod terminal;
 mod tools;
 mod tree;
 mod verify;
+mod verify_ci;
