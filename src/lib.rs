@@ -28,6 +28,8 @@
 //! | what is held inside Python | `src/rootfs/inside/` |
 //! | where a step draws chance from | [`mod@ops::audit`], `sandbox/src/answer/audit/` |
 //! | parts lists, provenance, signatures, keys | [`mod@attest`] |
+//! | in what two outputs differ | the crate `envbox_explain`, `explain/src/lib.rs` |
+//! | outputs written back | [`record`] |
 //! | outputs written back; run records, the tower, what differs between two | [`record`] |
 //! | the project's files as a run saw them, kept | [`snapshot`] |
 //! | run records as SLSA provenance, RO-Crate, OpenLineage | [`standards`] |

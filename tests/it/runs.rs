@@ -8,6 +8,7 @@ use std::process::Stdio;
 
 use serde_json::Value;
 
+use crate::http::Server;
 use crate::tools::{Tools, for_both};
 
 /// Reads a file of the project and draws from a source of randomness.
@@ -278,5 +279,54 @@ fn names_that_name_no_run_are_explained() {
         }
         let tag = tools.world.run(&["runs", "tag", "@1", "12ab"]);
         assert_eq!(tag.code(), Some(10), "{}", tag.stderr());
+    });
+}
+
+#[test]
+fn a_run_of_mlflow_is_told_of_ours() {
+    for_both(|tools| {
+        tools.world.write("input", "one\n");
+        let run = "0123456789abcdef0123456789abcdef";
+        let traced = |tracking: &str| {
+            let mut command = tools.command("true");
+            command.env("MLFLOW_TRACKING_URI", tracking);
+            command.env("MLFLOW_RUN_ID", run);
+            tools.world.finished(command)
+        };
+        // As the file store has it.
+        tools
+            .world
+            .write(&format!("mlruns/0/{run}/meta.yaml"), "run_id: x\n");
+        let told = traced("mlruns");
+        assert_eq!((told.code(), told.stderr().as_str()), (Some(0), ""));
+        let lock = tools.record("@1")["tower"]["libraries"]["seen"]["lock"].clone();
+        let tags = tools.world.project().join(format!("mlruns/0/{run}/tags"));
+        assert_eq!(fs::read_to_string(tags.join("envbox.lock")).unwrap(), lock);
+        // Over the REST API.
+        let server = Server::start();
+        server.file("/api/2.0/mlflow/runs/set-tag", b"{}");
+        let told = traced(&server.url());
+        assert_eq!((told.code(), told.stderr().as_str()), (Some(0), ""));
+        let requests = server.requests();
+        let first: Value = serde_json::from_slice(&requests[0].body).unwrap();
+        let id = tools.record("@1")["run"].clone();
+        assert_eq!(
+            first,
+            serde_json::json!({ "run_id": run, "key": "envbox.run", "value": id })
+        );
+        // What MLflow does not hear does no harm.
+        for tracking in [
+            "sqlite:///mlflow.db",
+            "none",
+            &format!("{}/absent", server.url()),
+        ] {
+            let untold = traced(tracking);
+            assert_eq!(untold.code(), Some(0));
+            let said = untold.stderr();
+            assert!(
+                said.contains("warning: MLflow does not know of the run: "),
+                "{said}"
+            );
+        }
     });
 }

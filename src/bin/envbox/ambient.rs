@@ -20,7 +20,7 @@ use envbox::base::{
     Reporter,
 };
 use envbox::manifest::{MANIFEST, PYPROJECT};
-use envbox::ops::run::InvalidVariable;
+use envbox::ops::run::{InvalidVariable, MlflowRun};
 use envbox::ops::verify::Variation;
 use jiff::Timestamp;
 
@@ -279,6 +279,15 @@ pub(crate) fn journal() -> Option<PathBuf> {
     absolute_variable("XDG_STATE_HOME")
         .or_else(|| Some(absolute_variable("HOME")?.join(".local/state")))
         .map(|state| state.join("envbox").join("runs"))
+}
+
+/// Returns the run of MLflow's that this command is a part of, if it is one.
+pub(crate) fn mlflow() -> Option<MlflowRun> {
+    let text = |name| env::var(name).ok().filter(|text| !text.is_empty());
+    Some(MlflowRun {
+        tracking: text("MLFLOW_TRACKING_URI")?,
+        run: text("MLFLOW_RUN_ID")?,
+    })
 }
 
 fn default_store() -> Result<PathBuf, AmbientError> {

@@ -10,6 +10,7 @@ use envbox_lockfiles::base::fs::{read, write_atomic};
 use envbox_lockfiles::base::{Context, Digest, Event, FsError};
 
 use crate::ops::run::execute::with_causes;
+use crate::ops::run::mlflow::{MlflowRun, set_tags};
 use crate::ops::run::tower::{Foundation, Read, parameter_files};
 use crate::ops::run::{Prepared, RunError, RunOptions, RunReport};
 use crate::record::{Block, ChangeKind, EntryType, Journal, JournalError};
@@ -34,6 +35,8 @@ pub struct Recording {
     pub file: Option<PathBuf>,
     /// `--tag`: what the run is called.
     pub tags: Vec<String>,
+    /// The run of MLflow's that the step is, if it is one.
+    pub mlflow: Option<MlflowRun>,
 }
 
 impl Recording {
@@ -176,6 +179,12 @@ impl<'a> Recorder<'a> {
                 let written = write(&Journal::at(journal), &record, &self.recording.tags);
                 written.unwrap_or_else(|error| warn(with_causes(&error)));
             }
+        }
+        if let Some(mlflow) = &self.recording.mlflow
+            && let Err(error) = set_tags(self.context, mlflow, self.project, &record)
+        {
+            let message = format!("MLflow does not know of the run: {}", with_causes(&error));
+            self.context.report(Event::Warning { message });
         }
         if let Some(file) = &self.recording.file {
             let record = RunRecord {

@@ -96,7 +96,7 @@ fn difference(output: Output, first: Option<State>, then: Option<State>) -> Diff
         metadata_only: same_content(first.as_ref(), then.as_ref()),
         first,
         then,
-        places: Vec::new(),
+        explanation: None,
     }
 }
 

@@ -1,8 +1,12 @@
 //! Two outcomes, output by output.
 
+use envbox_explain::Explanation;
 use serde::Serialize;
 
 use crate::ops::verify::outcome::{Outcome, Output, State};
+
+/// How many places people are shown.
+const PLACES: usize = 5;
 
 /// An output that two runs left differently.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -17,8 +21,26 @@ pub struct Difference {
     pub then: Option<State>,
     /// Whether the content is the same: only permissions, or times inside, differ.
     pub metadata_only: bool,
-    /// Where in the content the first differences are, one phrase each.
-    pub places: Vec<String>,
+    /// In what the contents differ, if they could be read.
+    pub explanation: Option<Explanation>,
+}
+
+impl Difference {
+    /// Returns where in the content the first differences are, one line each, for people.
+    pub fn places(&self) -> Vec<String> {
+        let explanation = self.explanation.as_ref();
+        let lines = explanation.map(|explanation| {
+            let all = explanation.differences.iter();
+            let lines = all
+                .take(PLACES)
+                .flat_map(envbox_explain::Difference::render);
+            let more = explanation.differences.len().saturating_sub(PLACES) as u64;
+            let more = more + explanation.more;
+            let more = (more > 0).then(|| format!("and {more} more places"));
+            lines.chain(more).collect()
+        });
+        lines.unwrap_or_default()
+    }
 }
 
 /// Compares two outcomes but for what is not wanted. Sorted.
@@ -36,7 +58,7 @@ pub(super) fn compare(first: &Outcome, then: &Outcome, ignored: &Ignored) -> Vec
             metadata_only: same_content(first, then),
             first: first.cloned(),
             then: then.cloned(),
-            places: Vec::new(),
+            explanation: None,
         }
     };
     let outputs = outputs.into_iter().filter(differs);

@@ -15,7 +15,7 @@ use crate::ops::verify::compare::compare;
 use crate::ops::verify::diagnose::{Runs, diagnose};
 use crate::ops::verify::drawn::suspects;
 use crate::ops::verify::outcome::Output;
-use crate::ops::verify::places::find_places;
+use crate::ops::verify::places::explain;
 use crate::ops::verify::report::{
     OutputReport, RunSummary, VariationReport, Verdict, VerifyReport, told,
 };
@@ -33,7 +33,7 @@ const DIAGNOSIS: &str = "find the cause";
 
 /// How long an audited run may take: so many times what the others took, and at least so long. It
 /// is slower the more it draws, and nothing else depends on it.
-const AUDIT: (u32, Duration) = (20, Duration::from_secs(60));
+const AUDIT: (u32, Duration) = (50, Duration::from_secs(60));
 
 /// What may make envbox itself fail where it is varied: the host forbids more than was tried.
 const DARING: [Variation; 3] = [Variation::User, Variation::HostName, Variation::Date];
@@ -355,7 +355,7 @@ impl Verifying<'_> {
         then: &Ran,
     ) -> Result<Vec<Difference>, VerifyError> {
         let first = self.first.as_ref().expect("it is made before all others");
-        find_places(&mut differences, first, then);
+        explain(&mut differences, first, then, self.runner.workplace.path())?;
         if let Some(keep) = &self.runner.options.keep {
             for (name, run) in [("first", first), ("then", then)] {
                 keep_outputs(&keep.join(name), run, &differences)?;

@@ -159,6 +159,7 @@ fn options(
             journal: ambient::journal().filter(|_| !args.no_record),
             file: args.record.as_deref().map(ambient::absolute).transpose()?,
             tags: args.tag,
+            mlflow: ambient::mlflow(),
         },
         seed: conditions.world.seed.map(u64::from),
         clock: conditions.world.clock.as_deref().map(clock),

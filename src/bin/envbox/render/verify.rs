@@ -45,7 +45,7 @@ fn differences(heading: &str, differences: &[Difference]) -> String {
         };
         let (first, then) = (is(&difference.first), is(&difference.then));
         text += &format!("  {}: {first}; then {then}{note}\n", difference.output);
-        for place in &difference.places {
+        for place in difference.places() {
             text += &format!("      {place}\n");
         }
     }

@@ -92,7 +92,11 @@ fn row(difference: &Difference) -> String {
         let unchanged = || "not written".to_owned();
         plain(&state.as_ref().map_or_else(unchanged, ToString::to_string))
     };
-    let places: Vec<String> = difference.places.iter().map(|place| plain(place)).collect();
+    let places: Vec<String> = difference
+        .places()
+        .iter()
+        .map(|place| plain(place))
+        .collect();
     format!(
         "| {} | {} | {} | {} |\n",
         plain(&difference.output.to_string()),

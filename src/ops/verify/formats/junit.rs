@@ -111,7 +111,7 @@ fn told(difference: &Difference) -> String {
     };
     let (first, then) = (is(&difference.first), is(&difference.then));
     let mut told = format!("{}: {first}; then {then}", difference.output);
-    for place in &difference.places {
+    for place in difference.places() {
         write!(told, "\n{place}").expect("writing to a String cannot fail");
     }
     told

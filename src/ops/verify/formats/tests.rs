@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use envbox_explain::Explanation;
 use envbox_lockfiles::base::Digest;
 use quick_xml::events::Event;
 
@@ -32,7 +33,16 @@ fn report() -> VerifyReport {
             first: Some(file(b"1")),
             then: None,
             metadata_only: false,
-            places: vec![HOSTILE.to_owned()],
+            explanation: Some(Explanation {
+                kind: "text",
+                same: false,
+                metadata_only: false,
+                differences: vec![envbox_explain::Difference {
+                    at: HOSTILE.to_owned(),
+                    ..envbox_explain::Difference::default()
+                }],
+                more: 0,
+            }),
         }],
         cause: Some(Cause::Varied {
             variations: vec![Variation::Times],
