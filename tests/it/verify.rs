@@ -146,8 +146,8 @@ fn what_differs_is_shown_and_kept_if_asked() {
     for part in [
         "diverged: runs differ with: times (",
         "\ndiffers:\n  `deep/out`: 15 bytes, ",
-        "\n      line 2: `",
-        "then `900000000`\n",
+        "\n      line 2: ",
+        " -> 900000000\n",
         "\ncan be the cause:\n  file-status      /project/data  /usr/bin/stat\n",
         "file-status = \"fixed\"",
     ] {
