@@ -8,6 +8,9 @@ use envbox_lockfiles::base::{Digest, Hasher};
 /// How much of a stream is kept, to show where two differ. The rest counts by its digest alone.
 const KEPT: usize = 1 << 20;
 
+/// How many lines of what a failed run said are told.
+const LINES: usize = 5;
+
 /// What came out of a stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Captured {
@@ -17,6 +20,16 @@ pub(super) struct Captured {
     pub(super) size: u64,
     /// The first part.
     pub(super) head: Vec<u8>,
+}
+
+impl Captured {
+    /// Returns the last lines of the part that was kept.
+    pub(super) fn last_lines(&self) -> Vec<String> {
+        let text = String::from_utf8_lossy(&self.head);
+        let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+        lines.drain(..lines.len().saturating_sub(LINES));
+        lines
+    }
 }
 
 /// Reads a stream to its end, on a thread: a pipe that nobody empties would stop its writer.

@@ -109,6 +109,8 @@ pub struct VerifyReport {
     pub suspects: Vec<Drawn>,
     /// The comparison with a record, if there was one.
     pub against: Option<Against>,
+    /// What the first run said last on standard error, where it failed.
+    pub said: Vec<String>,
     /// What the first run left, sorted.
     pub outputs: Vec<OutputReport>,
     /// What was varied, and what could not be.

@@ -37,9 +37,6 @@ const OTHER_NAME: &str = "elsewhere";
 /// The nice value where that is varied.
 const OTHER_PRIORITY: i32 = 5;
 
-/// How many lines of what a failed run said are told.
-const TOLD: usize = 5;
-
 /// What one run is to be like.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Plan {
@@ -231,6 +228,7 @@ impl Runner<'_> {
             }
         }
         let status = child.wait().map_err(VerifyError::Capture)?;
+        forget_other_date(pid);
         stopped.map_or(Ok(status), Err)
     }
 
@@ -363,6 +361,15 @@ fn other_date(library: &Path) -> Vec<OsString> {
     [preload].into_iter().chain(others).collect()
 }
 
+/// Removes what `libfaketime` leaves of a process that was killed: nobody else does.
+fn forget_other_date(pid: Pid) {
+    for name in ["faketime_shm_", "sem.faketime_sem_"] {
+        let file = Path::new("/dev/shm").join(format!("{name}{}", pid.as_raw_nonzero()));
+        // There is none, unless the date was varied.
+        let _gone = std::fs::remove_file(file);
+    }
+}
+
 /// Returns the last of the processors that this process may run on, if there are others.
 pub(super) fn last_processor() -> Option<usize> {
     let set = sched_getaffinity(None).ok()?;
@@ -389,11 +396,8 @@ fn interrupted(polled: Result<usize, Errno>) -> Result<(), VerifyError> {
 }
 
 fn no_result(status: ExitStatus, stderr: &Captured) -> VerifyError {
-    let said = String::from_utf8_lossy(&stderr.head);
-    let mut said: Vec<String> = said.lines().map(str::to_owned).collect();
-    said.drain(..said.len().saturating_sub(TOLD));
     VerifyError::NoResult {
         status: status.to_string(),
-        said,
+        said: stderr.last_lines(),
     }
 }

@@ -387,11 +387,16 @@ impl Verifying<'_> {
             true => Vec::new(),
             false => suspects(&found.drawn, found.cause.as_ref(), &written(&first)),
         };
+        let verdict = match (same, first.outcome.succeeded()) {
+            (false, _) => Verdict::Diverged,
+            (true, true) => Verdict::Identical,
+            (true, false) => Verdict::Failed,
+        };
         VerifyReport {
-            verdict: match (same, first.outcome.succeeded()) {
-                (false, _) => Verdict::Diverged,
-                (true, true) => Verdict::Identical,
-                (true, false) => Verdict::Failed,
+            verdict,
+            said: match verdict {
+                Verdict::Failed => first.stderr.last_lines(),
+                _ => Vec::new(),
             },
             argv: self.runner.options.argv.clone(),
             lock,

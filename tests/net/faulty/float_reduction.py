@@ -1,4 +1,4 @@
-# options: --cpus 2
+# options: --cpus 2 -n 8
 import threading
 
 import numpy as np

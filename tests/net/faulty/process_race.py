@@ -1,4 +1,4 @@
-# options: --cpus 2
+# options: --cpus 2 -n 8
 import multiprocessing
 import os
 

@@ -13,6 +13,9 @@ pub(crate) fn text(report: &VerifyReport, brief: bool) -> String {
         Verdict::Failed => "not verified",
     };
     let mut text = format!("{verdict}: {}\n", report.sentence());
+    for line in &report.said {
+        text += &format!("  {line}\n");
+    }
     text += &differences("differs", &report.differences);
     if let Some(against) = &report.against {
         let heading = format!("differs from the run {}", against.run);

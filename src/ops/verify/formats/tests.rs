@@ -63,6 +63,7 @@ fn report() -> VerifyReport {
             }),
         }],
         against: None,
+        said: Vec::new(),
         outputs: vec![
             output(Output::Exit),
             output(Output::File(HOSTILE.to_owned())),
