@@ -1,7 +1,9 @@
 //! What a lock has for one platform, whatever the format that tells of it.
 
-use envbox_lockfiles::base::{Platform, package_url};
-use envbox_lockfiles::lock::{Artifact, LockedCondaPackage, LockedPackage, Lockfile};
+use envbox_lockfiles::base::{Digest, Platform, package_url};
+use envbox_lockfiles::lock::{
+    Artifact, BuiltFrom, LockedCondaPackage, LockedPackage, LockedWheel, Lockfile, Origin,
+};
 use envbox_lockfiles::manifest::InterpreterSource;
 
 use crate::attest::AttestError;
@@ -16,6 +18,17 @@ pub(super) enum Kind {
     Conda,
     Interpreter,
     Wheel,
+    /// What a wheel was built from. It is not in the environment.
+    Source,
+    /// A wheel that another was built with. It is not in the environment.
+    BuildTool,
+}
+
+impl Kind {
+    /// Says whether it is in the environment.
+    pub(super) fn is_installed(self) -> bool {
+        !matches!(self, Self::Source | Self::BuildTool)
+    }
 }
 
 /// One package.
@@ -35,6 +48,7 @@ impl Component<'_> {
     pub(super) fn is_direct(&self) -> bool {
         let roots: &[&str] = match self.kind {
             Kind::Layer | Kind::Interpreter => return true,
+            Kind::Source | Kind::BuildTool => return false,
             Kind::Debian => &["base", "interpreter", "manifest"],
             Kind::Conda => &["interpreter", "manifest"],
             Kind::Wheel => &["manifest"],
@@ -50,13 +64,22 @@ impl Component<'_> {
     }
 }
 
+/// How a wheel was made that no registry has.
+#[derive(Debug, Clone)]
+pub(super) struct Made<'a> {
+    pub(super) wheel: Digest,
+    pub(super) source: &'a Artifact,
+    tools: Vec<Digest>,
+}
+
 /// All packages of a platform, in the lock's order: layers of an image, Debian packages, conda
-/// packages, interpreter, wheels.
+/// packages, interpreter, wheels, then what wheels were built from and with.
 #[derive(Debug, Clone)]
 pub(super) struct Inventory<'a> {
     pub(super) lock: &'a Lockfile,
     pub(super) platform: Platform,
     pub(super) components: Vec<Component<'a>>,
+    pub(super) made: Vec<Made<'a>>,
 }
 
 impl<'a> Inventory<'a> {
@@ -104,20 +127,71 @@ impl<'a> Inventory<'a> {
         components.extend(
             wheels
                 .filter(|wheel| wheel.platforms.contains(&platform))
-                .map(|wheel| Component {
-                    kind: Kind::Wheel,
-                    name: wheel.name.as_str(),
-                    version: &wheel.version,
-                    purl: package_url(&["pypi", wheel.name.as_str()], &wheel.version, &[]),
-                    artifact: &wheel.artifact,
-                    required_by: &wheel.required_by,
-                }),
+                .map(of_wheel),
         );
-        Ok(Self {
+        let mut all = Self {
             lock,
             platform,
             components,
-        })
+            made: Vec::new(),
+        };
+        let built = lock.python.iter();
+        let built = built.filter(|wheel| wheel.platforms.contains(&platform));
+        for wheel in built {
+            if let Some(from) = wheel.built_from.as_deref() {
+                all.add_making(wheel, from);
+            }
+        }
+        Ok(all)
+    }
+
+    /// Adds what a wheel was built from and with, where it is not there already.
+    fn add_making(&mut self, wheel: &'a LockedWheel, from: &'a BuiltFrom) {
+        let source = Component {
+            kind: Kind::Source,
+            name: wheel.name.as_str(),
+            version: &wheel.version,
+            purl: source_purl(wheel, &from.source),
+            artifact: &from.source,
+            required_by: &[],
+        };
+        let tools = from.requires.iter().map(|tool| Component {
+            kind: Kind::BuildTool,
+            required_by: &[],
+            ..of_wheel(tool)
+        });
+        for mut one in tools.chain([source]) {
+            if self.with_digest(one.artifact.digest).is_some() {
+                continue;
+            }
+            // Another file of a version that the environment has.
+            if self.components.iter().any(|other| other.purl == one.purl) {
+                let file = [("file_name", one.artifact.file.as_str())];
+                one.purl = package_url(&["pypi", one.name], one.version, &file);
+            }
+            self.components.push(one);
+        }
+        self.made.push(Made {
+            wheel: wheel.artifact.digest,
+            source: &from.source,
+            tools: from
+                .requires
+                .iter()
+                .map(|tool| tool.artifact.digest)
+                .collect(),
+        });
+    }
+
+    /// Returns the component whose artifact has this digest.
+    pub(super) fn with_digest(&self, digest: Digest) -> Option<&Component<'a>> {
+        let mut all = self.components.iter();
+        all.find(|component| component.artifact.digest == digest)
+    }
+
+    /// Returns what a wheel was built with.
+    pub(super) fn tools(&self, made: &Made<'_>) -> impl Iterator<Item = &Component<'a>> {
+        let tools = made.tools.iter();
+        tools.filter_map(|digest| self.with_digest(*digest))
     }
 
     /// Returns what a component asks for, in the lock's order.
@@ -173,6 +247,27 @@ fn conda_package(package: &LockedCondaPackage) -> Component<'_> {
         artifact: &package.artifact,
         required_by: &package.required_by,
     }
+}
+
+fn of_wheel(wheel: &LockedWheel) -> Component<'_> {
+    let name = wheel.name.as_str();
+    Component {
+        kind: Kind::Wheel,
+        name,
+        version: &wheel.version,
+        purl: package_url(&["pypi", name], &wheel.version, &[]),
+        artifact: &wheel.artifact,
+        required_by: &wheel.required_by,
+    }
+}
+
+/// A commit is named by its repository, a source distribution by its file.
+fn source_purl(wheel: &LockedWheel, source: &Artifact) -> String {
+    let qualifier = match &source.origin {
+        Origin::Url(url) if url.starts_with("git+") => ("vcs_url", url.as_str()),
+        _ => ("file_name", source.file.as_str()),
+    };
+    package_url(&["pypi", wheel.name.as_str()], &wheel.version, &[qualifier])
 }
 
 fn interpreter_purl(version: &str, artifact: &Artifact) -> String {

@@ -77,8 +77,46 @@ pub fn fetch_source(
 ) -> Result<PathBuf, FetchError> {
     store.hold([Object::Blob(source.digest)])?;
     let client = Client::new(context).map_err(FetchError::Net)?;
-    let downloader = downloader(context, client, store);
+    let downloader = downloader(context, &client, &client, store);
     block_on(downloader.download(Wanted::of_project(source, project)))
+}
+
+/// Brings what the user's mirror has of `artifacts` into `store`, if the mirror is a directory. What it
+/// does not give is left for others to get.
+///
+/// # Errors
+/// Returns [`FetchError`] when the mirror has other bytes in its place, or the store cannot be written.
+pub fn fetch_mirrored(
+    context: &Context,
+    artifacts: &[Artifact],
+    store: &Store,
+) -> Result<(), FetchError> {
+    let Some(Mirror::Directory(_)) = &context.mirror else {
+        return Ok(());
+    };
+    let missing = artifacts
+        .iter()
+        .filter(|artifact| store.blob(&artifact.digest).is_none());
+    let missing: Vec<Wanted> = missing.map(Wanted::of_mirror).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    store.hold(
+        missing
+            .iter()
+            .map(|wanted| Object::Blob(wanted.artifact.digest)),
+    )?;
+    let client = Client::new(context).map_err(FetchError::Net)?;
+    let downloader = downloader(context, &client, &client, store);
+    block_on(async {
+        for wanted in missing {
+            match downloader.clone().download(wanted).await {
+                Ok(_) | Err(FetchError::Download { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    })
 }
 
 /// Brings what a URL names into `store` and returns its file. `name` is what messages call it.
@@ -102,18 +140,16 @@ pub fn fetch_url(
     if let Some(path) = store.blob(&digest) {
         return Ok(path);
     }
-    let downloader = downloader(
-        context,
-        Client::new(context).map_err(FetchError::Net)?,
-        store,
-    );
+    let client = Client::new(context).map_err(FetchError::Net)?;
+    let downloader = downloader(context, &client, &client, store);
     block_on(downloader.download(Wanted::at_url(artifact)))
 }
 
-fn downloader(context: &Context, client: Client, store: &Store) -> Downloader {
+fn downloader(context: &Context, client: &Client, channels: &Client, store: &Store) -> Downloader {
     Downloader {
         context: context.clone(),
-        client,
+        client: client.clone(),
+        channels: channels.clone(),
         locator: Arc::new(WheelLocator::new(context)),
         mirror_fails: Arc::default(),
         store: store.clone(),
@@ -145,7 +181,13 @@ pub(super) async fn fetch_with(
             let message = format!("the mirror `{}` is not there", mirror.display());
             context.report(Event::Warning { message });
         }
-        download_all(downloader(context, client.clone(), store), missing).await?;
+        // Nobody else's packages fail of a file of theirs that cannot be read.
+        let channels = match missing.iter().any(Wanted::is_of_channel) {
+            true => client.for_channels(context).map_err(FetchError::Net)?,
+            false => client.clone(),
+        };
+        let downloader = downloader(context, client, &channels, store);
+        download_all(downloader, missing).await?;
         context.report(Event::StageFinished {
             stage: STAGE.to_owned(),
         });

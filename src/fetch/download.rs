@@ -19,6 +19,8 @@ use crate::store::{BlobSlot, BlobWriter, Store, StoreError};
 pub(super) struct Downloader {
     pub(super) context: Context,
     pub(super) client: Client,
+    /// For packages of conda channels.
+    pub(super) channels: Client,
     pub(super) locator: Arc<WheelLocator>,
     pub(super) store: Store,
     /// Whether the mirror is known not to answer: then it is not asked again, artifact by artifact.
@@ -175,13 +177,17 @@ impl Downloader {
         writer: &mut BlobWriter,
     ) -> Result<(), Refusal> {
         let size = wanted.artifact.size;
+        let client = match wanted.is_of_channel() {
+            true => &self.channels,
+            false => &self.client,
+        };
         if writer.written() == size {
             return Ok(());
         }
-        let mut body = match self.client.open(url, writer.written()).await {
+        let mut body = match client.open(url, writer.written()).await {
             Err(NetError::Range { .. }) => {
                 writer.restart()?;
-                self.client.open(url, 0).await?
+                client.open(url, 0).await?
             }
             other => other?,
         };

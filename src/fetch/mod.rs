@@ -23,6 +23,6 @@ mod error;
 mod tests;
 mod wanted;
 
-pub use closure::{Closure, fetch, fetch_source, fetch_url};
+pub use closure::{Closure, fetch, fetch_mirrored, fetch_source, fetch_url};
 pub use error::{FetchError, MissingArtifact};
 pub use wanted::artifacts;

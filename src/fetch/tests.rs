@@ -11,8 +11,8 @@ use envbox_lockfiles::base::{
     Context, Digest, Event, Explain, Kind, Mirror, Network, Platform, RegistryName, Reporter,
 };
 use envbox_lockfiles::lock::{
-    Artifact, LockedArchive, LockedConda, LockedDebian, LockedInterpreter, LockedPackage,
-    LockedSuite, LockedWheel, Lockfile, Origin, Request,
+    Artifact, LockedArchive, LockedConda, LockedCondaPackage, LockedDebian, LockedInterpreter,
+    LockedPackage, LockedSuite, LockedWheel, Lockfile, Origin, Request,
 };
 use envbox_lockfiles::manifest::{InterpreterSource, Prerelease};
 use envbox_lockfiles::net::{Client, ClientOptions, NetError, block_on};
@@ -22,7 +22,7 @@ use tempfile::TempDir;
 use tokio::sync::Notify;
 
 use crate::fetch::closure::fetch_with;
-use crate::fetch::{Closure, FetchError};
+use crate::fetch::{Closure, FetchError, fetch_mirrored};
 use crate::store::tests::{as_nobody, everything, make_read_only, temporary};
 use crate::store::{BlobSlot, Store, StoreError, remove_tree};
 
@@ -50,6 +50,7 @@ impl Case {
             ("debian-snapshot", "snapshot"),
             ("python-build-standalone", "pbs"),
             ("pypi", "simple"),
+            ("lab", "lab"),
         ] {
             let name: RegistryName = name.parse().unwrap();
             context.registries.insert(name, format!("{url}/{path}"));
@@ -76,6 +77,27 @@ impl Case {
             artifact: artifact("debian", file, bytes),
             required_by: vec!["base".to_owned()],
         });
+        self
+    }
+
+    fn with_conda(mut self, file: &str, bytes: &[u8]) -> Self {
+        self.lock.conda.packages.push(LockedCondaPackage {
+            name: "name".parse().unwrap(),
+            version: "1".to_owned(),
+            build: "0".to_owned(),
+            platforms: vec![PLATFORM],
+            artifact: artifact("lab", file, bytes),
+            python: Vec::new(),
+            required_by: vec!["manifest".to_owned()],
+        });
+        self
+    }
+
+    /// Writes a file of credentials of channels.
+    fn with_credentials(mut self, name: &str, text: &str) -> Self {
+        let file = self.directory.path().join(name);
+        std::fs::write(&file, text).unwrap();
+        self.context.channel_credentials = vec![file];
         self
     }
 
@@ -635,6 +657,29 @@ fn a_mirror_that_fails_is_given_up_and_told_of_once() {
 }
 
 #[test]
+fn a_mirror_may_have_what_no_registry_gives() {
+    let server = Server::start();
+    let (case, _) = mirrored(&server, &nobody());
+    let built = Artifact {
+        origin: Origin::Built,
+        ..artifact("pypi", "made-1-py3-none-any.whl", b"made")
+    };
+    let layer = artifact("images", "debian@sha256:x", b"layer");
+    let wanted = [built.clone(), layer.clone()];
+    let blob = |artifact: &Artifact| format!("/mirror/blobs/sha256/{}", artifact.digest.hex());
+    server.file(&blob(&built), b"made");
+    let store = case.store();
+    // What it has not is for others to get.
+    fetch_mirrored(&case.context, &wanted, &store).unwrap();
+    assert!(store.blob(&built.digest).is_some() && store.blob(&layer.digest).is_none());
+    // What is there is not asked for again, and wrong bytes are no absence.
+    server.file(&blob(&layer), b"wrong");
+    let error = fetch_mirrored(&case.context, &wanted, &store).unwrap_err();
+    assert!(matches!(error, FetchError::Mirrored { .. }), "{error}");
+    assert_eq!(server.count(&blob(&built)), 1);
+}
+
+#[test]
 fn a_damaged_mirror_is_named() {
     let server = Server::start();
     for bytes in [&b"dex"[..], b"longer"] {
@@ -659,4 +704,82 @@ fn a_mirror_on_this_machine_needs_no_network() {
     assert!(matches!(case.fetch(), Err(FetchError::Offline { .. })));
     case.context.mirror = Some(Mirror::parse("dir:mirror", case.directory.path()).unwrap());
     case.fetch().unwrap();
+}
+
+const PACKAGE: &str = "noarch/name-1-0.conda";
+
+#[test]
+fn a_private_channel_gives_its_packages_to_who_has_credentials() {
+    let netrc = "machine 127.0.0.1 login me password secret\n";
+    let bearer = r#"{"127.0.0.1": {"BearerToken": "token"}}"#;
+    for (name, text, shown) in [
+        ("netrc", netrc, "Basic bWU6c2VjcmV0"),
+        ("credentials.json", bearer, "Bearer token"),
+    ] {
+        let server = Server::start();
+        // It breaks off once, and wants to see them again for the rest.
+        let behind = |answer| Answer::Behind(shown, Box::new(answer));
+        let answers = [
+            Answer::Truncated(b"conda".to_vec(), 2),
+            Answer::Bytes(b"conda".to_vec()),
+        ];
+        let path = format!("/lab/{PACKAGE}");
+        let answers = answers.map(behind).to_vec();
+        server.answers(&path, answers.clone());
+        server.file("/debian/a.deb", b"deb");
+        let case = || {
+            let case = Case::new(&server).with_conda(PACKAGE, b"conda");
+            case.with_package("a.deb", b"deb")
+        };
+        let refused = case().fetch().unwrap_err();
+        assert!(matches!(
+            &refused,
+            FetchError::Download {
+                source: NetError::Status { status: 401, .. },
+                ..
+            }
+        ));
+        server.answers(&path, answers);
+        let before = server.count(&path);
+        case().with_credentials(name, text).fetch().unwrap();
+        assert_eq!(server.count(&path), before + 2);
+        // They are for channels.
+        let others = server.requests();
+        let debs = others
+            .iter()
+            .filter(|request| request.path == "/debian/a.deb");
+        for request in debs {
+            assert!(
+                !request.headers.contains_key("authorization"),
+                "{request:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn credentials_are_not_taken_along_to_another_host() {
+    let token = r#"{"127.0.0.1": {"CondaToken": "secret"}}"#;
+    for (name, text, path) in [
+        (
+            "netrc",
+            "machine 127.0.0.1 login me password secret\n",
+            "/lab",
+        ),
+        ("credentials.json", token, "/t/secret/lab"),
+    ] {
+        let (server, other) = (Server::start(), Server::start());
+        let place = format!("{}/kept", other.url());
+        let to = |place: String| vec![Answer::Status(302, vec![("Location", place)])];
+        let asked = format!("{path}/{PACKAGE}");
+        server.answers(&asked, to(place));
+        other.file("/kept", b"conda");
+        let case = Case::new(&server).with_conda(PACKAGE, b"conda");
+        case.with_credentials(name, text).fetch().unwrap();
+        assert_eq!(server.count(&asked), 1);
+        let told = format!("{:?}", other.requests());
+        assert_eq!(other.count("/kept"), 1);
+        assert!(!told.contains("secret") && !told.contains("bWU6"), "{told}");
+        assert!(!told.contains("authorization"), "{told}");
+    }
 }

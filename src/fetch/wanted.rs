@@ -30,6 +30,8 @@ enum What {
     Conda,
     /// Of an image.
     Layer,
+    /// What the mirror may have, and others than registries have else.
+    Mirrored,
 }
 
 /// A place to look for an artifact in.
@@ -104,6 +106,19 @@ impl Wanted {
             what: What::Wheel(project.clone()),
         }
     }
+
+    /// One file, of the mirror alone.
+    pub(super) fn of_mirror(artifact: &Artifact) -> Self {
+        Self {
+            artifact: artifact.clone(),
+            what: What::Mirrored,
+        }
+    }
+
+    /// Says whether it is a conda package.
+    pub(super) fn is_of_channel(&self) -> bool {
+        matches!(self.what, What::Conda)
+    }
 }
 
 /// Returns the artifacts of `platform`, each once, largest first.
@@ -138,6 +153,9 @@ impl Wanted {
         };
         let blob = format!("{BLOBS}/{}", self.artifact.digest.hex());
         let mut sources = vec![Source::Mirrored(join(root, &blob))];
+        if matches!(self.what, What::Mirrored) {
+            return Ok(sources);
+        }
         match self.origins(context) {
             Ok(origins) => sources.extend(origins),
             // What the mirror has needs no other place.
@@ -178,6 +196,8 @@ impl Wanted {
                 Source::Noted(registry.clone(), project.clone()),
                 Source::Listed(registry.clone(), project.clone()),
             ],
+            // Without a mirror there is none to ask.
+            What::Mirrored => Vec::new(),
             What::Interpreter => vec![below(registry_url(context, registry))?],
             What::Conda => {
                 let root = channel_url(context, registry).map_err(FetchError::Net)?;

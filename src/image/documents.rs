@@ -14,7 +14,7 @@ use envbox_lockfiles::lock::{LockedBase, LockedImage, LockedLayer};
 use envbox_lockfiles::net::registry_url;
 
 use crate::image::{
-    DOCUMENT_LIMIT, Descriptor, DocumentError, ImageConfig, ImageIndex, ImageManifest,
+    DOCUMENT_LIMIT, Descriptor, DocumentError, ImageConfig, ImageIndex, ImageManifest, MediaType,
 };
 
 /// Who keeps the documents of images.
@@ -89,29 +89,76 @@ pub fn lock_image(
     reference: &ImageReference,
     platforms: &[Platform],
 ) -> Result<LockedBase, DocumentError> {
-    let first = documents.document(&reference.digest)?;
-    let images = platforms
-        .iter()
-        .map(|platform| {
-            let (digest, manifest) = match index(reference.digest, &first)? {
-                None => (reference.digest, manifest(reference.digest, &first)?),
-                Some(index) => {
-                    let digest = chosen(reference, &index, *platform)?.digest;
-                    (digest, manifest(digest, &documents.document(&digest)?)?)
-                }
-            };
-            let config = documents.document(&manifest.config.digest)?;
-            let config = ImageConfig::parse(&config).map_err(|source| DocumentError::Invalid {
+    let images = platforms.iter().map(|&platform| {
+        let described = described(documents, reference, platform)?;
+        let digest = described.manifest.0.digest;
+        let manifest = manifest(digest, &described.manifest.1)?;
+        let config =
+            ImageConfig::parse(&described.config.1).map_err(|source| DocumentError::Invalid {
                 digest: manifest.config.digest,
                 source,
             })?;
-            locked(reference, *platform, digest, &manifest, &config)
-        })
-        .collect::<Result<_, _>>()?;
+        locked(reference, platform, digest, &manifest, &config)
+    });
     Ok(LockedBase {
         reference: reference.clone(),
-        images,
+        images: images.collect::<Result<_, _>>()?,
     })
+}
+
+/// A document and what describes it.
+type Described = (Descriptor, Vec<u8>);
+
+/// The documents of an image of one platform.
+struct DescribedImage {
+    /// Where the reference names one.
+    index: Option<Described>,
+    manifest: Described,
+    config: Described,
+}
+
+fn described(
+    documents: &dyn Documents,
+    reference: &ImageReference,
+    platform: Platform,
+) -> Result<DescribedImage, DocumentError> {
+    let of = |media_type, bytes: Vec<u8>| (Descriptor::of(media_type, &bytes), bytes);
+    let first = documents.document(&reference.digest)?;
+    let (index, manifest_bytes) = match index(reference.digest, &first)? {
+        None => (None, first),
+        Some(index) => {
+            let digest = chosen(reference, &index, platform)?.digest;
+            let index = of(MediaType::INDEX, first);
+            (Some(index), documents.document(&digest)?)
+        }
+    };
+    let chosen = Digest::of(&manifest_bytes);
+    let config = manifest(chosen, &manifest_bytes)?.config;
+    let bytes = documents.document(&config.digest)?;
+    Ok(DescribedImage {
+        index,
+        manifest: of(MediaType::MANIFEST, manifest_bytes),
+        config: (config, bytes),
+    })
+}
+
+/// Returns the documents of the image that `reference` names, what it names first, then for each
+/// platform the image manifest and the config.
+///
+/// # Errors
+/// As [`lock_image`].
+pub fn image_documents(
+    documents: &dyn Documents,
+    reference: &ImageReference,
+    platforms: &[Platform],
+) -> Result<Vec<(Descriptor, Vec<u8>)>, DocumentError> {
+    let mut all = Vec::new();
+    for &platform in platforms {
+        let image = described(documents, reference, platform)?;
+        all.extend(image.index);
+        all.extend([image.manifest, image.config]);
+    }
+    Ok(all)
 }
 
 /// Returns the layers of an image as a lock holds them.
@@ -267,7 +314,6 @@ mod tests {
     use envbox_lockfiles::base::Explain as _;
 
     use super::*;
-    use crate::image::MediaType;
 
     /// Documents by their digests.
     #[derive(Default)]

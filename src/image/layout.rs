@@ -42,6 +42,36 @@ pub struct ImageSet {
     index: Option<Vec<u8>>,
 }
 
+/// Lists `image`, whose blobs are there, in the layout in `directory`, which may be none yet. What it
+/// lists already stays.
+///
+/// # Errors
+/// Returns [`ImageError::Layout`] when the layout's index makes no sense, and what writing returns.
+pub fn add_to_layout(directory: &Path, image: &Descriptor) -> Result<(), ImageError> {
+    let path = directory.join(INDEX);
+    let mut index = match read(&path) {
+        Ok(bytes) => {
+            let parsed = ImageIndex::parse(&bytes);
+            parsed.map_err(|source| ImageError::Layout {
+                path: path.clone(),
+                source,
+            })?
+        }
+        Err(error) if error.source.kind() == io::ErrorKind::NotFound => ImageIndex::new(Vec::new()),
+        Err(error) => return Err(error.into()),
+    };
+    if index
+        .manifests
+        .iter()
+        .all(|listed| listed.digest != image.digest)
+    {
+        index.manifests.push(image.clone());
+        write_atomic(&path, &index.to_bytes())?;
+    }
+    write_atomic(&directory.join(MARK.0), MARK.1.as_bytes())?;
+    Ok(())
+}
+
 /// Where the bytes of a file of a layout are.
 enum Source {
     Bytes(Vec<u8>),

@@ -25,10 +25,11 @@ pub use bundle::{BundleSettings, write_bundle};
 pub use codec::Codec;
 pub use document_error::DocumentError;
 pub use documents::{
-    DescribedLayer, Documents, LayoutDocuments, documents, layers, lock_image, locked,
+    DescribedLayer, Documents, LayoutDocuments, documents, image_documents, layers, lock_image,
+    locked,
 };
 pub use error::ImageError;
-pub use layout::{ArchiveKind, ImageSet};
+pub use layout::{ArchiveKind, ImageSet, add_to_layout};
 pub use plan::{DEFAULT_LAYERS, MAX_LAYERS};
 pub use spec::{
     Descriptor, ImageConfig, ImageIndex, ImageManifest, InvalidDocument, MediaType, OciPlatform,

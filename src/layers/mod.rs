@@ -32,7 +32,7 @@ mod zip;
 
 pub use builder::{MODIFIED, TreeBuilder, modified};
 pub use bytecode::{bytecode_of, module_of};
-pub use conda::{CondaPackage, LinkScript, link_scripts, unpack_conda};
+pub use conda::{CondaPackage, LinkScript, conda_index, link_scripts, unpack_conda};
 pub use deb::unpack_deb;
 pub use error::LayerError;
 pub use limits::{Exceeded, Limits};

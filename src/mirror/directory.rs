@@ -7,13 +7,13 @@ use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Component, Path, PathBuf};
 
 use envbox_lockfiles::base::fs::{create_dir_all, write_atomic};
-use envbox_lockfiles::base::{Digest, FsError, Hasher, PythonName};
-use envbox_lockfiles::lock::{Artifact, LockedWheel, Lockfile, Origin};
+use envbox_lockfiles::base::{Digest, FsError, Hasher};
+use envbox_lockfiles::lock::{Artifact, LockedBase, Lockfile};
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::layers::wheel_metadata;
-use crate::mirror::{MirrorError, page};
+use crate::image::{Descriptor, add_to_layout};
+use crate::mirror::MirrorError;
 use crate::store::Store;
 
 /// The layout that this module writes.
@@ -98,7 +98,7 @@ impl MirrorDirectory {
     }
 
     /// Adds all artifacts of `lock`, which `store` has. What is there is read and compared, and
-    /// replaced where it is damaged. `uploaded` says when wheels came to their registries.
+    /// replaced where it is damaged. `uploaded` says when files came to their registries.
     ///
     /// # Errors
     /// Returns [`MirrorError`]; what was added by then stays.
@@ -112,24 +112,36 @@ impl MirrorDirectory {
         for artifact in lock.artifacts() {
             self.add_file(&store.place(artifact.digest), artifact, &mut added)?;
         }
-        let mut pages = BTreeSet::new();
-        for wheel in &lock.python {
-            let time = uploaded.get(&wheel.artifact.digest).copied();
-            pages.extend(self.place_wheel(lock, wheel, store, time, &mut added)?);
+        self.place_all(lock, store, uploaded, &mut added)?;
+        Ok(added)
+    }
+
+    /// Adds the documents of the image that environments stand on, the first of which is what its
+    /// reference names, and makes its registry an OCI layout (image-spec, `image-layout.md`).
+    ///
+    /// # Errors
+    /// Returns [`MirrorError`]; what was added by then stays.
+    pub fn add_image(
+        &self,
+        base: &LockedBase,
+        documents: &[(Descriptor, Vec<u8>)],
+    ) -> Result<Added, MirrorError> {
+        let mut added = Added::default();
+        let registry = Path::new(REGISTRIES).join(base.reference.registry.as_str());
+        let of_registry = |digest: Digest| registry.join(BLOBS).join(digest.hex());
+        for (_, bytes) in documents {
+            let digest = self.add_bytes(bytes, &mut added)?;
+            self.place(&of_registry(digest), digest, &mut added)?;
         }
-        let archives = lock.interpreter.iter().flat_map(|python| &python.archives);
-        let archives = archives.map(|archive| &archive.artifact);
-        let packages = lock.debian.packages.iter().map(|package| &package.artifact);
-        let conda = lock.conda.packages.iter().map(|package| &package.artifact);
-        for artifact in archives.chain(packages).chain(conda) {
-            if let Origin::Registry(registry) = &artifact.origin {
-                let path = below(registry.as_str(), &artifact.file)?;
-                self.place(&path, artifact.digest, &mut added)?;
-            }
+        for layer in base.images.iter().flat_map(|image| &image.layers) {
+            let digest = layer.artifact.digest;
+            self.place(&of_registry(digest), digest, &mut added)?;
         }
-        // Last, so that they list nothing that is not there.
-        for directory in pages {
-            page::write(&self.root.join(directory))?;
+        if let Some((named, _)) = documents.first() {
+            let listed = add_to_layout(&self.root.join(registry), named);
+            listed.map_err(|source| MirrorError::Layout {
+                source: Box::new(source),
+            })?;
         }
         Ok(added)
     }
@@ -282,45 +294,6 @@ impl MirrorDirectory {
         Ok(copied.map_err(FsError::at("write", place))?)
     }
 
-    /// Returns the wheels of `lock` of which the mirror does not know when they were uploaded.
-    pub fn undated<'a>(&self, lock: &'a Lockfile) -> Vec<&'a LockedWheel> {
-        let undated = |wheel: &&LockedWheel| {
-            let place = place_of(lock, wheel).ok().flatten();
-            place.is_some_and(|place| !self.root.join(suffixed(&place, page::UPLOADED)).exists())
-        };
-        lock.python.iter().filter(undated).collect()
-    }
-
-    fn place_wheel(
-        &self,
-        lock: &Lockfile,
-        wheel: &LockedWheel,
-        store: &Store,
-        uploaded: Option<Timestamp>,
-        added: &mut Added,
-    ) -> Result<BTreeSet<PathBuf>, MirrorError> {
-        let LockedWheel { name, artifact, .. } = wheel;
-        let Some(place) = place_of(lock, wheel)? else {
-            return Ok(BTreeSet::new());
-        };
-        let metadata = metadata(&store.place(artifact.digest), name, artifact)?;
-        let metadata = self.add_bytes(metadata.as_bytes(), added)?;
-        self.place(&place, artifact.digest, added)?;
-        // Another wheel of that name says other things.
-        let shown = fs::read_link(self.root.join(&place));
-        if shown.is_ok_and(|link| link.ends_with(artifact.digest.hex())) {
-            self.place(&suffixed(&place, page::METADATA), metadata, added)?;
-            if let Some(time) = uploaded {
-                let file = self.root.join(suffixed(&place, page::UPLOADED));
-                write_atomic(&file, format!("{time}\n").as_bytes())?;
-            }
-        }
-        // The page of the project and that of the registry, or the latter alone.
-        let directories = place.ancestors().skip(1);
-        let directories = directories.take_while(|path| *path != Path::new(REGISTRIES));
-        Ok(directories.map(Path::to_path_buf).collect())
-    }
-
     /// Removes what is left of copies under way: nobody else writes.
     fn clear(&self) -> Result<(), MirrorError> {
         let tmp = self.root.join("tmp");
@@ -329,33 +302,6 @@ impl MirrorDirectory {
             other => Ok(other.map_err(FsError::at("remove", &tmp))?),
         }
     }
-}
-
-fn metadata(wheel: &Path, name: &PythonName, artifact: &Artifact) -> Result<String, MirrorError> {
-    wheel_metadata(wheel, name).map_err(|source| MirrorError::Wheel {
-        file: artifact.file.clone(),
-        source: Box::new(source),
-    })
-}
-
-/// Returns where a wheel is placed, unless it is of no registry: beside its project's page, or beside
-/// its registry's when that is one of find-links.
-fn place_of(lock: &Lockfile, wheel: &LockedWheel) -> Result<Option<PathBuf>, MirrorError> {
-    let LockedWheel { name, artifact, .. } = wheel;
-    let Origin::Registry(registry) = &artifact.origin else {
-        return Ok(None);
-    };
-    let path = match lock.request.find_links.contains(registry) {
-        true => PathBuf::from(&artifact.file),
-        false => Path::new(name.as_str()).join(&artifact.file),
-    };
-    below(registry.as_str(), &path.to_string_lossy()).map(Some)
-}
-
-fn suffixed(path: &Path, suffix: &str) -> PathBuf {
-    let mut path = path.as_os_str().to_owned();
-    path.push(suffix);
-    PathBuf::from(path)
 }
 
 fn require_empty(root: &Path) -> Result<(), MirrorError> {

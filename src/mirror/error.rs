@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use envbox_lockfiles::base::{Digest, Explain, FsError, Kind};
 
+use crate::image::ImageError;
 use crate::layers::LayerError;
 
 /// A mirror could not be written; what was there is as it was.
@@ -52,6 +53,31 @@ pub enum MirrorError {
         #[source]
         source: Box<LayerError>,
     },
+    /// A conda package cannot be read, so it cannot be listed.
+    #[error("failed to read what the package `{file}` says about itself")]
+    Conda {
+        /// Its file.
+        file: String,
+        /// Why not.
+        #[source]
+        source: Box<LayerError>,
+    },
+    /// A list of conda packages in the mirror is none.
+    #[error("failed to read `{}`, in which the mirror lists conda packages", file.display())]
+    Repodata {
+        /// The list.
+        file: PathBuf,
+        /// What is wrong with it.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// The registry of images in the mirror is no OCI layout.
+    #[error("failed to list an image")]
+    Layout {
+        /// Why not.
+        #[source]
+        source: Box<ImageError>,
+    },
     /// The directory could not be read or written.
     #[error(transparent)]
     Fs(#[from] FsError),
@@ -61,8 +87,9 @@ impl Explain for MirrorError {
     fn kind(&self) -> Kind {
         match self {
             Self::NotAMirror { .. } | Self::Version { .. } => Kind::User,
-            Self::Damaged { .. } | Self::Path { .. } => Kind::Integrity,
-            Self::Wheel { source, .. } => source.kind(),
+            Self::Damaged { .. } | Self::Path { .. } | Self::Repodata { .. } => Kind::Integrity,
+            Self::Wheel { source, .. } | Self::Conda { source, .. } => source.kind(),
+            Self::Layout { source } => source.kind(),
             Self::Fs(error) => error.kind(),
         }
     }
@@ -75,7 +102,9 @@ impl Explain for MirrorError {
                 "run `envbox store verify --discard` and then `envbox mirror` again"
             }
             Self::Path { .. } => "run `envbox lock` to write the lock again",
-            Self::Wheel { source, .. } => return source.hints(),
+            Self::Wheel { source, .. } | Self::Conda { source, .. } => return source.hints(),
+            Self::Repodata { .. } => "remove it and run `envbox mirror` again for each lockfile",
+            Self::Layout { source } => return source.hints(),
             Self::Fs(error) => match error.source.kind() {
                 io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
                     "free some space and run the command again: it goes on where it ended"

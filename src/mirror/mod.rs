@@ -14,13 +14,15 @@
 //! ├── locks/<hex>.lock            the locks whose artifacts are all here, by their digest
 //! ├── registries/<name>/          the registry that locks call so, as it lies elsewhere
 //! │   ├── pool/…, RELEASE/…       of Debian packages, of interpreters: links to blobs
-//! │   ├── linux-64/…, noarch/…    of conda packages: links to blobs; no repodata, which lists all that
-//! │   │                           a channel has
+//! │   ├── linux-64/…, noarch/…    of conda packages: links to blobs, and `repodata.json`, which lists them
+//! │   ├── oci-layout, index.json, blobs/sha256/<hex>
+//! │   │                           of images that environments stand on: the documents and the layers
 //! │   ├── dists/SUITE             → the newest state below `debian-snapshot`
 //! │   ├── index.html              of wheels: the projects (PEP 503),
 //! │   └── PROJECT/
 //! │       ├── index.html          their files, with digests and the Python that they are for,
-//! │       ├── FILE.whl            links to blobs
+//! │       ├── FILE.whl, FILE.tar.gz
+//! │       │                       links to blobs
 //! │       ├── FILE.whl.metadata   what they say about themselves (PEP 658)
 //! │       └── FILE.whl.uploaded   when they came to their registry, if that says
 //! ├── registries/debian-snapshot/ARCHIVE/TIME/
@@ -32,7 +34,7 @@
 //! Links are symbolic and relative, so the whole can be moved, and be copied with or without them. By
 //! digest alone whole locks are fetched (`--mirror`); below `registries` other programs install, and
 //! `envbox lock` resolves (`--registry pypi=$mirror/registries/pypi`). A registry of find-links has its
-//! files beside its `index.html`. Direct URLs and layers of images are among the blobs alone.
+//! files beside its `index.html`. Direct URLs are among the blobs alone.
 //!
 //! In a repository of images each artifact is a blob, which needs no manifest to be asked for; a
 //! manifest for each lock, tagged [`tag_of_lock`], keeps them from being collected.
@@ -45,6 +47,8 @@
 mod directory;
 mod error;
 mod page;
+mod placing;
+mod repodata;
 mod repository;
 mod suites;
 #[cfg(test)]
@@ -52,4 +56,5 @@ mod tests;
 
 pub use directory::{Added, MirrorDirectory};
 pub use error::MirrorError;
+pub use placing::ProjectFile;
 pub use repository::{ARTIFACT, lock_artifact, tag_of_lock};

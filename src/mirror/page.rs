@@ -1,4 +1,4 @@
-//! Pages of an index of wheels (PEP 503, PEP 658), made of what lies in a directory.
+//! Pages of an index of wheels and sources (PEP 503, PEP 658), made of what lies in a directory.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -15,10 +15,13 @@ pub(super) const METADATA: &str = ".metadata";
 /// What follows it in the name of the file that says when it was uploaded.
 pub(super) const UPLOADED: &str = ".uploaded";
 
+/// How the names of files end that installers look for: wheels and source distributions.
+const FILES: [&str; 5] = [".whl", ".tar.gz", ".tgz", ".tar.xz", ".zip"];
+
 /// The page's name.
 const PAGE: &str = "index.html";
 
-/// Writes the page of `directory`: its wheels, and the directories below it. Leaves a page that says
+/// Writes the page of `directory`: its wheels and sources, and the directories below it. Leaves a page that says
 /// the same as it is.
 pub(super) fn write(directory: &Path) -> Result<(), FsError> {
     let mut entries = BTreeMap::new();
@@ -37,8 +40,8 @@ pub(super) fn write(directory: &Path) -> Result<(), FsError> {
     for (name, is_directory) in entries {
         if is_directory {
             line(&mut page, &format!("{}/", escaped(&name)), "", &name);
-        } else if name.ends_with(".whl") {
-            wheel(&mut page, directory, &name)?;
+        } else if FILES.iter().any(|end| name.ends_with(end)) {
+            file_of(&mut page, directory, &name)?;
         }
     }
     page.push_str("</body>\n</html>\n");
@@ -49,7 +52,7 @@ pub(super) fn write(directory: &Path) -> Result<(), FsError> {
     }
 }
 
-fn wheel(page: &mut String, directory: &Path, name: &str) -> Result<(), FsError> {
+fn file_of(page: &mut String, directory: &Path, name: &str) -> Result<(), FsError> {
     let Some(digest) = digest(&directory.join(name))? else {
         return Ok(());
     };

@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 
 use envbox_lockfiles::base::{Digest, Explain as _, Kind, Platform};
 use envbox_lockfiles::lock::{
-    Artifact, LockedConda, LockedDebian, LockedPackage, LockedSuite, Lockfile, Origin, Request,
+    Artifact, BuiltFrom, LockedConda, LockedDebian, LockedPackage, LockedSuite, LockedWheel,
+    Lockfile, Origin, Request,
 };
 use envbox_lockfiles::manifest::Manifest;
 use envbox_lockfiles::resolve::debian::{SuiteIndex, SuiteState};
@@ -266,5 +267,99 @@ fn a_manifest_keeps_every_artifact() {
             BlobSource::File(path) => fs::read(path).unwrap(),
         };
         assert_eq!(Digest::of(&bytes), listed.digest);
+    }
+}
+
+/// Returns a wheel with nothing in it but what says what it is.
+fn empty_wheel(name: &str, version: &str) -> Vec<u8> {
+    let info = format!("{name}-{version}.dist-info");
+    let metadata = format!("Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n");
+    let kind = "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n";
+    let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    for (file, text) in [
+        ("METADATA", metadata.as_str()),
+        ("WHEEL", kind),
+        ("RECORD", ""),
+    ] {
+        let options = zip::write::SimpleFileOptions::default();
+        zip.start_file(format!("{info}/{file}"), options).unwrap();
+        std::io::Write::write_all(&mut zip, text.as_bytes()).unwrap();
+    }
+    zip.finish().unwrap().into_inner()
+}
+
+#[test]
+fn what_a_wheel_is_built_from_is_listed() {
+    let case = Case::new();
+    let mut lock = case.lock("2026-01-01T00:00:00Z", &[]);
+    let keep = |origin: Origin, file: &str, bytes: &[u8]| {
+        let digest = Digest::of(bytes);
+        let size = bytes.len() as u64;
+        if let BlobSlot::Missing(mut writer) = case.store.blob_slot(digest, size).unwrap() {
+            writer.write(bytes).unwrap();
+            writer.finish().unwrap();
+        }
+        Artifact {
+            origin,
+            file: file.to_owned(),
+            size,
+            digest,
+        }
+    };
+    let pypi = || Origin::Registry("pypi".parse().unwrap());
+    let wheel = |name: &str, artifact: Artifact| LockedWheel {
+        name: name.parse().unwrap(),
+        version: "1".to_owned(),
+        platforms: Platform::ALL.to_vec(),
+        artifact,
+        required_by: vec!["manifest".to_owned()],
+        built_from: None,
+    };
+    let tool = keep(pypi(), "tool-1-py3-none-any.whl", &empty_wheel("tool", "1"));
+    let source = keep(pypi(), "made-1.tar.gz", b"source");
+    let commit = Origin::Url("git+https://git.test/other@abc".to_owned());
+    let commit = keep(commit, "abc.tar", b"commit");
+    for (name, source) in [("made", source.clone()), ("other", commit.clone())] {
+        let file = format!("{name}-1-py3-none-any.whl");
+        let mut made = wheel(name, keep(Origin::Built, &file, &empty_wheel(name, "1")));
+        made.built_from = Some(Box::new(BuiltFrom {
+            source,
+            requires: vec![wheel("tool", tool.clone())],
+        }));
+        lock.python.push(made);
+    }
+    let time: jiff::Timestamp = "2025-05-05T00:00:00Z".parse().unwrap();
+    let mirror = MirrorDirectory::open(&case.root()).unwrap();
+    let undated: Vec<_> = mirror
+        .undated(&lock)
+        .iter()
+        .map(|(_, one)| one.file.clone())
+        .collect();
+    assert_eq!(
+        undated,
+        [
+            "made-1.tar.gz",
+            "tool-1-py3-none-any.whl",
+            "tool-1-py3-none-any.whl"
+        ]
+    );
+    let uploaded = BTreeMap::from([(source.digest, time)]);
+    mirror.add_lock(&lock, &case.store, &uploaded).unwrap();
+    let page = case.read("registries/pypi/made/index.html");
+    let line = format!(
+        "<a href=\"made-1.tar.gz#sha256={}\" data-upload-time=\"2025-05-05T00:00:00Z\">\
+         made-1.tar.gz</a>",
+        source.digest.hex()
+    );
+    assert!(page.contains(&line), "{page}");
+    // A wheel that is of no registry is listed by none, and is there by its digest.
+    assert!(!page.contains(".whl"), "{page}");
+    assert!(
+        case.read("registries/pypi/tool/index.html")
+            .contains("data-core-metadata")
+    );
+    let built = lock.python.iter().map(|wheel| wheel.artifact.digest);
+    for digest in built.chain([commit.digest]) {
+        assert!(case.root().join("blobs/sha256").join(digest.hex()).exists());
     }
 }

@@ -1,12 +1,12 @@
 //! The image that an environment stands on, from a registry of images. One in a directory is taken
 //! by [`crate::fetch`] itself.
 
-use envbox_lockfiles::base::{Context, ImageReference, Platform};
+use envbox_lockfiles::base::{Context, ImageReference, Mirror, Platform};
 use envbox_lockfiles::lock::{LockedBase, Lockfile};
 use envbox_lockfiles::net::registry_url;
 
 use crate::fetch::FetchError;
-use crate::image::{documents, lock_image, locked};
+use crate::image::{Descriptor, LayoutDocuments, documents, image_documents, lock_image, locked};
 use crate::ops::Error;
 use crate::registry::{ImageName, pull};
 use crate::store::Store;
@@ -51,6 +51,12 @@ pub(super) fn base(
     platforms: &[Platform],
     store: &Store,
 ) -> Result<LockedBase, Error> {
+    // A mirror has documents by their digests, as a layout has.
+    if let Some(mirror) = context.mirror.as_ref().and_then(Mirror::path)
+        && let Ok(base) = lock_image(&LayoutDocuments::new(&mirror), reference, platforms)
+    {
+        return Ok(base);
+    }
     let Some(place) = in_registry(context, reference)? else {
         let documents = documents(context, &reference.registry)?;
         return Ok(lock_image(documents.as_ref(), reference, platforms)?);
@@ -71,6 +77,36 @@ pub(super) fn base(
         reference: reference.clone(),
         images: images.collect::<Result<_, Error>>()?,
     })
+}
+
+/// Returns the documents of the image that the environment stands on: what its reference names, then
+/// the image manifest and the config of each platform.
+///
+/// # Errors
+/// Returns [`Error::Registry`] or [`Error::Document`] for one that cannot be had.
+pub(super) fn kept(
+    context: &Context,
+    base: &LockedBase,
+    store: &Store,
+) -> Result<Vec<(Descriptor, Vec<u8>)>, Error> {
+    let mut all = Vec::new();
+    let Some(place) = in_registry(context, &base.reference)? else {
+        let platforms: Vec<_> = base.images.iter().map(|image| image.platform).collect();
+        let documents = documents(context, &base.reference.registry)?;
+        return Ok(image_documents(
+            documents.as_ref(),
+            &base.reference,
+            &platforms,
+        )?);
+    };
+    for image in &base.images {
+        let pulled = pull(context, &place, image.platform, store)?;
+        all.extend(pulled.index);
+        let config = pulled.manifest.config.clone();
+        all.push((pulled.descriptor, pulled.manifest_bytes));
+        all.push((config, pulled.config_bytes));
+    }
+    Ok(all)
 }
 
 /// Returns where the image lies, unless that is a directory.

@@ -1,13 +1,14 @@
 //! The artifacts of a lock: from the user's mirror, then from where they come from.
 //!
-//! A mirror that is a directory is asked by [`crate::fetch`] itself. What a repository of images has
+//! A mirror that is a directory is asked by [`crate::fetch`] itself, for what others than it would get as
+//! well: wheels that are built, and what is in a registry of images. What a repository of images has
 //! is brought into the store here, before that looks for the rest; so are the image that the environment
 //! stands on, and conda packages of a channel in a registry of images.
 
 use envbox_lockfiles::base::{Context, Event, Mirror, Network, Platform};
-use envbox_lockfiles::lock::Lockfile;
+use envbox_lockfiles::lock::{Artifact, Lockfile, Origin};
 
-use crate::fetch::{Closure, artifacts, fetch};
+use crate::fetch::{Closure, artifacts, fetch, fetch_mirrored};
 use crate::image::Descriptor;
 use crate::mirror::ARTIFACT;
 use crate::ops::{Error, base_image, conda_images, sources};
@@ -29,10 +30,30 @@ pub(super) fn closure(
     {
         take(context, repository, lock, platform, store)?;
     }
+    fetch_mirrored(context, &elsewhere(context, lock, platform)?, store)?;
     base_image::bring(context, lock, platform, store)?;
     sources::bring(context, lock, platform, store)?;
     conda_images::bring(context, lock, platform, store)?;
     Ok(fetch(context, lock, platform, store)?)
+}
+
+/// Returns the artifacts that a mirror may have and [`fetch`] would not ask a registry for.
+fn elsewhere(
+    context: &Context,
+    lock: &Lockfile,
+    platform: Platform,
+) -> Result<Vec<Artifact>, Error> {
+    let image = lock.base.as_ref().and_then(|base| base.image(platform));
+    let layers = image.iter().flat_map(|image| &image.layers);
+    let mut all: Vec<Artifact> = layers.map(|layer| layer.artifact.clone()).collect();
+    let wheels = lock
+        .python
+        .iter()
+        .filter(|wheel| wheel.platforms.contains(&platform));
+    let built = wheels.filter(|wheel| wheel.artifact.origin == Origin::Built);
+    all.extend(built.map(|wheel| wheel.artifact.clone()));
+    all.extend(conda_images::in_registries(context, lock, platform)?);
+    Ok(all)
 }
 
 fn take(

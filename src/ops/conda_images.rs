@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use envbox_lockfiles::base::{Context, Network, Platform};
-use envbox_lockfiles::lock::{LockedCondaPackage, Lockfile, Origin};
+use envbox_lockfiles::lock::{Artifact, LockedCondaPackage, Lockfile, Origin};
 use envbox_lockfiles::net::channel_url;
 
 use crate::fetch::FetchError;
@@ -47,6 +47,24 @@ pub(super) fn bring(
         pull_blobs(context, &reference, blobs, store)?;
     }
     Ok(())
+}
+
+/// Returns the packages of channels that are in a registry of images.
+///
+/// # Errors
+/// Returns [`Error::Fetch`] for a channel whose place is no URL.
+pub(super) fn in_registries(
+    context: &Context,
+    lock: &Lockfile,
+    platform: Platform,
+) -> Result<Vec<Artifact>, Error> {
+    let mut all = Vec::new();
+    for package in &lock.conda.packages {
+        if package.platforms.contains(&platform) && in_registry(context, package)?.is_some() {
+            all.push(package.artifact.clone());
+        }
+    }
+    Ok(all)
 }
 
 /// Returns the repository that a package is in, if its channel is in a registry of images.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use envbox_lockfiles::base::{Context, Digest, Event, Mirror, RegistryName};
-use envbox_lockfiles::lock::{LockedWheel, Lockfile, Origin};
+use envbox_lockfiles::lock::{Artifact, LockedBase, Lockfile, Origin};
 use envbox_lockfiles::net::{Client, block_on};
 use envbox_lockfiles::resolve::debian::suite_state;
 use envbox_lockfiles::resolve::python::WheelLocator;
@@ -11,9 +11,9 @@ use futures::{StreamExt as _, stream};
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::mirror::{Added, MirrorDirectory, lock_artifact};
+use crate::mirror::{Added, MirrorDirectory, ProjectFile, lock_artifact};
 use crate::ops::closure::closure;
-use crate::ops::{Error, Project};
+use crate::ops::{Error, Project, base_image, sources};
 use crate::registry::{ImageName, Pushed, push};
 use crate::store::Store;
 
@@ -75,6 +75,7 @@ pub fn mirror(context: &Context, project: &Project, to: &Mirror) -> Result<Mirro
     for platform in &lock.request.platforms {
         closure(context, &lock, *platform, &store)?;
     }
+    sources::keep(context, &lock, &store)?;
     store.pin(&project.lockfile())?;
     let sizes: Vec<u64> = lock.artifacts().map(|artifact| artifact.size).collect();
     let mut report = MirrorReport {
@@ -90,6 +91,9 @@ pub fn mirror(context: &Context, project: &Project, to: &Mirror) -> Result<Mirro
         let mirror = MirrorDirectory::open(&directory)?;
         let uploaded = uploaded(context, &mirror.undated(&lock));
         let mut added = mirror.add_lock(&lock, &store, &uploaded)?;
+        if let Some(base) = &lock.base {
+            add_base(context, base, &store, &mirror, &mut added)?;
+        }
         report.suites = add_suites(context, &lock, &mirror, &mut added)?;
         mirror.finish(&lock)?;
         report.added = Some(added);
@@ -143,29 +147,48 @@ fn add_suites(
     Ok(suites)
 }
 
-/// Returns when wheels were uploaded, as far as their registries say and answer.
-fn uploaded(context: &Context, wheels: &[&LockedWheel]) -> BTreeMap<Digest, Timestamp> {
-    let mut projects: BTreeMap<_, Vec<&LockedWheel>> = BTreeMap::new();
-    for wheel in wheels {
-        if let Origin::Registry(registry) = &wheel.artifact.origin {
-            projects
-                .entry((registry, &wheel.name))
-                .or_default()
-                .push(wheel);
+/// Adds what says what the image is that environments stand on; its layers are there.
+fn add_base(
+    context: &Context,
+    base: &LockedBase,
+    store: &Store,
+    mirror: &MirrorDirectory,
+    added: &mut Added,
+) -> Result<(), Error> {
+    match base_image::kept(context, base, store) {
+        Ok(documents) => added.extend(mirror.add_image(base, &documents)?),
+        Err(error) => {
+            let message = format!(
+                "the mirror has the layers of `{}`, but `envbox lock` cannot resolve from it: {error}",
+                base.reference
+            );
+            context.report(Event::Warning { message });
+        }
+    }
+    Ok(())
+}
+
+/// Returns when files were uploaded, as far as their registries say and answer.
+fn uploaded(context: &Context, files: &[ProjectFile<'_>]) -> BTreeMap<Digest, Timestamp> {
+    let mut projects: BTreeMap<_, Vec<&Artifact>> = BTreeMap::new();
+    for (project, artifact) in files {
+        if let Origin::Registry(registry) = &artifact.origin {
+            let of_project = projects.entry((registry, *project)).or_default();
+            of_project.push(artifact);
         }
     }
     let locator = WheelLocator::new(context);
-    let asked = projects.into_iter().map(|((registry, project), wheels)| {
+    let asked = projects.into_iter().map(|((registry, project), wanted)| {
         let asked = locator.uploaded(registry, project);
-        async move { (asked.await, wheels) }
+        async move { (asked.await, wanted) }
     });
     let mut times = BTreeMap::new();
     let mut failure = None;
-    for (answer, wheels) in block_on(stream::iter(asked).buffered(AT_ONCE).collect::<Vec<_>>()) {
+    for (answer, wanted) in block_on(stream::iter(asked).buffered(AT_ONCE).collect::<Vec<_>>()) {
         match answer {
-            Ok(files) => times.extend(wheels.iter().filter_map(|wheel| {
-                let time = files.get(&wheel.artifact.file)?;
-                Some((wheel.artifact.digest, *time))
+            Ok(files) => times.extend(wanted.iter().filter_map(|artifact| {
+                let time = files.get(&artifact.file)?;
+                Some((artifact.digest, *time))
             })),
             Err(error) => failure = failure.or(Some(error)),
         }

@@ -11,6 +11,7 @@ mod compiler;
 mod conda_images;
 pub mod data;
 pub mod diff;
+pub mod diff_runs;
 pub mod doctor;
 pub mod edit;
 mod error;

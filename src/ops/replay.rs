@@ -16,9 +16,10 @@ use envbox_lockfiles::base::{Context, Digest, Explain, FsError, Kind};
 use envbox_lockfiles::lock::Groups;
 use envbox_lockfiles::manifest::StepClock;
 
+use crate::ops::diff_runs::{RunsDiff, diff_runs};
 use crate::ops::run::{Locking, Recording, RunOptions, RunReport, Variable, run};
 use crate::ops::{Error, Project};
-use crate::record::{Comparison, RunId, RunRecord, compare};
+use crate::record::{RunId, RunRecord};
 use crate::snapshot::{RestoreError, restore};
 use crate::store::Store;
 
@@ -40,7 +41,7 @@ pub struct ReplayReport {
     /// The new run.
     pub run: RunReport,
     /// How it differs from the old one.
-    pub comparison: Comparison,
+    pub diff: RunsDiff,
 }
 
 /// A run cannot be replayed.
@@ -128,7 +129,7 @@ pub fn replay(
     let new = RunRecord::read(&file).map_err(crate::record::JournalError::from)?;
     Ok(ReplayReport {
         run: report,
-        comparison: compare(record, &new),
+        diff: diff_runs(context, record, &new)?,
     })
 }
 

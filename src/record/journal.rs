@@ -15,8 +15,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use envbox_lockfiles::base::fs::{create_dir_all, write_atomic};
+use envbox_lockfiles::base::fs::{create_dir_all, read, write_atomic};
 use envbox_lockfiles::base::{Explain, FsError, Kind};
+use memchr::memmem;
+use serde_json::Value;
 
 use crate::record::{RunId, RunRecord, RunRecordError};
 
@@ -187,13 +189,26 @@ impl Journal {
         &'a self,
         project: Option<&'a Path>,
     ) -> Result<impl Iterator<Item = Result<RunRecord, RunRecordError>> + 'a, FsError> {
-        let read = |run| RunRecord::read(&self.file(run));
+        // Most are those of other projects: reading them for more than a path would take seconds.
+        let needle = project.map(|project| Value::from(project.to_string_lossy()).to_string());
+        let read = move |run| {
+            let file = self.file(run);
+            let bytes = match read(&file) {
+                Ok(bytes) => bytes,
+                Err(error) => return Some(Err(error.into())),
+            };
+            if let Some(needle) = &needle
+                && memmem::find(&bytes, needle.as_bytes()).is_none()
+            {
+                return None;
+            }
+            Some(RunRecord::parse(&bytes, &file))
+        };
         let of_project = move |record: &Result<RunRecord, RunRecordError>| match (project, record) {
             (Some(project), Ok(record)) => record.project.as_deref() == Some(project),
-            (Some(_), Err(_)) => false,
-            (None, _) => true,
+            _ => true,
         };
-        Ok(self.runs()?.into_iter().map(read).filter(of_project))
+        Ok(self.runs()?.into_iter().filter_map(read).filter(of_project))
     }
 
     /// Finds the record of a run; `@1` counts those of `project`, if there is one.

@@ -110,9 +110,12 @@ pub fn take(
     };
     let mut noted = Known::default();
     let made = Made::load(store, project);
+    let mut kept = Vec::with_capacity(found.len());
     let mut products = TreeManifest::default();
     for ((one, content), room) in found.iter().zip(contents).zip(rooms) {
         let kind = taker.kind(one, content)?;
+        let fits = content.filter(|content| room.is_none() && !content.secret);
+        kept.push(fits.map(|content| content.digest));
         if let (EntryKind::File { size, .. }, Some(content)) = (&kind, content) {
             snapshot.files += 1;
             snapshot.bytes += size;
@@ -146,6 +149,9 @@ pub fn take(
     if !products.is_empty() {
         snapshot.products = Some(Digest::of(products.as_bytes()));
         lists.push(&products);
+    }
+    if !lists.iter().all(|list| taker.has_list(list)) {
+        taker.keep_known(found, &kept)?;
     }
     let Taker { known, deposit, .. } = taker;
     deposit.commit(&lists)?;
@@ -240,15 +246,13 @@ impl Taker<'_> {
         }
     }
 
-    /// Returns what is in a regular file; with `room`, the store has it afterwards unless it is
-    /// a secret.
+    /// Returns what is in a regular file. One that is read goes to the store, with `room` and unless
+    /// it is a secret.
     fn content(&self, one: &Found, room: bool) -> Result<Option<Content>, SnapshotError> {
         if !one.metadata.is_file() {
             return Ok(None);
         }
-        if let Some(known) = self.known.content(&one.path, &Stamp::of(&one.metadata))
-            && (!room || known.secret || self.store.blob(&known.digest).is_some())
-        {
+        if let Some(known) = self.known.content(&one.path, &Stamp::of(&one.metadata)) {
             return Ok(Some(known));
         }
         let path = self.project.join(&one.path);
@@ -267,6 +271,25 @@ impl Taker<'_> {
             }
         };
         Ok(Some(Content { digest, secret }))
+    }
+
+    /// Says whether the store has a list, and with it all that it names.
+    fn has_list(&self, text: &str) -> bool {
+        let digest = Digest::of(text.as_bytes());
+        self.store.snapshot(digest).is_ok_and(|list| list.is_some())
+    }
+
+    /// Keeps what is known of old and the store has not, or not any more.
+    fn keep_known(&self, found: &[Found], kept: &[Option<Digest>]) -> Result<(), SnapshotError> {
+        for (one, digest) in found.iter().zip(kept) {
+            let Some(digest) = digest else { continue };
+            if self.store.blob(digest).is_none() && !self.deposit.has(digest) {
+                let path = self.project.join(&one.path);
+                let file = open_regular(&path).map_err(FsError::at("read", &path))?;
+                self.deposit.add(file, &path)?;
+            }
+        }
+        Ok(())
     }
 
     fn kind(&self, one: &Found, content: Option<Content>) -> Result<EntryKind, SnapshotError> {

@@ -75,6 +75,11 @@ impl Deposit {
         Ok((digest, size))
     }
 
+    /// Says whether something with this digest was added.
+    pub fn has(&self, digest: &Digest) -> bool {
+        self.taken().contains_key(digest)
+    }
+
     /// Adds bytes.
     ///
     /// # Errors

@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+mod dockerfile;
 #[path = "../net/downloads.rs"]
 mod downloads;
 mod foreign;

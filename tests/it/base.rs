@@ -5,11 +5,14 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use envbox::base::{Digest, Platform};
-use envbox::image::{Descriptor, ImageConfig, ImageManifest, MediaType, OciPlatform, RootFs};
+use envbox::image::{
+    Descriptor, ImageConfig, ImageIndex, ImageManifest, MediaType, OciPlatform, RootFs,
+};
 use envbox::lock::{Lockfile, Request};
 use envbox::manifest::Manifest;
 
 use crate::debs;
+use crate::http::{Answer, Server, nobody};
 use crate::rootfs::{INTERPRETER, standalone};
 use crate::support::{User, World};
 
@@ -177,6 +180,75 @@ fn a_registry_that_does_not_answer_is_told() {
     assert_eq!(lock.artifacts().count(), 2);
     fs::remove_dir_all(world.path().join("home/.cache/envbox")).unwrap();
     refused("fetch");
+}
+
+/// Serves what is in a layout as a registry of images does.
+fn serve(layout: &Path) -> Server {
+    let server = Server::start();
+    for entry in fs::read_dir(layout.join("blobs/sha256")).unwrap() {
+        let path = entry.unwrap().path();
+        let (digest, bytes) = (
+            path.file_name().unwrap().display(),
+            fs::read(&path).unwrap(),
+        );
+        server.file(&format!("/v2/tools/blobs/sha256:{digest}"), &bytes);
+        let manifest = Answer::Typed(bytes, MediaType::MANIFEST);
+        let place = format!("/v2/tools/manifests/sha256:{digest}");
+        server.answers(&place, vec![manifest]);
+    }
+    server
+}
+
+#[test]
+fn a_mirror_has_the_image_and_its_documents() {
+    for (user, of_registry) in [(User::Unprivileged, true), (User::Current, false)] {
+        let (world, layout) = world(user);
+        let server = serve(&layout);
+        let mut place = match of_registry {
+            true => format!("images={}", server.url()),
+            false => format!("images={}", layout.display()),
+        };
+        let with = |words: &[&str], place: &str| {
+            let registry = ["--registry", place];
+            succeed(&world, &[words, &registry].concat()).0
+        };
+        let build = |options: &[&str], place: &str| {
+            let words = [&["build", "--frozen", "--json"], options].concat();
+            let report: serde_json::Value = serde_json::from_str(&with(&words, place)).unwrap();
+            report["digest"].to_string()
+        };
+        with(&["lock"], &place);
+        let lock = world.project().join("envbox.lock");
+        let locked = fs::read(&lock).unwrap();
+        let before = build(&[], &place);
+        with(&["mirror", "--to", "dir:../home/mirror"], &place);
+        let asked = server.requests().len();
+        // Neither the image nor what was brought of it is there any more.
+        fs::remove_dir_all(&layout).unwrap();
+        let forget = || fs::remove_dir_all(world.path().join("home/.cache/envbox")).unwrap();
+        forget();
+        if of_registry {
+            place = format!("images={}", nobody());
+        }
+        let mirror = ["--mirror", "../home/mirror"];
+        assert_eq!(build(&mirror, &place), before);
+        forget();
+        fs::remove_file(&lock).unwrap();
+        with(&[&["lock"][..], &mirror].concat(), &place);
+        assert_eq!(fs::read(&lock).unwrap(), locked);
+        // The registry in the mirror is one of its own.
+        forget();
+        fs::remove_file(&lock).unwrap();
+        let registry = world.path().join("home/mirror/registries/images");
+        with(&["lock"], &format!("images={}", registry.display()));
+        assert_eq!(fs::read(&lock).unwrap(), locked);
+        let index = fs::read(registry.join("index.json")).unwrap();
+        let index = ImageIndex::parse(&index).unwrap();
+        let reference = Lockfile::read(&lock).unwrap().base.unwrap().reference;
+        assert_eq!(index.manifests[0].digest, reference.digest);
+        assert!(registry.join("oci-layout").exists());
+        assert_eq!(server.requests().len(), asked);
+    }
 }
 
 #[test]

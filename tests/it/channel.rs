@@ -13,13 +13,16 @@ use rattler_conda_types::{Shard, ShardedRepodata};
 use rattler_package_streaming::write::{write_conda_package, write_tar_bz2_package};
 use serde_json::{Value, json};
 
-use crate::http::Server;
+use crate::http::{Answer, Server};
 
 /// What stands for the prefix in the files of these packages.
 pub const PREFIX: &str = "/opt/build/placehold_placehold_placehold_placehold_placehold_placehold";
 
 /// When all these packages were made.
 const MADE: &str = "2025-01-01T00:00:00Z";
+
+/// Where packages are.
+const SUBDIRS: [&str; 3] = ["linux-64", "linux-aarch64", "noarch"];
 
 /// What a file of a package is.
 pub enum Content {
@@ -38,6 +41,7 @@ pub struct Recipe {
     build: String,
     subdir: &'static str,
     index: Value,
+    licence: String,
     entry_points: Vec<String>,
     files: Vec<(String, u32, Content)>,
     old: bool,
@@ -52,6 +56,7 @@ impl Recipe {
             build: build.to_owned(),
             subdir: "linux-64",
             index: json!({}),
+            licence: "MIT".to_owned(),
             entry_points: Vec::new(),
             files: Vec::new(),
             old: false,
@@ -64,10 +69,22 @@ impl Recipe {
         self
     }
 
+    /// Puts it under another licence than MIT.
+    pub fn licence(mut self, licence: &str) -> Self {
+        licence.clone_into(&mut self.licence);
+        self
+    }
+
     /// Makes it one for every platform: `generic` or `python`.
     pub fn noarch(mut self, kind: &str) -> Self {
         self.subdir = "noarch";
         self.index["noarch"] = json!(kind);
+        self
+    }
+
+    /// Makes it one for 64-bit ARM.
+    pub fn aarch64(mut self) -> Self {
+        self.subdir = Platform::LinuxArm64.conda_subdir();
         self
     }
 
@@ -165,7 +182,7 @@ impl Recipe {
             ("build", json!(self.build)),
             ("build_number", json!(number)),
             ("subdir", json!(self.subdir)),
-            ("license", json!("MIT")),
+            ("license", json!(self.licence)),
             ("timestamp", json!(1_735_689_600_000_u64)),
         ] {
             index[key] = value;
@@ -188,8 +205,7 @@ pub struct Channel {
 impl Channel {
     /// Makes an empty channel.
     pub fn new(directory: &Path) -> Self {
-        let records =
-            BTreeMap::from(["linux-64", "noarch"].map(|subdir| (subdir, BTreeMap::new())));
+        let records = BTreeMap::from(SUBDIRS.map(|subdir| (subdir, BTreeMap::new())));
         Self {
             directory: directory.to_path_buf(),
             records,
@@ -241,7 +257,10 @@ impl Channel {
             name: recipe.name.parse().unwrap(),
             version: recipe.version.clone(),
             build: recipe.build.clone(),
-            platforms: vec![Platform::LinuxAmd64],
+            platforms: match recipe.subdir {
+                "linux-aarch64" => vec![Platform::LinuxArm64],
+                _ => vec![Platform::LinuxAmd64],
+            },
             artifact: Artifact {
                 origin: Origin::Registry("lab".parse().unwrap()),
                 file: file.clone(),
@@ -325,6 +344,15 @@ impl Channel {
 
     /// Serves all its files.
     pub fn serve(&self) -> Server {
+        self.serve_as(|answer| answer)
+    }
+
+    /// Serves all its files to who shows this `Authorization`.
+    pub fn serve_behind(&self, authorization: &'static str) -> Server {
+        self.serve_as(|answer| Answer::Behind(authorization, Box::new(answer)))
+    }
+
+    fn serve_as(&self, answer: impl Fn(Answer) -> Answer) -> Server {
         let server = Server::start();
         let mut open = vec![self.directory.clone()];
         while let Some(directory) = open.pop() {
@@ -335,7 +363,8 @@ impl Channel {
                     continue;
                 }
                 let name = path.strip_prefix(&self.directory).unwrap();
-                server.file(&format!("/{}", name.display()), &fs::read(&path).unwrap());
+                let bytes = Answer::Parts(fs::read(&path).unwrap());
+                server.answers(&format!("/{}", name.display()), vec![answer(bytes)]);
             }
         }
         server

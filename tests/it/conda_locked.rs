@@ -3,6 +3,8 @@
 use std::fs;
 
 use envbox::lock::Lockfile;
+use envbox::store::Object;
+use serde_json::Value;
 
 use crate::channel::{Channel, Recipe};
 use crate::conda::{interpreter, libfoo, mytool, scripted, wheel_of};
@@ -11,14 +13,25 @@ use crate::registry::Registry;
 use crate::support::{User, World};
 
 /// A project that is locked from a channel.
-struct Locked {
-    world: World,
+pub struct Locked {
+    pub world: World,
     channel: Server,
     _debian: Registry,
 }
 
 impl Locked {
-    fn new(user: User, recipes: &[Recipe], wheels: &[(&str, Vec<u8>)], rest: &str) -> Self {
+    pub fn new(user: User, recipes: &[Recipe], wheels: &[(&str, Vec<u8>)], rest: &str) -> Self {
+        Self::of(user, recipes, wheels, rest, None)
+    }
+
+    /// Makes one whose channel wants to see `private` as `Authorization`.
+    fn of(
+        user: User,
+        recipes: &[Recipe],
+        wheels: &[(&str, Vec<u8>)],
+        rest: &str,
+        private: Option<&'static str>,
+    ) -> Self {
         let world = World::new(user);
         let mut debian = Registry::with_tools("");
         for (name, bytes) in wheels {
@@ -31,7 +44,10 @@ impl Locked {
             channel.add(recipe);
         }
         channel.index();
-        let channel = channel.serve();
+        let channel = match private {
+            None => channel.serve(),
+            Some(authorization) => channel.serve_behind(authorization),
+        };
         let url = channel.url();
         world.write(
             "envbox.toml",
@@ -48,13 +64,25 @@ impl Locked {
     }
 
     /// Runs a command that must go well; returns what it printed and what it said.
-    fn succeeds(&self, arguments: &[&str]) -> (String, String) {
+    pub fn succeeds(&self, arguments: &[&str]) -> (String, String) {
         let run = self.world.run(arguments);
         assert_eq!(run.code(), Some(0), "{arguments:?}: {}", run.stderr());
         (run.stdout(), run.stderr())
     }
 
-    fn lockfile(&self) -> Lockfile {
+    /// Says whether the store has the package of this name as it came.
+    fn has(&self, name: &str) -> bool {
+        let store = self.world.path().join("home/.cache/envbox");
+        let packages = self.lockfile().conda.packages;
+        let package = packages
+            .iter()
+            .find(|one| one.name.as_str() == name)
+            .unwrap();
+        let object = Object::Blob(package.artifact.digest);
+        store.join(object.relative()).exists()
+    }
+
+    pub fn lockfile(&self) -> Lockfile {
         Lockfile::read(&self.world.project().join("envbox.lock")).unwrap()
     }
 }
@@ -116,6 +144,78 @@ fn activation_is_recorded_when_the_lock_is_written() {
         assert_eq!(case.lockfile(), before);
         assert!(case.channel.count("/linux-64/repodata_shards.msgpack.zst") > 0);
     }
+}
+
+#[test]
+fn a_lock_fetches_only_packages_that_take_part_in_activation() {
+    let set = "{\"FOO_DATA\": \"x\"}";
+    let recipes = [
+        Recipe::new("active", "1", "0").text("etc/conda/env_vars.d/foo.json", set),
+        // What looks like it and is none.
+        Recipe::new("plain", "1", "0").text("etc/conda/foo.sh", "exit 1\n"),
+        // Of a package in the old format there is no part to read.
+        Recipe::new("old", "1", "0").old_format(),
+    ];
+    let rest = "dependencies = [\"active\", \"plain\", \"old\"]\n";
+    let case = Locked::new(User::Unprivileged, &recipes, &[], rest);
+    case.succeeds(&["lock"]);
+    let fetched = ["active", "plain", "old"].map(|name| case.has(name));
+    assert_eq!(fetched, [true, false, true]);
+    let lock = case.lockfile();
+    assert_eq!(lock.conda.activation[0].name, "FOO_DATA");
+    // What the lists say is remembered: nobody is asked again, and no whole package is needed.
+    let asked = case.channel.requests().len();
+    fs::remove_file(case.world.project().join("envbox.lock")).unwrap();
+    case.succeeds(&["lock", "--offline"]);
+    assert_eq!(case.channel.requests().len(), asked);
+    assert_eq!(case.lockfile(), lock);
+}
+
+#[test]
+fn two_packages_with_one_script_leave_the_order_as_it_is() {
+    // Of those that own it, the one that comes last in the environment decides; it depends on one in
+    // between that has no such file.
+    let script = |text: &str| ("etc/conda/activate.d/a.sh", text.to_owned());
+    let with = |recipe: Recipe, (path, text): (&str, String)| recipe.text(path, &text);
+    let recipes = [
+        with(
+            Recipe::new("z-first", "1", "0"),
+            script("export WHO=first\n"),
+        ),
+        Recipe::new("between", "1", "0").needs(&["z-first"]),
+        with(
+            Recipe::new("a-last", "1", "0").needs(&["between"]),
+            script("export WHO=last\n"),
+        ),
+    ];
+    let rest = "dependencies = [\"a-last\"]\n";
+    let case = Locked::new(User::Current, &recipes, &[], rest);
+    case.succeeds(&["lock"]);
+    let lock = case.lockfile();
+    let recorded = &lock.conda.activation[0];
+    assert_eq!(
+        (recorded.name.as_str(), recorded.value.as_str()),
+        ("WHO", "last")
+    );
+}
+
+#[test]
+fn a_private_channel_is_used_with_the_credentials_of_netrc() {
+    let recipes = [libfoo().text("etc/conda/env_vars.d/foo.json", "{\"FOO_DATA\": \"x\"}")];
+    let rest = "dependencies = [\"libfoo\"]\n";
+    let shown = Some("Basic bWU6c2VjcmV0");
+    let case = Locked::of(User::Unprivileged, &recipes, &[], rest, shown);
+    let refused = case.world.run(&["lock"]);
+    assert_eq!(refused.code(), Some(13), "{}", refused.stderr());
+    assert!(refused.stderr().contains("401"), "{}", refused.stderr());
+    let netrc = "machine 127.0.0.1 login me password secret\n";
+    case.world.write_home(".netrc", netrc);
+    case.succeeds(&["lock"]);
+    let (printed, _) = case.succeeds(&["run", "--frozen", "--", "foo"]);
+    assert_eq!(printed, "prefix /opt/env foo\n");
+    // Neither the lock nor the URLs of its packages say it.
+    let lock = fs::read_to_string(case.world.project().join("envbox.lock")).unwrap();
+    assert!(!lock.contains("secret"));
 }
 
 #[test]
@@ -213,4 +313,62 @@ fn glibc_alone_is_base_enough() {
         .map(|one| one.name.as_str())
         .collect();
     assert_eq!(debian, ["libc6"]);
+}
+
+#[test]
+fn a_mirror_lists_what_it_has_of_a_channel() {
+    let recipes = [
+        libfoo(),
+        Recipe::new("old", "1", "0")
+            .needs(&["libfoo >=1"])
+            .old_format(),
+        Recipe::new("data", "3", "0")
+            .noarch("generic")
+            .needs(&["old"]),
+        Recipe::new("other", "1", "0"),
+    ];
+    let rest = "dependencies = [\"data\"]\n";
+    let case = Locked::new(User::Unprivileged, &recipes, &[], rest);
+    case.succeeds(&["lock"]);
+    let locked = case.lockfile();
+    case.succeeds(&["mirror", "--to", "dir:../home/mirror"]);
+    let channel = case.world.path().join("home/mirror/registries/lab");
+    let list =
+        |subdir: &str| fs::read_to_string(channel.join(subdir).join("repodata.json")).unwrap();
+    let lists = [list("linux-64"), list("noarch")];
+    let repodata: Value = serde_json::from_str(&lists[0]).unwrap();
+    let old = &repodata["packages"]["old-1-0.tar.bz2"];
+    assert_eq!(old["depends"], serde_json::json!(["libfoo >=1"]));
+    let packages = &locked.conda.packages;
+    let digest = packages
+        .iter()
+        .find(|one| one.name.as_str() == "old")
+        .unwrap();
+    assert_eq!(old["sha256"], digest.artifact.digest.hex());
+    // What the lock has not is not there, so it is not listed.
+    assert!(!lists[0].contains("other"));
+    // Once more changes nothing.
+    case.succeeds(&["mirror", "--to", "dir:../home/mirror"]);
+    assert_eq!([list("linux-64"), list("noarch")], lists);
+    // It is a channel of its own.
+    let asked = case.channel.requests().len();
+    fs::remove_dir_all(case.world.path().join("home/.cache/envbox")).unwrap();
+    fs::remove_file(case.world.project().join("envbox.lock")).unwrap();
+    let place = format!("lab={}", channel.display());
+    case.succeeds(&["lock", "--registry", &place]);
+    assert_eq!(case.lockfile(), locked);
+    let words = ["run", "--frozen", "--registry", &place, "--", "foo"];
+    assert_eq!(case.succeeds(&words).0, "prefix /opt/env foo\n");
+    assert_eq!(case.channel.requests().len(), asked);
+    // Another lock's packages join those that are listed.
+    let text = fs::read_to_string(case.world.project().join("envbox.toml")).unwrap();
+    case.world
+        .write("envbox.toml", &text.replace("\"data\"", "\"other\""));
+    case.succeeds(&["lock"]);
+    case.succeeds(&["mirror", "--to", "dir:../home/mirror"]);
+    let both = list("linux-64");
+    assert!(
+        both.contains("\"other\"") && both.contains("\"old\""),
+        "{both}"
+    );
 }

@@ -19,8 +19,8 @@ use crate::registry::Registry;
 use crate::rootfs::INTERPRETER;
 use crate::support::{User, World};
 
-const HERE: Platform = Platform::LinuxAmd64;
-const THERE: Platform = Platform::LinuxArm64;
+pub const HERE: Platform = Platform::LinuxAmd64;
+pub const THERE: Platform = Platform::LinuxArm64;
 
 /// The version of the interpreter's package.
 const VERSION: &str = "3.11.2-6";
@@ -39,7 +39,7 @@ fn library(platform: Platform) -> [(&'static str, u32, &'static str); 3] {
 }
 
 /// Plays an interpreter that says that it is this version.
-fn interpreter(says: &str) -> String {
+pub fn interpreter(says: &str) -> String {
     let answer = format!("case $directory in import*) echo {says}; exit ;; esac");
     INTERPRETER.replacen("done\n", &format!("done\n{answer}\n"), 1)
 }
@@ -57,7 +57,7 @@ fn python(platform: Platform, says: &str) -> Vec<u8> {
 
 /// Writes a manifest and a lock for these platforms, with these packages. Each is put where `place`
 /// says.
-fn write_project(
+pub fn write_project(
     world: &World,
     packages: &[(&str, Platform, Vec<u8>)],
     place: impl Fn(&str, &[u8]),
@@ -136,7 +136,7 @@ fn both(says: &str) -> (World, String) {
 }
 
 /// Builds, and returns what was said.
-fn build(world: &World, options: &[&str]) -> Value {
+pub fn build(world: &World, options: &[&str]) -> Value {
     let words = ["build", "--frozen", "--json"];
     let run = world.run(&[&words[..], options].concat());
     assert_eq!(run.code(), Some(0), "{}", run.whole());
@@ -144,7 +144,7 @@ fn build(world: &World, options: &[&str]) -> Value {
 }
 
 /// Returns the compiled modules of an image of a layout: path to content.
-fn compiled(layout: &Path, manifest: &Digest) -> BTreeMap<String, String> {
+pub fn compiled(layout: &Path, manifest: &Digest) -> BTreeMap<String, String> {
     let blob = |digest: &Digest| fs::read(layout.join("blobs/sha256").join(digest.hex())).unwrap();
     let manifest = ImageManifest::parse(&blob(manifest)).unwrap();
     let mut compiled = BTreeMap::new();

@@ -106,6 +106,9 @@ fn the_block_that_moved_is_named() {
         tools.step(&["--seed", "7"]);
         let code = tools.world.run(&["--json", "diff", "@2", "@1"]);
         assert_eq!((code.code(), lowest(&code)), (Some(1), "code".into()));
+        // And where it shows in the output.
+        let shown = tools.world.run(&["diff", "@2", "@1"]).stdout();
+        assert!(shown.contains("out: text: different\n"), "{shown}");
         tools.step(&["--seed", "7", "--env", "B=c"]);
         let variable = tools.world.run(&["diff", "@2", "@1"]).stdout();
         assert!(variable.contains("env.B: nothing -> c\n"), "{variable}");

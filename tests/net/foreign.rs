@@ -172,7 +172,7 @@ fn pip_reads_pylock(tools: &Tools, project: &Path) {
 }
 
 /// Its shell commands are well-formed, and the one that writes requirements writes those that are
-/// exported alone. Nothing is built: there is no image of Debian's here.
+/// exported alone. It is built by `tests/images/dockerfile.rs`.
 fn a_dockerfile_has_the_same_requirements(tools: &Tools, world: &World) {
     let project = world.project();
     done(world.run(&["export", "dockerfile", "-o", "Dockerfile"]));

@@ -8,13 +8,19 @@ mod support;
 
 mod attest;
 mod audit;
+#[path = "../it/channel.rs"]
+#[expect(dead_code, reason = "each tier uses a part")]
+mod channel;
 mod conda;
+mod conda_real;
 mod corpus;
 mod downloads;
 mod examples;
 mod faulty;
 mod foreign;
 mod golden;
+#[path = "../support/http.rs"]
+mod http;
 mod inside;
 mod mirror;
 mod packse;

@@ -86,7 +86,49 @@ fn net_sources_are_built_the_same_everywhere() {
     let run = other.run(&["run", "--frozen", "--", "python", "program.py"]);
     assert_eq!(run.code(), Some(0), "{}", run.stderr());
     assert_eq!(run.stdout(), printed);
+    a_mirror_has_what_they_are_built_from(&world, &text, &requirement);
     a_wheel_that_is_another_is_refused(&world);
+}
+
+/// With the mirror alone the wheels are built again, though neither registries nor the repository are
+/// there any more.
+fn a_mirror_has_what_they_are_built_from(world: &World, lock: &str, requirement: &str) {
+    let run = world.run(&["mirror", "--to", "dir:../home/mirror"]);
+    assert_eq!(run.code(), Some(0), "{}", run.stderr());
+    let repository = world.path().join("repository");
+    fs::rename(&repository, repository.with_extension("away")).unwrap();
+    let blobs = world.path().join("home/mirror/blobs/sha256");
+    let other = World::new(User::Current);
+    other.write("envbox.toml", &MANIFEST.replace("REPOSITORY", requirement));
+    other.write("envbox.lock", lock);
+    other.write("program.py", PROGRAM);
+    let mirror = format!("dir:{}", world.path().join("home/mirror").display());
+    let nobody = "http://127.0.0.1:9";
+    let mut words = vec!["run", "--frozen", "--mirror", &mirror];
+    let gone: Vec<String> = ["pypi", "debian", "debian-security", "debian-snapshot"]
+        .map(|name| format!("{name}={nobody}"))
+        .to_vec();
+    for place in &gone {
+        words.extend(["--registry", place]);
+    }
+    words.extend(["--", "python", "program.py"]);
+    // First the mirror has the wheels as they were built.
+    let run = other.run(&words);
+    assert_eq!(run.code(), Some(0), "{}", run.stderr());
+    assert!(!run.stderr().contains("build wheels"), "{}", run.stderr());
+    let locked = self::lock(world);
+    for wheel in locked
+        .python
+        .iter()
+        .filter(|wheel| wheel.built_from.is_some())
+    {
+        fs::remove_file(blobs.join(wheel.artifact.digest.hex())).unwrap();
+    }
+    fs::remove_dir_all(other.path().join("home/.cache/envbox")).unwrap();
+    let run = other.run(&words);
+    assert_eq!(run.code(), Some(0), "{}", run.stderr());
+    assert_eq!(run.stdout(), "1.7.15 2020-01-02 00:00:00 7\n");
+    fs::rename(repository.with_extension("away"), &repository).unwrap();
 }
 
 fn a_wheel_that_is_another_is_refused(world: &World) {

@@ -45,6 +45,8 @@ pub enum Answer {
     Stall(Vec<u8>, usize),
     /// Hangs up at once.
     HangUp,
+    /// Answers so who shows this `Authorization`, and others with 401.
+    Behind(&'static str, Box<Answer>),
 }
 
 /// One request as it came.
@@ -192,6 +194,13 @@ fn serve(stream: &TcpStream, shared: &(Mutex<State>, Condvar)) -> std::io::Resul
         }
     };
     shared.1.notify_all();
+    let answer = match answer {
+        Answer::Behind(shown, behind) => match request.headers.get("authorization") {
+            Some(found) if found == shown => *behind,
+            _ => Answer::Status(401, Vec::new()),
+        },
+        answer => answer,
+    };
     let silent = matches!(answer, Answer::Silence | Answer::Stall(..));
     respond(stream, &request, answer)?;
     if silent {
@@ -304,7 +313,7 @@ fn respond(stream: &TcpStream, request: &Request, answer: Answer) -> std::io::Re
                 (&mut &*stream).write_all(&bytes)?;
             }
         }
-        Answer::Silence | Answer::HangUp => Ok(()),
+        Answer::Silence | Answer::HangUp | Answer::Behind(..) => Ok(()),
     }
 }
 

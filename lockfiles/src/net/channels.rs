@@ -13,6 +13,7 @@ use rattler_networking::{
     Authentication, AuthenticationMiddleware, AuthenticationStorage, OciMiddleware,
     OfflineMiddleware,
 };
+use reqwest::{Method, RequestBuilder};
 use reqwest_middleware::{ClientBuilder, ClientWithMiddleware};
 use reqwest_retry::RetryTransientMiddleware;
 use url::Url;
@@ -96,6 +97,52 @@ pub fn channel_client(
         .with(AuthenticationMiddleware::from_auth_storage(credentials))
         .with_arc(again)
         .build())
+}
+
+/// What the hosts of channels are shown to let a request through.
+pub(super) struct ChannelCredentials {
+    all: AuthenticationStorage,
+}
+
+impl ChannelCredentials {
+    /// Reads the files that the context names.
+    ///
+    /// # Errors
+    /// Returns [`NetError::Credentials`] when one cannot be read.
+    pub(super) fn of(context: &Context) -> Result<Self, NetError> {
+        credentials(context).map(|all| Self { all })
+    }
+
+    /// Begins a request for `url` with what its host wants to see. What the URL itself says goes before.
+    pub(super) fn request(
+        &self,
+        http: &reqwest::Client,
+        method: Method,
+        url: &Url,
+    ) -> RequestBuilder {
+        let of_itself = !url.username().is_empty() || url.password().is_some();
+        let found = match of_itself {
+            true => None,
+            false => self.all.get_by_url(url.clone()).ok(),
+        };
+        let request = |url: Url| http.request(method, url);
+        match found.and_then(|(_, found)| found) {
+            Some(Authentication::BearerToken(token)) => request(url.clone()).bearer_auth(token),
+            Some(Authentication::OAuth { access_token, .. }) => {
+                request(url.clone()).bearer_auth(access_token)
+            }
+            Some(Authentication::BasicHTTP { username, password }) => {
+                request(url.clone()).basic_auth(username, Some(password))
+            }
+            Some(Authentication::CondaToken(token)) => {
+                let mut url = url.clone();
+                url.set_path(&format!("/t/{token}{}", url.path()));
+                request(url)
+            }
+            // Signatures of a storage service are not of HTTP.
+            Some(Authentication::S3Credentials { .. }) | None => request(url.clone()),
+        }
+    }
 }
 
 /// Reads the files that the context names.

@@ -11,6 +11,7 @@ use url::Url;
 
 use crate::base::{Context, Network, fs};
 use crate::net::body::{Body, Stream};
+use crate::net::channels::ChannelCredentials;
 use crate::net::{NetError, shown};
 
 /// How patient a client is.
@@ -49,6 +50,8 @@ impl Default for ClientOptions {
 #[derive(Clone)]
 pub struct Client {
     shared: Arc<Shared>,
+    /// Those of conda channels, where it asks for their packages.
+    credentials: Option<Arc<ChannelCredentials>>,
 }
 
 struct Shared {
@@ -100,6 +103,19 @@ impl Client {
                 certificates: Certificates::of(context)?,
                 http: OnceCell::new(),
             }),
+            credentials: None,
+        })
+    }
+
+    /// Returns this client as one that shows the context's credentials of conda channels, each to the
+    /// host that it is for. A redirect to another host does not take them along.
+    ///
+    /// # Errors
+    /// Returns [`NetError::Credentials`] when they cannot be read.
+    pub fn for_channels(&self, context: &Context) -> Result<Self, NetError> {
+        Ok(Self {
+            shared: Arc::clone(&self.shared),
+            credentials: Some(Arc::new(ChannelCredentials::of(context)?)),
         })
     }
 
@@ -254,10 +270,12 @@ impl Client {
             .http
             .get_or_try_init(|| async { self.shared.connect() })
             .await?;
+        let request = match &self.credentials {
+            Some(credentials) => credentials.request(http, method, url),
+            None => http.request(method, url.clone()),
+        };
         // Bytes are hashed and resumed as stored, so no coding may be put around them.
-        Ok(http
-            .request(method, url.clone())
-            .header(ACCEPT_ENCODING, "identity"))
+        Ok(request.header(ACCEPT_ENCODING, "identity"))
     }
 }
 
@@ -289,6 +307,8 @@ pub(super) fn builder(
     let mut builder = reqwest::Client::builder()
         .user_agent(concat!("envbox/", env!("CARGO_PKG_VERSION")))
         .connect_timeout(options.connect_timeout)
+        // A redirect would tell the next host of it: some URLs have a token in their path.
+        .referer(false)
         // Other crates of this program may switch these on for the whole graph.
         .no_gzip()
         .no_brotli()

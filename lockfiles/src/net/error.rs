@@ -199,7 +199,7 @@ impl Explain for NetError {
                 "check the network and the proxy settings"
             }
             Self::Status { status: 401, .. } | Self::Status { status: 403, .. } => {
-                "check the credentials in the registry's URL"
+                "check the credentials in the registry's URL or, of a conda channel, in `~/.netrc`"
             }
             Self::Status { status: 429, .. } => "wait a while, or use a mirror",
             Self::Status {

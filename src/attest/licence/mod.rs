@@ -54,7 +54,8 @@ impl Licences {
     ) -> Result<Self, AttestError> {
         let inventory = Inventory::of(lock, platform)?;
         let packages = inventory.components.iter();
-        let mut packages = packages.filter(|component| component.kind != Kind::Layer);
+        let mut packages = packages
+            .filter(|component| component.kind != Kind::Layer && component.kind.is_installed());
         match packages.find(|package| !trees.contains_key(&package.artifact.digest)) {
             Some(package) => {
                 let package = package.name.to_owned();
@@ -90,9 +91,9 @@ impl Licences {
             let licence = match component.kind {
                 Kind::Debian => debian(component.name, &by_name)?,
                 Kind::Conda => conda(tree, component)?,
-                Kind::Wheel => wheel(tree)?,
+                Kind::Wheel | Kind::BuildTool => wheel(tree)?,
                 Kind::Interpreter => interpreter(tree, component.version)?,
-                Kind::Layer => Licence::default(),
+                Kind::Layer | Kind::Source => Licence::default(),
             };
             licences.insert(component.artifact.digest, licence);
         }

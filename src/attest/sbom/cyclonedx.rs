@@ -47,6 +47,8 @@ struct ComponentWire {
     reference: Option<String>,
     name: String,
     version: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    scope: Option<&'static str>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     hashes: Vec<HashWire>,
     #[serde(rename = "licenses", skip_serializing_if = "Vec::is_empty")]
@@ -55,8 +57,16 @@ struct ComponentWire {
     purl: Option<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     external_references: Vec<ExternalWire>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pedigree: Option<PedigreeWire>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     properties: Vec<PropertyWire>,
+}
+
+/// What a component was made from.
+#[derive(Debug, Clone, Serialize)]
+struct PedigreeWire {
+    ancestors: Vec<ComponentWire>,
 }
 
 #[derive(Debug, Clone, Serialize)]
@@ -109,7 +119,9 @@ pub(super) fn bom(inventory: &Inventory<'_>, licences: &Licences, created: Times
         serial_number: String::new(),
         version: 1,
         metadata: metadata(inventory, created),
-        components: components.map(|one| component(one, licences)).collect(),
+        components: components
+            .map(|one| component(inventory, one, licences))
+            .collect(),
         dependencies: dependencies(inventory),
     };
     bom.serial_number = identity(&bom).urn().to_string();
@@ -142,7 +154,11 @@ fn metadata(inventory: &Inventory<'_>, created: Timestamp) -> MetadataWire {
     }
 }
 
-fn component(component: &Component<'_>, licences: &Licences) -> ComponentWire {
+fn component(
+    inventory: &Inventory<'_>,
+    component: &Component<'_>,
+    licences: &Licences,
+) -> ComponentWire {
     let artifact = component.artifact;
     let mut properties = vec![PropertyWire {
         name: "envbox:file",
@@ -164,20 +180,43 @@ fn component(component: &Component<'_>, licences: &Licences) -> ComponentWire {
         r#type: match component.kind {
             Kind::Layer => "container",
             Kind::Interpreter => "application",
-            Kind::Debian | Kind::Conda | Kind::Wheel => "library",
+            Kind::Debian | Kind::Conda | Kind::Wheel | Kind::Source | Kind::BuildTool => "library",
         },
         reference: Some(component.purl.clone()),
         name: component.name.to_owned(),
         version: component.version.to_owned(),
-        hashes: vec![HashWire {
-            alg: "SHA-256",
-            content: artifact.digest.hex(),
-        }],
+        scope: (!component.kind.is_installed()).then_some("excluded"),
+        hashes: vec![hash(component)],
         licences: licence(licences.of(&artifact.digest)),
         purl: Some(component.purl.clone()),
         external_references,
+        pedigree: pedigree(inventory, component),
         properties,
     }
+}
+
+fn hash(component: &Component<'_>) -> HashWire {
+    HashWire {
+        alg: "SHA-256",
+        content: component.artifact.digest.hex(),
+    }
+}
+
+/// Says what a wheel was built from.
+fn pedigree(inventory: &Inventory<'_>, component: &Component<'_>) -> Option<PedigreeWire> {
+    let mut made = inventory.made.iter();
+    let made = made.find(|made| made.wheel == component.artifact.digest)?;
+    let source = inventory.with_digest(made.source.digest)?;
+    Some(PedigreeWire {
+        ancestors: vec![ComponentWire {
+            r#type: "library",
+            name: source.name.to_owned(),
+            version: source.version.to_owned(),
+            hashes: vec![hash(source)],
+            purl: Some(source.purl.clone()),
+            ..ComponentWire::default()
+        }],
+    })
 }
 
 fn licence(licence: Licence) -> Vec<LicenceChoiceWire> {
@@ -199,12 +238,16 @@ fn dependencies(inventory: &Inventory<'_>) -> Vec<DependencyWire> {
         r#ref: ENVIRONMENT.to_owned(),
         depends_on: direct.map(|one| one.purl.clone()).collect(),
     };
-    let others = components.map(|one| DependencyWire {
-        r#ref: one.purl.clone(),
-        depends_on: inventory
-            .required_by(one)
-            .map(|required| required.purl.clone())
-            .collect(),
+    let others = components.map(|one| {
+        // A source needs what it is built with.
+        let made = inventory.made.iter();
+        let made = made.filter(|made| made.source.digest == one.artifact.digest);
+        let tools = made.flat_map(|made| inventory.tools(made));
+        let needed = inventory.required_by(one).chain(tools);
+        DependencyWire {
+            r#ref: one.purl.clone(),
+            depends_on: needed.map(|needed| needed.purl.clone()).collect(),
+        }
     });
     [root].into_iter().chain(others).collect()
 }

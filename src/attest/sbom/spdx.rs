@@ -203,7 +203,8 @@ fn package(
         primary_package_purpose: match component.kind {
             Kind::Layer => "CONTAINER",
             Kind::Interpreter => "APPLICATION",
-            Kind::Debian | Kind::Conda | Kind::Wheel => "LIBRARY",
+            Kind::Debian | Kind::Conda | Kind::Wheel | Kind::BuildTool => "LIBRARY",
+            Kind::Source => "SOURCE",
         },
     }
 }
@@ -217,6 +218,8 @@ fn id(component: &Component<'_>) -> String {
         Kind::Conda => "conda",
         Kind::Interpreter => "interpreter",
         Kind::Wheel => "python",
+        Kind::Source => "source",
+        Kind::BuildTool => "build",
     };
     let plain = |c: char| {
         if c.is_ascii_alphanumeric() || c == '.' {
@@ -239,12 +242,25 @@ fn relationships(inventory: &Inventory<'_>) -> Vec<RelationshipWire> {
     let mut all = vec![relation(DOCUMENT, "DESCRIBES", ENVIRONMENT)];
     for component in &inventory.components {
         let own = id(component);
-        all.push(relation(ENVIRONMENT, "CONTAINS", &own));
+        if component.kind.is_installed() {
+            all.push(relation(ENVIRONMENT, "CONTAINS", &own));
+        }
         if component.is_direct() {
             all.push(relation(ENVIRONMENT, "DEPENDS_ON", &own));
         }
         for required in inventory.required_by(component) {
             all.push(relation(&own, "DEPENDS_ON", &id(required)));
+        }
+    }
+    for made in &inventory.made {
+        let Some(wheel) = inventory.with_digest(made.wheel).map(id) else {
+            continue;
+        };
+        if let Some(source) = inventory.with_digest(made.source.digest) {
+            all.push(relation(&wheel, "GENERATED_FROM", &id(source)));
+        }
+        for tool in inventory.tools(made) {
+            all.push(relation(&id(tool), "BUILD_TOOL_OF", &wheel));
         }
     }
     all

@@ -5,11 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use cyclonedx_bom::models::bom::Bom;
 use cyclonedx_bom::validation::Validate as _;
 use envbox_lockfiles::base::{Compression, Digest, ImageReference, Platform};
-use envbox_lockfiles::lock::{LockedBase, LockedImage, LockedLayer, Lockfile};
+use envbox_lockfiles::lock::{BuiltFrom, LockedBase, LockedImage, LockedLayer, Lockfile, Origin};
 use serde_json::Value;
 
 use crate::attest::tests::licences::trees;
-use crate::attest::tests::{AMD64, epoch, lock, subject};
+use crate::attest::tests::{AMD64, artifact, epoch, lock, subject, wheel};
 use crate::attest::{Licences, PREDICATE_SPDX, SbomFormat, SbomOptions, Statement, sbom};
 
 fn options(format: SbomFormat, platform: Platform) -> SbomOptions {
@@ -106,6 +106,89 @@ fn documents_of_other_contents_have_other_names() {
         .into();
         assert_eq!(names.len(), 4, "{names:?}");
     }
+}
+
+/// Returns a lock with a wheel that was built of a source distribution, with a tool that the
+/// environment has as well and one that it has not.
+fn lock_with_built() -> Lockfile {
+    let mut lock = lock();
+    let tools = vec![
+        lock.python[2].clone(),
+        wheel("setuptools", "75.0", &["manifest"]),
+    ];
+    let mut made = wheel("made", "3", &["manifest"]);
+    made.artifact.origin = Origin::Built;
+    made.built_from = Some(Box::new(BuiltFrom {
+        source: artifact("pypi", "made-3.tar.gz"),
+        requires: tools,
+    }));
+    lock.python.push(made);
+    lock
+}
+
+#[test]
+fn a_built_wheel_names_its_source_and_what_built_it() {
+    let lock = lock_with_built();
+    let directory = tempfile::tempdir().unwrap();
+    // Trees of what is in no environment are not asked for.
+    let mut trees = trees(directory.path());
+    let like = trees[&lock.python[2].artifact.digest].clone();
+    trees.insert(lock.python[3].artifact.digest, like);
+    let licences = Licences::read(&lock, AMD64, &trees).unwrap();
+    let list = |format| {
+        let list = sbom(&lock, &licences, &options(format, AMD64)).unwrap();
+        list.to_bytes()
+    };
+    let spdx: Value = serde_json::from_slice(&list(SbomFormat::Spdx)).unwrap();
+    let packages = spdx["packages"].as_array().unwrap();
+    let id = |file: &str| {
+        let found = packages.iter().find(|one| one["packageFileName"] == file);
+        found.unwrap()["SPDXID"].as_str().unwrap()
+    };
+    let relations: Vec<String> = spdx["relationships"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| {
+            let text = |name: &str| one[name].as_str().unwrap();
+            let (from, to) = (text("spdxElementId"), text("relatedSpdxElement"));
+            format!("{from} {} {to}", text("relationshipType"))
+        })
+        .collect();
+    let made = id("made-3-py3-none-any.whl");
+    let source = id("made-3.tar.gz");
+    let tool = id("setuptools-75.0-py3-none-any.whl");
+    for expected in [
+        format!("{made} GENERATED_FROM {source}"),
+        format!("{tool} BUILD_TOOL_OF {made}"),
+        format!("{} BUILD_TOOL_OF {made}", id("library-2-py3-none-any.whl")),
+    ] {
+        assert!(relations.contains(&expected), "{expected}: {relations:?}");
+    }
+    // What is not in the environment is not said to be.
+    for absent in [source, tool] {
+        let contained = format!("SPDXRef-Environment CONTAINS {absent}");
+        assert!(!relations.contains(&contained), "{relations:?}");
+    }
+
+    let bytes = list(SbomFormat::CycloneDx);
+    let bom = Bom::parse_from_json_v1_5(bytes.as_slice()).unwrap();
+    assert!(bom.validate().passed(), "{:?}", bom.validate());
+    let document: Value = serde_json::from_slice(&bytes).unwrap();
+    let component = |name: &str, scope: Value| {
+        let mut all = document["components"].as_array().unwrap().iter();
+        let found = all.find(|one| one["name"] == name && one["scope"] == scope);
+        found.unwrap().clone()
+    };
+    let source = component("made", "excluded".into());
+    assert_eq!(source["purl"], "pkg:pypi/made@3?file_name=made-3.tar.gz");
+    let made = component("made", Value::Null);
+    assert_eq!(made["pedigree"]["ancestors"][0]["purl"], source["purl"]);
+    component("setuptools", "excluded".into());
+    let mut needs = document["dependencies"].as_array().unwrap().iter();
+    let needs = needs.find(|one| one["ref"] == source["purl"]).unwrap();
+    let expected = ["pkg:pypi/library@2", "pkg:pypi/setuptools@75.0"];
+    assert_eq!(needs["dependsOn"], serde_json::json!(expected));
 }
 
 /// Ids are unique, and every relation leads to one.

@@ -147,6 +147,22 @@ pub fn unpack_conda(
     installation.finish(package)
 }
 
+/// Returns what the package at `archive` says that it is: `info/index.json`. `scratch` is a directory on a
+/// disk with room for it.
+///
+/// # Errors
+/// Returns [`LayerError`] when the package is damaged, hostile or another one.
+pub fn conda_index(
+    archive: &Path,
+    package: &CondaPackage<'_>,
+    scratch: &Path,
+    limits: Limits,
+) -> Result<serde_json::Map<String, serde_json::Value>, LayerError> {
+    let (name, _) = package.place();
+    let archive = Archive::open(archive, name, scratch, limits)?;
+    Ok(Info::read(&archive, package)?.index)
+}
+
 struct Installation<'a> {
     tree: TreeBuilder,
     info: &'a Info,

@@ -1,6 +1,7 @@
 //! What activating a prefix of conda's sets, found out when the lock is written.
 //!
-//! Comes in: a lock whose conda packages can be had. Goes out: the variables that their files in
+//! Comes in: a lock whose conda packages can be had. Of those whose lists of files say that they have
+//! no such files, nothing more is fetched. Goes out: the variables that their files in
 //! `etc/conda/env_vars.d` and scripts in `etc/conda/activate.d` set, for the lock to record; a step
 //! then finds them set ([`rootfs::activation`](crate::rootfs::activation())).
 //!
@@ -15,7 +16,11 @@ mod scripts;
 use std::collections::{BTreeMap, BTreeSet};
 
 use envbox_lockfiles::base::{Context, Digest, Event, Platform};
-use envbox_lockfiles::lock::{Activation, LockedDebian, Lockfile};
+use envbox_lockfiles::lock::{Activation, LockedCondaPackage, LockedDebian, Lockfile};
+use envbox_lockfiles::manifest::CondaChannel;
+use envbox_lockfiles::net::block_on_large_stack;
+use envbox_lockfiles::resolve::ResolveError;
+use envbox_lockfiles::resolve::conda::{CondaSession, activation_files};
 
 use crate::ops::Error;
 use crate::ops::activation::exports::Shell;
@@ -107,15 +112,20 @@ fn variables(
     lock: &Lockfile,
     platform: Platform,
 ) -> Result<Vec<(String, String)>, Error> {
+    let packages = activating(context, lock, platform)?;
+    if packages.is_empty() {
+        return Ok(Vec::new());
+    }
     let store = Store::open(&context.store)?;
-    // Nothing but conda's packages is needed to see whether there are scripts.
-    let alone = Lockfile {
+    // Nothing but conda's packages is needed to see what is in the scripts.
+    let mut alone = Lockfile {
         base: None,
         python: Vec::new(),
         debian: LockedDebian::default(),
         built: Vec::new(),
         ..lock.clone()
     };
+    alone.conda.packages = packages;
     let closure = match closure(context, &alone, platform, &store) {
         // What cannot be had cannot be run either, but a channel may list more than it still has,
         // and which packages would be chosen of it is worth knowing.
@@ -154,6 +164,41 @@ fn variables(
         }
     }
     Ok(changed(context, &shell))
+}
+
+/// Returns the packages for `platform` that take part in activation, and those of which it is not known.
+fn activating(
+    context: &Context,
+    lock: &Lockfile,
+    platform: Platform,
+) -> Result<Vec<LockedCondaPackage>, Error> {
+    let all = lock.conda.packages.iter();
+    let all: Vec<_> = all.filter(|p| p.platforms.contains(&platform)).collect();
+    let channels = lock.request.conda.iter().flat_map(|conda| &conda.channels);
+    let channels: Vec<_> = channels
+        .map(|name| CondaChannel {
+            name: name.clone(),
+            url: None,
+        })
+        .collect();
+    let session = CondaSession::open(context, &channels).map_err(ResolveError::from)?;
+    let looking = || async { activation_files(context, &session, &all).await };
+    let files = block_on_large_stack(looking);
+    let mut owned = BTreeSet::new();
+    // Which of two files is in the environment depends on the order of all packages.
+    let shared = files
+        .iter()
+        .flatten()
+        .flatten()
+        .any(|path| !owned.insert(path));
+    let wanted = |files: &Option<Vec<String>>| {
+        shared || files.as_ref().is_none_or(|files| !files.is_empty())
+    };
+    let wanted = all
+        .into_iter()
+        .zip(&files)
+        .filter(|(_, files)| wanted(files));
+    Ok(wanted.map(|(package, _)| package.clone()).collect())
 }
 
 /// Returns what a shell has now and was not started with.

@@ -1,5 +1,6 @@
 //! Wheels that are built, brought into the store.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use envbox_lockfiles::base::{Context, Event, Platform};
@@ -8,9 +9,9 @@ use envbox_lockfiles::resolve::python::{
     Backend, BuildFailure, BuildTask, SourceBuilder, SourceFile,
 };
 
-use crate::fetch::fetch_source;
+use crate::fetch::{fetch, fetch_mirrored, fetch_source};
 use crate::ops::Error;
-use crate::ops::sources::SandboxBuilder;
+use crate::ops::sources::{SandboxBuilder, builder};
 use crate::store::Store;
 
 /// The name of the stage in events.
@@ -48,6 +49,39 @@ pub(in crate::ops) fn bring(
     Ok(())
 }
 
+/// Brings what the wheels of `lock` are built from, and what their build backends need, into `store`,
+/// also of those that are built already.
+///
+/// # Errors
+/// Returns [`Error::Fetch`], or [`Error::Build`] for a commit that cannot be had.
+pub(in crate::ops) fn keep(context: &Context, lock: &Lockfile, store: &Store) -> Result<(), Error> {
+    let built = lock.python.iter();
+    let built: Vec<_> = built
+        .filter_map(|wheel| Some((wheel, wheel.built_from.as_deref()?)))
+        .collect();
+    if built.is_empty() {
+        return Ok(());
+    }
+    let builder: Arc<dyn SourceBuilder> = Arc::new(SandboxBuilder::new(context)?);
+    for (wheel, built_from) in built {
+        source(context, wheel, &built_from.source, store, &*builder)?;
+        let alone = environment(lock, built_from);
+        for platform in &wheel.platforms {
+            fetch(context, &alone, *platform, store)?;
+        }
+    }
+    Ok(())
+}
+
+/// Returns what a wheel is built in: the environment with what the backend needs in place of wheels.
+fn environment(lock: &Lockfile, built_from: &BuiltFrom) -> Lockfile {
+    Lockfile {
+        python: built_from.requires.clone(),
+        built: Vec::new(),
+        ..lock.clone()
+    }
+}
+
 fn build(
     context: &Context,
     lock: &Lockfile,
@@ -73,11 +107,7 @@ fn build(
         source,
         subdirectory,
         backend,
-        environment: Lockfile {
-            python: built_from.requires.clone(),
-            built: Vec::new(),
-            ..lock.clone()
-        },
+        environment: environment(lock, built_from),
     };
     let built = builder.wheel(&task).map_err(failed)?;
     match built.digest == wheel.artifact.digest {
@@ -106,24 +136,32 @@ fn source(
         },
         Origin::Registry(_) | Origin::Built => (None, None),
     };
+    let known = |path: PathBuf| SourceFile {
+        file: artifact.file.clone(),
+        path,
+        size: artifact.size,
+        digest: artifact.digest,
+    };
     let commit = url.and_then(|url| url.strip_prefix("git+")?.rsplit_once('@'));
     let Some((repository, commit)) = commit else {
         let path = fetch_source(context, &wheel.name, artifact, store)?;
-        let source = SourceFile {
-            file: artifact.file.clone(),
-            path,
-            size: artifact.size,
-            digest: artifact.digest,
-        };
-        return Ok((source, subdirectory));
+        return Ok((known(path), subdirectory));
     };
+    // A mirror has its files as it has any others.
+    fetch_mirrored(context, std::slice::from_ref(artifact), store)?;
+    if let Some(path) = store.blob(&artifact.digest) {
+        return Ok((known(path), subdirectory));
+    }
     let checkout = builder.checkout(repository, Some(commit));
     let checkout = checkout.map_err(|failure| Error::Build {
         source_file: artifact.file.clone(),
         source: Box::new(failure),
     })?;
     match checkout.source.digest == artifact.digest {
-        true => Ok((checkout.source, subdirectory)),
+        true => {
+            builder::keep(store, &checkout.source.path, artifact.digest, artifact.size)?;
+            Ok((checkout.source, subdirectory))
+        }
         false => Err(Error::OtherSource {
             source_file: artifact.file.clone(),
             expected: artifact.digest,

@@ -63,17 +63,8 @@ impl SandboxBuilder {
     }
 
     fn keep(&self, wheel: &BuiltWheel) -> Result<(), BuildFailure> {
-        let kept = || -> Result<(), StoreError> {
-            let BlobSlot::Missing(mut writer) = self.store.blob_slot(wheel.digest, wheel.size)?
-            else {
-                return Ok(());
-            };
-            writer.restart()?;
-            let bytes = fs::read(&wheel.path).map_err(FsError::at("read", &wheel.path))?;
-            writer.write(&bytes)?;
-            writer.finish().map(drop)
-        };
-        kept().map_err(|error| BuildFailure {
+        let kept = keep(&self.store, &wheel.path, wheel.digest, wheel.size);
+        kept.map_err(|error| BuildFailure {
             message: "the wheel could not be kept".to_owned(),
             kind: Kind::Host,
             hints: Vec::new(),
@@ -136,6 +127,25 @@ impl SourceBuilder for SandboxBuilder {
             .ok()?;
         described(&path, file.to_owned()).ok()
     }
+}
+
+/// Puts a file into the store under its digest.
+///
+/// # Errors
+/// Returns [`StoreError`] when it cannot be read or written, or has another digest.
+pub(super) fn keep(
+    store: &Store,
+    file: &Path,
+    digest: Digest,
+    size: u64,
+) -> Result<(), StoreError> {
+    let BlobSlot::Missing(mut writer) = store.blob_slot(digest, size)? else {
+        return Ok(());
+    };
+    writer.restart()?;
+    let bytes = fs::read(file).map_err(FsError::at("read", file))?;
+    writer.write(&bytes)?;
+    writer.finish().map(drop)
 }
 
 /// Names all that a build depends on.

@@ -13,5 +13,5 @@ mod builder;
 mod git;
 mod step;
 
-pub(in crate::ops) use bring::bring;
+pub(in crate::ops) use bring::{bring, keep};
 pub(in crate::ops) use builder::SandboxBuilder;

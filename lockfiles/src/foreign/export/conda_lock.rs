@@ -8,7 +8,7 @@ use crate::base::{Digest, Platform};
 use crate::foreign::export::ExportError;
 use crate::foreign::export::conda::{channels, dependencies, placed};
 use crate::foreign::export::places::Places;
-use crate::foreign::export::text::{comment, wheels};
+use crate::foreign::export::text::{comment, installed, wheels};
 use crate::lock::{LockedWheel, Lockfile};
 
 /// Returns the text.
@@ -85,7 +85,7 @@ fn distributions(
                 (wheel.name.as_str(), &wheel.version, Manager::Pip),
                 platform.conda_subdir(),
                 url,
-                wheel.artifact.digest,
+                installed(wheel).digest,
             )
         });
     Ok(entries.collect())

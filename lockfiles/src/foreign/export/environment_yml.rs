@@ -7,7 +7,7 @@ use crate::foreign::export::ExportError;
 use crate::foreign::export::conda::{channels, placed};
 use crate::foreign::export::places::Places;
 use crate::foreign::export::requirements;
-use crate::foreign::export::text::{comment, wheels};
+use crate::foreign::export::text::{comment, installed, wheels};
 use crate::lock::{LockedWheel, Lockfile, Origin};
 
 /// Returns the text.
@@ -53,7 +53,7 @@ pub(super) fn write(
 }
 
 fn requirement(wheel: &LockedWheel) -> String {
-    match &wheel.artifact.origin {
+    match &installed(wheel).origin {
         Origin::Registry(_) | Origin::Built => format!("{}=={}", wheel.name, wheel.version),
         Origin::Url(url) => format!("{} @ {url}", wheel.name),
     }

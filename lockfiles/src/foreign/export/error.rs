@@ -33,13 +33,15 @@ pub enum ExportError {
         /// The format.
         format: &'static str,
     },
-    /// A wheel is nowhere: envbox built it.
-    #[error("`{file}` was built of `{source_file}`, and other tools find it nowhere")]
+    /// A wheel is nowhere, for envbox built it, and the format has no words for its source.
+    #[error("`{file}` was built of `{source_file}`, which {format} cannot hold")]
     Built {
         /// The wheel.
         file: String,
         /// What it was built of.
         source_file: String,
+        /// The format.
+        format: &'static str,
     },
     /// Where wheels lie could not be found out.
     #[error(transparent)]
@@ -75,7 +77,7 @@ impl Explain for ExportError {
                 vec!["choose another format: `envbox export --help` lists them".to_owned()]
             }
             Self::Built { .. } => vec![
-                "set `no-build = true`, where all has wheels, or build an image with `envbox build`"
+                "export `pylock`, which has sources, or build an image with `envbox build`"
                     .to_owned(),
             ],
             Self::Python(error) => error.hints(),

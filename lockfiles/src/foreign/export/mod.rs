@@ -13,7 +13,8 @@ mod text;
 
 use crate::base::{Context, Platform};
 use crate::foreign::export::places::Places;
-use crate::lock::Lockfile;
+use crate::foreign::export::text::SourceUrl;
+use crate::lock::{Artifact, Lockfile, Origin};
 
 pub use error::ExportError;
 
@@ -54,9 +55,7 @@ pub fn export(
             known: lock.request.platforms.clone(),
         });
     }
-    if format != ExportFormat::CondaExplicit {
-        refuse_built(lock, platform)?;
-    }
+    refuse_built(lock, platform, format)?;
     let places = Places::new(context);
     let text = match format {
         ExportFormat::Pylock => pylock::write(&places, lock, platform)?,
@@ -69,18 +68,42 @@ pub fn export(
     Ok(text.into_bytes())
 }
 
-/// No other tool would find a wheel that no registry has.
-fn refuse_built(lock: &Lockfile, platform: Platform) -> Result<(), ExportError> {
-    let mut wheels = lock.python.iter();
-    let built = wheels.find_map(|wheel| match &wheel.built_from {
-        Some(from) if wheel.platforms.contains(&platform) => Some((wheel, from)),
-        _ => None,
-    });
-    match built {
-        None => Ok(()),
-        Some((wheel, from)) => Err(ExportError::Built {
-            file: wheel.artifact.file.clone(),
-            source_file: from.source.file.clone(),
-        }),
+/// Of a wheel that was built other tools get the source, where they can: by hash there is no commit, and
+/// no compiler in an image.
+fn refuse_built(
+    lock: &Lockfile,
+    platform: Platform,
+    format: ExportFormat,
+) -> Result<(), ExportError> {
+    let is_commit = |source: &Artifact| match &source.origin {
+        Origin::Url(url) => SourceUrl::of(url).commit.is_some(),
+        _ => false,
+    };
+    // What follows its `#` is the hash there.
+    let is_part = |source: &Artifact| match &source.origin {
+        Origin::Url(url) => SourceUrl::of(url).subdirectory.is_some(),
+        _ => false,
+    };
+    let refused = |source: &Artifact| match format {
+        ExportFormat::CondaExplicit | ExportFormat::Pylock | ExportFormat::EnvironmentYml => None,
+        ExportFormat::Requirements if is_commit(source) => Some("a requirements file with hashes"),
+        ExportFormat::CondaLock if is_commit(source) || is_part(source) => {
+            Some("a `conda-lock.yml`")
+        }
+        ExportFormat::Requirements | ExportFormat::CondaLock => None,
+        ExportFormat::Dockerfile => Some("a Dockerfile"),
+    };
+    let wheels = lock.python.iter();
+    for wheel in wheels.filter(|wheel| wheel.platforms.contains(&platform)) {
+        if let Some(from) = wheel.built_from.as_deref()
+            && let Some(format) = refused(&from.source)
+        {
+            return Err(ExportError::Built {
+                file: wheel.artifact.file.clone(),
+                source_file: from.source.file.clone(),
+                format,
+            });
+        }
     }
+    Ok(())
 }

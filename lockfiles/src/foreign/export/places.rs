@@ -7,6 +7,7 @@ use url::Url;
 
 use crate::base::{Context, Digest, Platform, RegistryName};
 use crate::foreign::export::ExportError;
+use crate::foreign::export::text::installed;
 use crate::lock::{LockedCondaPackage, LockedWheel, Lockfile, Origin};
 use crate::manifest::CondaChannel;
 use crate::net::{block_on_large_stack, channel_url, registry_url};
@@ -73,11 +74,12 @@ impl<'a> Places<'a> {
 }
 
 async fn place(locator: &WheelLocator, wheel: &LockedWheel) -> Result<String, ExportError> {
-    match &wheel.artifact.origin {
+    let artifact = installed(wheel);
+    match &artifact.origin {
         Origin::Url(url) => Ok(url.clone()),
-        Origin::Built => unreachable!("`export` refuses built wheels"),
+        Origin::Built => unreachable!("what is built has a source that is not"),
         Origin::Registry(registry) => {
-            let file = &wheel.artifact.file;
+            let file = &artifact.file;
             let url = locator.locate(registry, &wheel.name, file).await?;
             Ok(open(url).to_string())
         }

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use crate::base::Platform;
 use crate::foreign::export::ExportError;
 use crate::foreign::export::places::Places;
-use crate::foreign::export::text::{comment, minor, quoted, wheels};
+use crate::foreign::export::text::{SourceUrl, comment, installed, minor, quoted, wheels};
 use crate::lock::{Artifact, LockedInterpreter, LockedWheel, Lockfile, Origin};
 
 const FORMAT: &str = "a `pylock.toml`";
@@ -80,13 +80,33 @@ fn package(text: &mut String, wheel: &LockedWheel, url: &str, needs: &[&str]) {
         let needs: Vec<_> = needs.collect();
         let _ = writeln!(text, "dependencies = [{}]", needs.join(", "));
     }
-    let file = file(&wheel.artifact, url);
-    let _ = match &wheel.artifact.origin {
-        Origin::Registry(_) | Origin::Built => {
-            let name = quoted(&wheel.artifact.file);
-            writeln!(text, "wheels = [{{ name = {name}, {file} }}]")
+    let artifact = installed(wheel);
+    let (source, name) = (wheel.built_from.is_some(), quoted(&artifact.file));
+    let Origin::Url(place) = &artifact.origin else {
+        let file = file(artifact, url);
+        let _ = match source {
+            true => writeln!(text, "sdist = {{ name = {name}, {file} }}"),
+            false => writeln!(text, "wheels = [{{ name = {name}, {file} }}]"),
+        };
+        return;
+    };
+    let place = SourceUrl::of(place);
+    let directory = place.subdirectory.map(quoted);
+    let directory = directory.map(|text| format!(", subdirectory = {text}"));
+    let directory = directory.unwrap_or_default();
+    let _ = match place.commit {
+        Some(commit) => {
+            let (url, commit) = (quoted(place.url), quoted(commit));
+            writeln!(
+                text,
+                "vcs = {{ type = \"git\", url = {url}, commit-id = {commit}{directory} }}"
+            )
         }
-        Origin::Url(_) => writeln!(text, "archive = {{ {file} }}"),
+        None => writeln!(
+            text,
+            "archive = {{ {}{directory} }}",
+            file(artifact, place.url)
+        ),
     };
 }
 

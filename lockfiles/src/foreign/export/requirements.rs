@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use crate::base::Platform;
 use crate::foreign::export::ExportError;
 use crate::foreign::export::places::Places;
-use crate::foreign::export::text::{comment, wheels};
+use crate::foreign::export::text::{comment, installed, wheels};
 use crate::lock::{LockedWheel, Lockfile, Origin};
 
 /// The registry that pip asks anyway.
@@ -53,7 +53,7 @@ pub(super) fn options(
 ) -> Result<Vec<String>, ExportError> {
     let registries: BTreeSet<_> = wheels
         .iter()
-        .filter_map(|wheel| match &wheel.artifact.origin {
+        .filter_map(|wheel| match &installed(wheel).origin {
             Origin::Registry(registry) if registry.as_str() != DEFAULT => Some(registry),
             _ => None,
         })
@@ -69,8 +69,9 @@ pub(super) fn options(
 }
 
 fn requirement(wheel: &LockedWheel) -> String {
-    let (name, digest) = (&wheel.name, wheel.artifact.digest);
-    match &wheel.artifact.origin {
+    let artifact = installed(wheel);
+    let (name, digest) = (&wheel.name, artifact.digest);
+    match &artifact.origin {
         Origin::Registry(_) | Origin::Built => format!("{name}=={} --hash={digest}", wheel.version),
         Origin::Url(url) => format!("{name} @ {url} --hash={digest}"),
     }

@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
-use crate::base::{Explain as _, Platform};
+use crate::base::{Digest, Explain as _, Platform};
 use crate::foreign::{Choice, ExportFormat, export, read};
-use crate::lock::Lockfile;
+use crate::lock::{Artifact, BuiltFrom, LockedWheel, Lockfile, Origin};
 use crate::manifest::Manifest;
 use crate::resolve::conda::tests::making::{Package, write_channel};
 use crate::resolve::debian::tests::fixture::World;
@@ -462,4 +462,104 @@ fn a_password_is_not_exported() {
         text.contains("--extra-index-url https://index.example/simple\n"),
         "{text}"
     );
+}
+
+/// Returns a lock with wheels that were built: of a source distribution, of one in a directory of an
+/// archive, and of a commit.
+fn with_built(project: &Project, commit: bool) -> Lockfile {
+    let mut lock = project.first();
+    project.publish(&[Release::sdist("made", "2")], &[]);
+    let file = project.path("index/made/made-2.tar.gz");
+    let registry = Origin::Registry("pypi".parse().unwrap());
+    let part = "https://example.org/part.zip#subdirectory=a/b".to_owned();
+    let git = "git+https://example.org/other@0123#subdirectory=c".to_owned();
+    let sources = [
+        (
+            "made",
+            registry,
+            "made-2.tar.gz",
+            std::fs::read(file).unwrap(),
+        ),
+        ("part", Origin::Url(part), "part.zip", b"part".to_vec()),
+        ("commit", Origin::Url(git), "commit.tar", b"commit".to_vec()),
+    ];
+    lock.python.clear();
+    for (name, origin, file, bytes) in sources {
+        if name == "commit" && !commit {
+            continue;
+        }
+        let artifact = |origin, file: &str, bytes: &[u8]| Artifact {
+            origin,
+            file: file.to_owned(),
+            size: bytes.len() as u64,
+            digest: Digest::of(bytes),
+        };
+        let wheel = format!("{name}-2-py3-none-any.whl");
+        lock.python.push(LockedWheel {
+            name: name.parse().unwrap(),
+            version: "2".to_owned(),
+            platforms: vec![AMD64],
+            artifact: artifact(Origin::Built, &wheel, wheel.as_bytes()),
+            required_by: vec!["manifest".to_owned()],
+            built_from: Some(Box::new(BuiltFrom {
+                source: artifact(origin, file, &bytes),
+                requires: Vec::new(),
+            })),
+        });
+    }
+    lock.python.sort_by(|a, b| a.name.cmp(&b.name));
+    lock
+}
+
+#[test]
+fn of_a_built_wheel_others_get_the_source() {
+    let project = Project::new(false);
+    let mut shown = String::new();
+    for (commit, format) in [
+        (true, ExportFormat::Pylock),
+        (false, ExportFormat::Requirements),
+        (true, ExportFormat::Requirements),
+        (true, ExportFormat::Dockerfile),
+    ] {
+        let lock = with_built(&project, commit);
+        let text = project.exported(&lock, format);
+        shown += &format!("{}\n", project.shown(&text, &lock));
+    }
+    insta::assert_snapshot!(shown, @r#"
+    # Made of the lockfile DIGEST for linux/amd64, Python 3.11.2 by `envbox export pylock`.
+    # Sources, which whoever installs them builds, with other tools than are locked and to other
+    # wheels: commit, made, part.
+    lock-version = "1.0"
+    environments = ["implementation_name == 'cpython' and platform_machine == 'x86_64' and python_version == '3.11' and sys_platform == 'linux'"]
+    requires-python = "==3.11.*"
+    created-by = "envbox"
+
+    [[packages]]
+    name = "commit"
+    version = "2"
+    vcs = { type = "git", url = "https://example.org/other", commit-id = "0123", subdirectory = "c" }
+
+    [[packages]]
+    name = "made"
+    version = "2"
+    sdist = { name = "made-2.tar.gz", url = "file://DIRECTORY/index/made/made-2.tar.gz", size = 14, hashes = { sha256 = "6bbf954ab0045bc546f16a6db16c95afef820dccd807348411ea924dabb972e9" } }
+
+    [[packages]]
+    name = "part"
+    version = "2"
+    archive = { url = "https://example.org/part.zip", size = 4, hashes = { sha256 = "37a680133bd09342f934afb8dd2c7d9e1b624da5f35e3a38adb103e37c055ed1" }, subdirectory = "a/b" }
+
+    # Made of the lockfile DIGEST for linux/amd64, Python 3.11.2 by `envbox export requirements`.
+    # Sources, which whoever installs them builds, with other tools than are locked and to other
+    # wheels: made, part.
+    made==2 \
+        --hash=sha256:6bbf954ab0045bc546f16a6db16c95afef820dccd807348411ea924dabb972e9
+    part @ https://example.org/part.zip#subdirectory=a/b \
+        --hash=sha256:37a680133bd09342f934afb8dd2c7d9e1b624da5f35e3a38adb103e37c055ed1
+
+    User error: `commit-2-py3-none-any.whl` was built of `commit.tar`, which a requirements file with hashes cannot hold
+    hint: export `pylock`, which has sources, or build an image with `envbox build`
+    User error: `commit-2-py3-none-any.whl` was built of `commit.tar`, which a Dockerfile cannot hold
+    hint: export `pylock`, which has sources, or build an image with `envbox build`
+    "#);
 }

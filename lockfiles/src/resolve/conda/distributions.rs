@@ -6,13 +6,16 @@ use std::path::{Path, PathBuf};
 
 use futures::StreamExt as _;
 use rattler_conda_types::package::PathsJson;
-use rattler_package_streaming::archive::{PackageArchive, Section};
+use rattler_package_streaming::archive::{
+    PackageArchive, RemoteArchiveOptions, Section, SparsePolicy,
+};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
 use crate::base::{Context, PythonName, fs};
 use crate::lock::{LockedCondaPackage, Origin};
 use crate::resolve::conda::CondaError;
+use crate::resolve::conda::activation::is_of_activation;
 use crate::resolve::conda::error::Source;
 use crate::resolve::conda::failure::Said;
 use crate::resolve::conda::session::CondaSession;
@@ -33,9 +36,20 @@ pub struct Brought {
 
 /// What is kept of a package: what its files say, and whether it has modules without saying.
 #[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-struct Found {
+pub(super) struct Found {
     distributions: Vec<Brought>,
     has_modules: bool,
+    /// The files by which it takes part in activation.
+    pub(super) activation: Vec<String>,
+}
+
+/// What may be fetched of a package in a channel that is not on this machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Opening {
+    /// All of it, where nothing less is to be had.
+    Whole,
+    /// A part alone.
+    Part,
 }
 
 /// Returns the distributions of each of `packages`, in their order.
@@ -65,7 +79,7 @@ pub async fn distributions(
         if !users.iter().any(|user| *user == package.name.as_str()) || is_python(package) {
             return Ok(Vec::new());
         }
-        let found = look(context, session, package).await?;
+        let found = look(context, session, package, Opening::Whole).await?;
         Ok(match package.name.as_str().parse() {
             Ok(name) if found.distributions.is_empty() && found.has_modules => {
                 vec![own(package, name)]
@@ -124,16 +138,21 @@ pub async fn metadata(
         return Ok(None);
     };
     let read = async {
-        let archive = open(session, &place(session, package)?).await?;
+        let archive = open(session, &place(session, package)?, Opening::Whole).await?;
         read(&archive, Section::Content, Path::new(path)).await
     };
     read.await.map_err(|source| unreadable(package, source))
 }
 
-async fn look(
+/// Returns what the list of a package's files says.
+///
+/// # Errors
+/// As [`distributions`].
+pub(super) async fn look(
     context: &Context,
     session: &CondaSession,
     package: &LockedCondaPackage,
+    opening: Opening,
 ) -> Result<Found, CondaError> {
     let file = cache_file(context, package);
     if let Ok(text) = fs::read(&file)
@@ -142,7 +161,7 @@ async fn look(
         return Ok(found);
     }
     let list = async {
-        let archive = open(session, &place(session, package)?).await?;
+        let archive = open(session, &place(session, package)?, opening).await?;
         let text = read(&archive, Section::Info, Path::new("info/paths.json")).await?;
         let text = text.ok_or("it has no `info/paths.json`")?;
         Ok(serde_json::from_slice::<PathsJson>(&text)?)
@@ -183,10 +202,21 @@ fn place(session: &CondaSession, package: &LockedCondaPackage) -> Result<Url, So
     }
 }
 
-async fn open(session: &CondaSession, url: &Url) -> Result<PackageArchive, Source> {
+async fn open(
+    session: &CondaSession,
+    url: &Url,
+    opening: Opening,
+) -> Result<PackageArchive, Source> {
+    let options = RemoteArchiveOptions::new().with_sparse_policy(match opening {
+        Opening::Whole => SparsePolicy::Prefer,
+        Opening::Part => SparsePolicy::Require,
+    });
     let opened = match url.to_file_path() {
         Ok(path) => PackageArchive::from_path(path).await,
-        Err(()) => PackageArchive::from_url(session.client.clone(), url.clone()).await,
+        Err(()) => {
+            let (client, url) = (session.client.clone(), url.clone());
+            PackageArchive::from_url_with_options(client, url, options).await
+        }
     };
     opened.map_err(|error| Box::new(Said::of(&error)) as Source)
 }
@@ -216,6 +246,9 @@ async fn read(
 fn found<'a>(package: &LockedCondaPackage, paths: impl Iterator<Item = &'a Path>) -> Found {
     let mut all = Found::default();
     for path in paths {
+        if let Some(text) = path.to_str().filter(|text| is_of_activation(text)) {
+            all.activation.push(text.to_owned());
+        }
         let Some(inside) = below_site_packages(path) else {
             continue;
         };

@@ -6,7 +6,8 @@
 //! offers is declared, never looked for on the host.
 //!
 //! Kept in the store below `index/conda/`: `repodata/`, the gateway's cache of what channels list,
-//! and `python/`, the distributions of packages by the packages' digests.
+//! and `python/`, by the packages' digests what the lists of their files say: the distributions, and
+//! what takes part in activation.
 //!
 //! **Invariant:** the host's C library, kernel, processor and GPU do not decide what is locked
 //! (`tests::variants::only_what_is_declared_decides`).
@@ -15,6 +16,7 @@
 //! **Invariant:** what the old lock has stays where it fits
 //! (`tests::keeping::what_fits_stays`).
 
+mod activation;
 mod channels;
 mod distributions;
 mod error;
@@ -27,6 +29,7 @@ mod solve;
 pub(crate) mod tests;
 mod virtual_packages;
 
+pub use activation::activation_files;
 pub use distributions::{Brought, distributions, metadata};
 pub use error::{CondaError, Unfulfilled};
 pub use packages::merged;

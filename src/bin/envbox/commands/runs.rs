@@ -4,10 +4,11 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use envbox::ops;
+use envbox::ops::diff_runs::diff_runs;
 use envbox::ops::replay::{ReplayError, ReplayOptions, replay as run_again};
 use envbox::ops::run::Recording;
 use envbox::ops::runs::{RunsReport, runs as list, show as find, state};
-use envbox::record::{Comparison, Journal, JournalError, RunName, RunRecord, compare};
+use envbox::record::{Comparison, Journal, JournalError, RunName, RunRecord};
 
 use crate::commands::Session;
 use crate::render::{self, Failure, records};
@@ -70,10 +71,10 @@ pub(super) fn replay(session: &Session, args: &args::Replay) -> Result<ExitCode,
     }
     // The step has standard output.
     match session.global.json {
-        true => render::document("envbox.comparison/1", &report.comparison)?,
-        false => render::note(records::comparison(&report.comparison).trim_end()),
+        true => render::document("envbox.comparison/1", &report.diff)?,
+        false => render::note(records::difference(&report.diff).trim_end()),
     }
-    Ok(code(&report.comparison))
+    Ok(code(&report.diff.comparison))
 }
 
 /// Compares two runs, if both words name one.
@@ -87,9 +88,9 @@ pub(super) fn diff(
         (RunName::Word(_) | RunName::File(_), Err(_)) => return Ok(None),
         (_, old) => old?,
     };
-    let comparison = compare(&old, &named(session, new)?);
-    session.print("envbox.comparison/1", &comparison, records::comparison)?;
-    Ok(Some(code(&comparison)))
+    let diff = diff_runs(&session.context, &old, &named(session, new)?)?;
+    session.print("envbox.comparison/1", &diff, records::difference)?;
+    Ok(Some(code(&diff.comparison)))
 }
 
 fn code(comparison: &Comparison) -> ExitCode {

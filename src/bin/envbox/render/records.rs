@@ -1,5 +1,6 @@
 //! Run records in words.
 
+use envbox::ops::diff_runs::{Explained, RunsDiff};
 use envbox::ops::runs::{RunState, RunSummary, RunsReport};
 use envbox::record::{
     Block, Comparison, Difference, EndedRecord, Ending, Firmness, Output, OutputDifference,
@@ -268,8 +269,22 @@ fn output(output: &Output) -> String {
     }
 }
 
+/// Returns how two runs differ, and in what their outputs do.
+pub(crate) fn difference(diff: &RunsDiff) -> String {
+    let mut text = comparison(&diff.comparison);
+    for Explained {
+        path, explanation, ..
+    } in &diff.explained
+    {
+        text += &format!("\n{path}: ");
+        text += &explanation.render().join("\n  ");
+        text += "\n";
+    }
+    text
+}
+
 /// Returns how two runs differ.
-pub(crate) fn comparison(comparison: &Comparison) -> String {
+fn comparison(comparison: &Comparison) -> String {
     let mut text = String::new();
     for block in &comparison.blocks {
         let name = block.block.name();
@@ -277,7 +292,7 @@ pub(crate) fn comparison(comparison: &Comparison) -> String {
             true => format!("{name:<11} same\n"),
             false => format!("{name:<11} DIFFERS\n"),
         };
-        text += &block.seen.iter().map(difference).collect::<String>();
+        text += &block.seen.iter().map(moved).collect::<String>();
         let noted = block
             .noted
             .iter()
@@ -289,7 +304,7 @@ pub(crate) fn comparison(comparison: &Comparison) -> String {
         }
     }
     if let Some(ended) = &comparison.ended {
-        text += &difference(ended);
+        text += &moved(ended);
     }
     text += &match &comparison.outputs {
         None => {
@@ -313,7 +328,7 @@ pub(crate) fn comparison(comparison: &Comparison) -> String {
     }
 }
 
-fn difference(difference: &Difference) -> String {
+fn moved(difference: &Difference) -> String {
     let text = |side: &Option<String>| side.as_deref().map_or("nothing".to_owned(), shortened);
     let (name, old, new) = (
         &difference.name,
