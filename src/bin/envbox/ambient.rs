@@ -199,8 +199,8 @@ const FAKETIME: [&str; 4] = [
 
 /// Returns the library that shows a program another date, if it is installed.
 pub(crate) fn faketime() -> Option<PathBuf> {
-    let places = FAKETIME.iter().map(PathBuf::from);
-    places.filter(|path| path.is_file()).next()
+    let mut places = FAKETIME.iter().map(PathBuf::from);
+    places.find(|path| path.is_file())
 }
 
 /// Returns the file that GitHub Actions shows as a step's summary.

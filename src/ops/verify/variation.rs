@@ -313,7 +313,7 @@ pub(super) fn variables(variation: Variation) -> Vec<(OsString, OsString)> {
 
 /// Returns the names of variables that a variation sets and that the step gets by the user's own
 /// wish: those are left as they are.
-pub(super) fn wanted<'a>(variation: Variation, passed: &'a [OsString]) -> Vec<&'a OsStr> {
+pub(super) fn wanted(variation: Variation, passed: &[OsString]) -> Vec<&OsStr> {
     let set = variables(variation);
     let is_set = |name: &&OsString| set.iter().any(|(found, _)| found == *name);
     passed.iter().filter(is_set).map(AsRef::as_ref).collect()
