@@ -36,6 +36,7 @@ pub mod sbom;
 mod sources;
 pub mod store;
 pub mod tree;
+pub mod verify;
 pub mod verify_attestation;
 pub mod why;
 

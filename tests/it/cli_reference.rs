@@ -29,6 +29,7 @@ fn help_of_every_command() {
         &["export", "dockerfile"],
         &["run"],
         &["audit"],
+        &["verify"],
         &["inside"],
         &["shell"],
         &["sbom"],

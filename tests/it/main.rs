@@ -39,3 +39,5 @@ mod support;
 mod terminal;
 mod tools;
 mod tree;
+mod verify;
+mod verify_ci;
