@@ -27,9 +27,9 @@
 //! | what is fixed for a step, what it costs, its test | `sandbox/README.md` |
 //! | what is held inside Python | `src/rootfs/inside/` |
 //! | where a step draws chance from | [`mod@ops::audit`], `sandbox/src/answer/audit/` |
+//! | runs that are compared while the host is varied; reports for CI | [`mod@ops::verify`], `src/ops/verify/variation.rs` |
 //! | parts lists, provenance, signatures, keys | [`mod@attest`] |
 //! | in what two outputs differ | the crate `envbox_explain`, `explain/src/lib.rs` |
-//! | outputs written back | [`record`] |
 //! | outputs written back; run records, the tower, what differs between two | [`record`] |
 //! | the project's files as a run saw them, kept | [`snapshot`] |
 //! | run records as SLSA provenance, RO-Crate, OpenLineage | [`standards`] |
@@ -37,6 +37,7 @@
 //! | wheels of sources, built in the sandbox | `src/ops/sources/`, `lockfiles/src/resolve/python/sources/` |
 //! | changing a manifest's text | `lockfiles/src/manifest/edit/` |
 //! | what activating conda packages sets | `src/ops/activation/`, [`rootfs::activation`](rootfs::activation()) |
+//! | runs as a page to read | `src/ops/report/` |
 //! | a command, end to end | [`ops`], one file each; `src/bin/envbox/commands/` |
 //! | exit codes | `src/bin/envbox/exit.rs` |
 //!

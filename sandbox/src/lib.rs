@@ -37,4 +37,4 @@ pub use sandbox::{
     Bind, Clock, Ended, Exit, FileStatus, Isolation, Limits, Network, Orphans, Outcome, Policy,
     Project, Running, Sandbox, SandboxError, Signals, Stage, Step, Terminal, Usage,
 };
-pub use sys::mirror_signal;
+pub use sys::{Caught, SignalRelay, mirror_signal, own_host_name_and_mounts};

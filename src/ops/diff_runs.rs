@@ -1,11 +1,11 @@
 //! `diff` of two runs: which block moved, and where in the outputs it shows.
 
 use envbox_explain::{Explanation, Limits, explain_as};
-use envbox_lockfiles::base::{Context, Digest};
+use envbox_lockfiles::base::Context;
 use serde::Serialize;
 
 use crate::ops::Error;
-use crate::record::{Comparison, RunRecord, compare};
+use crate::record::{Comparison, Output, OutputDifference, RunRecord, compare};
 use crate::store::Store;
 
 /// How many differences of an output are told.
@@ -18,39 +18,28 @@ pub struct RunsDiff {
     /// Block by block, and which outputs.
     #[serde(flatten)]
     pub comparison: Comparison,
-    /// Outputs that differ and that the store has from both runs, looked into.
-    pub explained: Vec<Explained>,
+    /// The outputs that differ, opened.
+    pub explained: Vec<ExplainedOutput>,
 }
 
-/// An output that differs, looked into.
+/// In what an output differs.
 #[derive(Debug, Serialize)]
-#[non_exhaustive]
-pub struct Explained {
+pub struct ExplainedOutput {
     /// Its path.
     pub path: String,
-    /// In what it differs.
-    #[serde(flatten)]
-    pub explanation: Explanation,
-}
-
-impl RunsDiff {
-    /// Says whether all that differs is what carries no value: times, order, compression.
-    pub fn is_metadata_only(&self) -> bool {
-        let outputs = self.comparison.outputs.iter().flatten().count();
-        let only = |one: &Explained| one.explanation.metadata_only;
-        self.comparison.ended.is_none()
-            && outputs == self.explained.len()
-            && self.explained.iter().all(only)
-    }
+    /// In what; nothing when it could not be opened.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub explanation: Option<Explanation>,
+    /// Why it was not opened.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unopened: Option<String>,
 }
 
 /// Compares two runs, and looks into the outputs that the store keeps.
 ///
 /// # Errors
-/// Returns [`Error::Store`] when the store cannot be opened. An output that cannot be read is left
-/// out.
+/// Returns [`Error::Store`] when the store cannot be opened.
 pub fn diff_runs(context: &Context, old: &RunRecord, new: &RunRecord) -> Result<RunsDiff, Error> {
-    let comparison = compare(old, new);
     let store = Store::open(&context.store)?;
     let scratch = store.scratch()?;
     let limits = Limits {
@@ -58,25 +47,56 @@ pub fn diff_runs(context: &Context, old: &RunRecord, new: &RunRecord) -> Result<
         scratch: Some(scratch.path().to_path_buf()),
         ..Limits::default()
     };
-    let place = |digest: Option<Digest>| store.blob(&digest?);
-    let mut explained = Vec::new();
-    for output in comparison.outputs.iter().flatten() {
-        let (Some(old), Some(new)) = (&output.old, &output.new) else {
-            continue;
-        };
-        let (Some(old), Some(new)) = (place(old.sha256), place(new.sha256)) else {
-            continue;
-        };
-        let name = output.path.rsplit('/').next().unwrap_or_default();
-        if let Ok(explanation) = explain_as(name, &old, &new, &limits) {
-            explained.push(Explained {
-                path: output.path.clone(),
-                explanation,
-            });
-        }
-    }
+    let comparison = compare(old, new);
+    let outputs = comparison.outputs.iter().flatten();
+    let explained = outputs.map(|output| explained(&store, output, &limits));
     Ok(RunsDiff {
+        explained: explained.collect(),
         comparison,
-        explained,
     })
+}
+
+fn explained(store: &Store, output: &OutputDifference, limits: &Limits) -> ExplainedOutput {
+    let (explanation, unopened) = match opened(store, output, limits) {
+        Ok(explanation) => (Some(explanation), None),
+        Err(why) => (None, Some(why)),
+    };
+    ExplainedOutput {
+        path: output.path.clone(),
+        explanation,
+        unopened,
+    }
+}
+
+/// Returns in what an output differs, or why nobody can tell.
+fn opened(
+    store: &Store,
+    output: &OutputDifference,
+    limits: &Limits,
+) -> Result<Explanation, String> {
+    let (Some(old), Some(new)) = (&output.old, &output.new) else {
+        let which = if output.old.is_some() { "old" } else { "new" };
+        return Err(format!("only the {which} run wrote it"));
+    };
+    if old.r#type != new.r#type {
+        return Err("it is of another type".to_owned());
+    }
+    let (Some(before), Some(after)) = (old.sha256, new.sha256) else {
+        return Err(match (&old.target, &new.target) {
+            (Some(old), Some(new)) => format!("it leads to `{new}`, and led to `{old}`"),
+            _ => "one run removed it, or it is no file".to_owned(),
+        });
+    };
+    if before == after {
+        let mode = |output: &Output| output.mode.clone().unwrap_or_default();
+        return Err(format!(
+            "its permissions are {}, and were {}",
+            mode(new),
+            mode(old)
+        ));
+    }
+    let (Some(before), Some(after)) = (store.blob(&before), store.blob(&after)) else {
+        return Err("its content is not in the store".to_owned());
+    };
+    explain_as(&output.path, &before, &after, limits).map_err(|error| error.to_string())
 }

@@ -19,6 +19,7 @@ use crate::ops::activation::ActivationError;
 use crate::ops::inside::InsideError;
 use crate::ops::replay::ReplayError;
 use crate::ops::run::RunError;
+use crate::ops::verify::VerifyError;
 use crate::record::JournalError;
 use crate::registry::{ImageName, InvalidImageName, RegistryError};
 use crate::rootfs::RootfsError;
@@ -224,6 +225,9 @@ pub enum Error {
     /// The step did not run.
     #[error(transparent)]
     Run(#[from] Box<RunError>),
+    /// Nothing could be verified.
+    #[error(transparent)]
+    Verify(#[from] Box<VerifyError>),
 }
 
 macro_rules! boxed {
@@ -250,7 +254,8 @@ boxed!(
     Attest(AttestError),
     Journal(JournalError),
     Replay(ReplayError),
-    Run(RunError)
+    Run(RunError),
+    Verify(VerifyError)
 );
 
 impl Error {
@@ -317,6 +322,7 @@ impl Explain for Error {
             Self::Journal(error) => error.kind(),
             Self::Replay(error) => error.kind(),
             Self::Run(error) => error.kind(),
+            Self::Verify(error) => error.kind(),
         }
     }
 
@@ -395,6 +401,7 @@ impl Explain for Error {
             Self::Journal(error) => error.hints(),
             Self::Replay(error) => error.hints(),
             Self::Run(error) => error.hints(),
+            Self::Verify(error) => error.hints(),
         }
     }
 }

@@ -29,12 +29,14 @@ pub mod provenance;
 pub mod publish;
 pub mod pull;
 pub mod replay;
+pub mod report;
 pub mod run;
 pub mod runs;
 pub mod sbom;
 mod sources;
 pub mod store;
 pub mod tree;
+pub mod verify;
 pub mod verify_attestation;
 pub mod why;
 

@@ -121,6 +121,7 @@ pub fn replay(
     let recording = Recording {
         // The comparison needs a record, wherever else it goes.
         file: Some(scratch.path().join("record.json")),
+        project: record.project.clone(),
         ..options.record
     };
     let run_options = run_options(record, &target, options.host_env, recording)?;
@@ -151,7 +152,27 @@ fn bring_back(store: &Store, record: &RunRecord, target: &Path) -> Result<(), Re
     if let Some(products) = tower.data.noted.products {
         restore(store, products, target, project)?;
     }
+    for path in tower.data.seen.inputs.keys().map(Path::new) {
+        if let Some(project) = project {
+            lead_to_data(project, path, target)?;
+        }
+    }
     Ok(())
+}
+
+/// Makes a link to data that the project has: it may be large, and is verified before the step.
+fn lead_to_data(project: &Path, path: &Path, target: &Path) -> Result<(), ReplayError> {
+    let (from, to) = (project.join(path), target.join(path));
+    if !from.exists() || fs::symlink_metadata(&to).is_ok() {
+        return Ok(());
+    }
+    let made = || {
+        fs::create_dir_all(to.parent().unwrap_or(target))?;
+        std::os::unix::fs::symlink(&from, &to)
+    };
+    Ok(made()
+        .map_err(FsError::at("create", &to))
+        .map_err(RestoreError::from)?)
 }
 
 /// Opens what was brought back, with the lockfile of the run.

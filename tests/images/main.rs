@@ -13,6 +13,7 @@ mod golden;
 mod platforms;
 mod published;
 mod registry;
+mod report;
 #[path = "../it/support.rs"]
 #[expect(dead_code, reason = "each tier uses a part")]
 mod support;

@@ -110,6 +110,22 @@ fn data_comes_from_where_the_manifest_says() {
 }
 
 #[test]
+fn a_run_is_done_again_on_the_same_data() {
+    for_both(|tools| {
+        tools.world.write("data/train.csv", "1,2\n");
+        tools.declare(&["data/train.csv"]);
+        assert_eq!(tools.sh("cat data/train.csv > out").code(), Some(0));
+        let again = tools.world.run(&["replay", "@1"]);
+        assert_eq!(again.code(), Some(0), "{}", again.stderr());
+        tools.world.write("data/train.csv", "1,3\n");
+        let refused = tools.world.run(&["replay", "@2"]);
+        assert_eq!(refused.code(), Some(14), "{}", refused.stderr());
+        let message = "the data `data/train.csv` has changed";
+        assert!(refused.stderr().contains(message), "{}", refused.stderr());
+    });
+}
+
+#[test]
 fn a_server_that_has_other_bytes_is_named() {
     for_both(|tools| {
         let server = Server::start();

@@ -9,6 +9,7 @@ use std::process::Stdio;
 use serde_json::Value;
 
 use crate::http::Server;
+use crate::support::User;
 use crate::tools::{Tools, for_both};
 
 /// Reads a file of the project and draws from a source of randomness.
@@ -243,6 +244,31 @@ fn a_record_that_cannot_be_kept_costs_nothing_else() {
             run.stderr()
         );
     });
+}
+
+#[test]
+fn a_full_disk_costs_the_record_alone() {
+    let tools = Tools::new(User::Current);
+    tools.world.write("input", "one\n");
+    let _built = tools.run(&["true"]);
+    let script = "mkdir -p $HOME/.local/state/envbox && mount -t tmpfs -o size=4k none \
+                      $HOME/.local/state/envbox && mkdir $HOME/.local/state/envbox/runs && \
+                      head -c 64k /dev/zero > $HOME/.local/state/envbox/runs/full; \
+                      $run -- sh -c 'echo here > out; exit 3'";
+    let run = tools.with_mounts(script);
+    assert_eq!(run.code(), Some(3), "{}", run.stderr());
+    assert!(
+        run.stderr().contains("the run is not on record"),
+        "{}",
+        run.stderr()
+    );
+    assert!(
+        run.stderr().contains("No space left on device"),
+        "{}",
+        run.stderr()
+    );
+    let out = fs::read_to_string(tools.world.project().join("out")).unwrap();
+    assert_eq!(out, "here\n");
 }
 
 #[test]

@@ -88,7 +88,8 @@ impl World {
         }
     }
 
-    fn changes_user(&self) -> bool {
+    /// Says whether the command's user is another than the tests'.
+    pub fn changes_user(&self) -> bool {
         self.user == User::Unprivileged && rustix::process::geteuid().is_root()
     }
 

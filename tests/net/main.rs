@@ -16,6 +16,7 @@ mod conda_real;
 mod corpus;
 mod downloads;
 mod examples;
+mod faulty;
 mod foreign;
 mod golden;
 #[path = "../support/http.rs"]

@@ -154,6 +154,28 @@ fn members_too_large_for_memory_are_unpacked_to_scratch() {
     assert_eq!(fs::read_dir(scratch.path()).unwrap().count(), 0);
 }
 
+/// Rows of a dataset that is not read whole say the same as the whole.
+#[test]
+fn datasets_too_large_for_memory_are_read_by_rows() {
+    let scratch = tempfile::tempdir().unwrap();
+    let paths = [fixtures(), fixtures().join("../new")].map(|side| side.join("late.h5"));
+    let whole = explain(&paths[0], &paths[1], &Limits::default()).unwrap();
+    let kernel = |told: &Explanation| {
+        let mut all = told.differences.iter();
+        all.find(|difference| difference.at == "/layers/dense/kernel[3, 17]")
+            .cloned()
+    };
+    // 80 numbers of 4 bytes do not fit, and a row of them does.
+    let small = Limits {
+        in_memory: 200,
+        scratch: Some(scratch.path().into()),
+        ..Limits::default()
+    };
+    let told = explain(&paths[0], &paths[1], &small).unwrap();
+    assert_eq!(kernel(&told), kernel(&whole), "{told:?}");
+    assert!(kernel(&told).is_some(), "{told:?}");
+}
+
 #[test]
 fn values_within_values_without_end_are_refused() {
     for (ending, open) in [("json", "["), ("json", "{\"a\":")] {

@@ -11,10 +11,27 @@ mod signals;
 pub mod trace;
 mod wait;
 
-pub use signals::{SignalRelay, mirror_signal};
+pub use signals::{Caught, SignalRelay, mirror_signal};
 pub use wait::{process_of, reap_others, wait_child};
 
 use std::io;
+
+use rustix::mount::{MountPropagationFlags, mount_change};
+
+/// Gives this thread, and what it starts, a host name and mounts of their own: what is changed of
+/// them from here on, nobody else sees. Needs root.
+///
+/// # Errors
+/// Passes on what the kernel says.
+pub fn own_host_name_and_mounts() -> io::Result<()> {
+    // SAFETY: takes flags alone; neither of these shares or closes memory or descriptors.
+    match unsafe { libc::unshare(libc::CLONE_NEWUTS | libc::CLONE_NEWNS) } {
+        0 => {}
+        _ => return Err(io::Error::last_os_error()),
+    }
+    let whole = MountPropagationFlags::PRIVATE | MountPropagationFlags::REC;
+    Ok(mount_change("/", whole)?)
+}
 
 /// Returns whether the kernel knows a seccomp return action.
 ///

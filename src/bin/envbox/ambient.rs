@@ -21,6 +21,7 @@ use envbox::base::{
 };
 use envbox::manifest::{MANIFEST, PYPROJECT};
 use envbox::ops::run::{InvalidVariable, MlflowRun};
+use envbox::ops::verify::Variation;
 use jiff::Timestamp;
 
 use crate::args::Global;
@@ -58,6 +59,12 @@ pub(crate) enum AmbientError {
         /// What was typed.
         found: String,
     },
+    /// `--vary` names nothing that can be varied.
+    #[error("`--vary` cannot vary `{found}`")]
+    Variation {
+        /// What was typed.
+        found: String,
+    },
     /// `--mirror` or `--to` is malformed.
     #[error(transparent)]
     Mirror(#[from] InvalidMirror),
@@ -92,6 +99,10 @@ impl Explain for AmbientError {
             Self::Variable(_) => return Vec::new(),
             Self::Destination { .. } => {
                 "write `oci:DIR`, `oci-archive:FILE` or `docker-archive:FILE`"
+            }
+            Self::Variation { .. } => {
+                let names: Vec<&str> = Variation::names().collect();
+                return vec![format!("choose of {}; or `none`", names.join(", "))];
             }
             Self::Mirror(_) => {
                 "write `dir:PATH`, `https://mirror.example/envbox` or `registry.example/team/mirror`"
@@ -176,6 +187,52 @@ pub(crate) fn program() -> Result<PathBuf, AmbientError> {
 /// Returns the caller's whole environment.
 pub(crate) fn variables() -> BTreeMap<OsString, OsString> {
     env::vars_os().collect()
+}
+
+/// Where distributions put the library that shows a program another date.
+const FAKETIME: [&str; 4] = [
+    "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1",
+    "/usr/lib64/faketime/libfaketime.so.1",
+    "/usr/lib/faketime/libfaketime.so.1",
+    "/usr/local/lib/faketime/libfaketime.so.1",
+];
+
+/// Returns the library that shows a program another date, if it is installed.
+pub(crate) fn faketime() -> Option<PathBuf> {
+    let mut places = FAKETIME.iter().map(PathBuf::from);
+    places.find(|path| path.is_file())
+}
+
+/// Returns the file that GitHub Actions shows as a step's summary.
+pub(crate) fn step_summary() -> Option<PathBuf> {
+    absolute_variable("GITHUB_STEP_SUMMARY")
+}
+
+/// Returns where below its repository a directory is; of GitHub Actions or GitLab's, the variable
+/// that they have for it says.
+pub(crate) fn place_in_repository(directory: &Path) -> PathBuf {
+    let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
+    let directory = real(directory);
+    let root = absolute_variable("GITHUB_WORKSPACE")
+        .or_else(|| absolute_variable("CI_PROJECT_DIR"))
+        .map(|root| real(&root))
+        .filter(|root| directory.starts_with(root))
+        .or_else(|| {
+            let mut above = directory.ancestors();
+            above
+                .find(|above| above.join(".git").exists())
+                .map(PathBuf::from)
+        });
+    let below = root.and_then(|root| directory.strip_prefix(root).ok().map(PathBuf::from));
+    below.unwrap_or_default()
+}
+
+/// Adds text at the end of a file, which is made if there is none.
+pub(crate) fn append(file: &Path, text: &str) -> Result<(), AmbientError> {
+    let mut options = std::fs::OpenOptions::new();
+    let opened = options.append(true).create(true).open(file);
+    let written = opened.and_then(|mut file| io::Write::write_all(&mut file, text.as_bytes()));
+    Ok(written.map_err(FsError::at("write", file))?)
 }
 
 /// Says whether `--json` stands on a command line that could not be parsed.

@@ -2,6 +2,7 @@
 
 mod attest;
 mod step;
+mod verify;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -12,7 +13,8 @@ use envbox::record::RunName;
 use envbox::registry::ImageName;
 
 pub(crate) use attest::{KeyCommand, Provenance, Sbom, SbomFormat, VerifyAttestation};
-pub(crate) use step::{Conditions, Inside, Run, RunAnywhere, Shell, Step};
+pub(crate) use step::{Conditions, Inside, Run, RunAnywhere, Shell, Step, StepWorld};
+pub(crate) use verify::{Vary, Verify};
 
 /// Builds hermetic environments for machine learning and runs steps in them.
 #[derive(Debug, Parser)]
@@ -155,6 +157,20 @@ pub(crate) enum Command {
     /// drawn from, by which program and, for Python, on which line first, and whether the sandbox
     /// held it. The report goes to standard error; with --json it is a document on standard output.
     Audit(Run),
+    /// Run a command several times while the host is varied, and say whether it does the same.
+    ///
+    /// Each run is in a fresh copy of the project, which is not written to. The first is as on any
+    /// day; for the others everything is varied that the sandbox hides: path, order and times of
+    /// the project's files, umask, locale, time zone, home, environment, path of the store,
+    /// processors, load, priority, time, and for root also host name and user. Outputs are what
+    /// the command writes to the project, standard output and error, and its exit status. When runs
+    /// differ, further ones find which variation matters, or that threads race, and the sources of
+    /// nondeterminism that can be behind it are named, for Python with file and line. Exits with 0
+    /// when all runs are identical, 1 when they diverged, and 2 when nothing can be said: envbox
+    /// could not run the command, or it failed in the same way each time.
+    Verify(Verify),
+    #[command(hide = true)]
+    Vary(Vary),
     /// Run a command in the container that this is, with what can be held there.
     ///
     /// The entrypoint of images that envbox builds. Makes no namespace and no mount, and needs no
@@ -175,6 +191,13 @@ pub(crate) enum Command {
     Runs(Runs),
     /// Show the record of a run: what it stood on, what came out, what it used.
     Show(Show),
+    /// Make a page of runs, to read: what each stood on, what came out, and how they differ.
+    ///
+    /// One HTML file that needs nothing else: the tower block by block, environment, inputs,
+    /// outputs, what was drawn from chance and where. Each run after the first is compared with
+    /// the first, and outputs that differ are opened: which element, line or member, and how far
+    /// apart.
+    Report(Report),
     /// Do a run once more, from what its record kept, and compare.
     ///
     /// Code, lockfile, command, variables and policy are those of the run; its project is not
@@ -356,6 +379,19 @@ pub(crate) struct Show {
     /// The run.
     #[arg(value_name = "RUN", default_value = "@1")]
     pub(crate) run: RunName,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Report {
+    /// The runs.
+    #[arg(value_name = "RUN", default_value = "@1")]
+    pub(crate) runs: Vec<RunName>,
+    /// Tell the same in plain text.
+    #[arg(long)]
+    pub(crate) text: bool,
+    /// Write to this file instead of standard output.
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
 }
 
 #[derive(Debug, clap::Args)]

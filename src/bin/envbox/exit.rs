@@ -9,6 +9,7 @@
 //! | 0 | done; for `lock --check`: up to date |
 //! | 1 | `store verify` or `doctor` found something wrong |
 //! | 2 | the command line is wrong |
+//! | 0, 1, 2 | `verify`: the runs are identical; they diverged; nothing can be said |
 //! | 10 | the manifest, a requirement or another input is wrong |
 //! | 11 | the lockfile does not answer the manifest, or is not there |
 //! | 12 | this host cannot do it |
@@ -24,6 +25,8 @@ use envbox::base::Kind;
 
 /// A check found something wrong.
 pub(crate) const FOUND_WRONG: u8 = 1;
+/// `verify` cannot say anything: envbox failed around the runs.
+pub(crate) const NOT_VERIFIED: u8 = 2;
 /// The command line is wrong.
 pub(crate) const USAGE: u8 = 2;
 /// The manifest, a requirement or another input is wrong.

@@ -35,6 +35,8 @@ pub struct Recording {
     pub file: Option<PathBuf>,
     /// `--tag`: what the run is called.
     pub tags: Vec<String>,
+    /// What the record calls the project, if that is not its directory: a replay's is another.
+    pub project: Option<PathBuf>,
     /// The run of MLflow's that the step is, if it is one.
     pub mlflow: Option<MlflowRun>,
 }
@@ -87,6 +89,11 @@ impl<'a> Recorder<'a> {
         let reader = Reader {
             store: context.store.clone(),
             project: project.to_path_buf(),
+            named: options
+                .record
+                .project
+                .clone()
+                .unwrap_or(project.to_path_buf()),
             lockfile: prepared.lockfile.map(Path::to_path_buf),
             jobs: context.jobs.min(2),
             now: context.now,
@@ -171,7 +178,8 @@ impl<'a> Recorder<'a> {
                 .warnings
                 .push(format!("the outputs are not kept: {error}"));
         }
-        let record = code.record(&self.foundation, Some((report, ended)), Some(self.project));
+        let named = self.recording.project.as_deref().unwrap_or(self.project);
+        let record = code.record(&self.foundation, Some((report, ended)), named);
         match (&self.recording.journal, &code.unwritten) {
             (_, Some(error)) => warn(with_causes(error)),
             (None, None) => {}
@@ -249,6 +257,8 @@ fn keep(store: &Store, project: &Path, outputs: &mut [Output]) -> Result<(), Sto
 struct Reader {
     store: PathBuf,
     project: PathBuf,
+    /// What the record calls it.
+    named: PathBuf,
     lockfile: Option<PathBuf>,
     jobs: usize,
     now: jiff::Timestamp,
@@ -315,7 +325,7 @@ impl Reader {
     fn announce(&self, code: &Code, journal: &Journal) -> Result<(), SnapshotError> {
         journal.create()?;
         code.store.pin_directory(journal.directory())?;
-        Ok(journal.begin(&code.record(&self.foundation, None, Some(&self.project)))?)
+        Ok(journal.begin(&code.record(&self.foundation, None, &self.named))?)
     }
 }
 
@@ -338,7 +348,7 @@ impl Code {
         &self,
         foundation: &Foundation,
         ended: Option<(&RunReport, EndedRecord)>,
-        project: Option<&Path>,
+        project: &Path,
     ) -> RunRecord {
         let mut because = Vec::new();
         if !self.noted.changed.is_empty() {
@@ -356,7 +366,7 @@ impl Code {
             started: foundation.started,
             envbox: env!("CARGO_PKG_VERSION").to_owned(),
             environment: foundation.environment.clone(),
-            project: project.map(Path::to_path_buf),
+            project: Some(project.to_path_buf()),
             tower: foundation.tower(
                 code,
                 Read {

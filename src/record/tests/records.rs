@@ -15,7 +15,8 @@ fn held<S: serde::Serialize, N: Default>(seen: S) -> Block<S, N> {
     Block::new(seen, N::default(), Firmness::Held, Vec::new())
 }
 
-fn output(path: &str, text: &str) -> Output {
+/// An output with this content.
+pub(crate) fn output(path: &str, text: &str) -> Output {
     let path = serde_json::from_str(&format!("{{\"path\":\"{path}\"}}")).unwrap();
     Output {
         path,

@@ -35,6 +35,8 @@ const CALLS: &[(libc::c_long, Option<Source>, &str)] = &[
     (libc::SYS_fstat, None, "fstat"),
     (libc::SYS_newfstatat, None, "newfstatat"),
     (libc::SYS_statx, None, "statx"),
+    (libc::SYS_statfs, None, "statfs"),
+    (libc::SYS_fstatfs, None, "fstatfs"),
     (libc::SYS_open, None, "open"),
     (libc::SYS_creat, None, "creat"),
     (libc::SYS_openat, None, "openat"),
@@ -100,8 +102,10 @@ pub fn classify(call: &Notification, places: &Places) -> Option<Drawn> {
         libc::SYS_getdents64 | libc::SYS_getdents => {
             drawn(Source::DirectoryOrder, paths::of_descriptor(call, first)?)
         }
-        libc::SYS_stat | libc::SYS_lstat => status(paths::read(call, here, first)?, places),
-        libc::SYS_fstat => status(paths::of_descriptor(call, first)?, places),
+        libc::SYS_stat | libc::SYS_lstat | libc::SYS_statfs => {
+            status(paths::read(call, here, first)?, places)
+        }
+        libc::SYS_fstat | libc::SYS_fstatfs => status(paths::of_descriptor(call, first)?, places),
         libc::SYS_newfstatat | libc::SYS_statx => status(paths::read(call, first, second)?, places),
         libc::SYS_open | libc::SYS_creat => opened(paths::read(call, here, first)?, places),
         libc::SYS_openat | libc::SYS_openat2 => opened(paths::read(call, first, second)?, places),

@@ -17,6 +17,9 @@ pub(crate) struct RunAnywhere {
     /// With --image: only if it is signed with this public key.
     #[arg(long, value_name = "FILE", requires = "image")]
     pub(crate) verify_key: Option<PathBuf>,
+    /// Write what the command drew to this file: for `envbox verify`.
+    #[arg(long, value_name = "FILE", hide = true, conflicts_with = "image")]
+    pub(crate) audit: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) run: Run,
 }
@@ -98,9 +101,9 @@ pub(crate) struct Step {
     pub(crate) conditions: Conditions,
 }
 
-/// What a step can be told wherever it runs.
+/// Which world a step sees.
 #[derive(Debug, clap::Args)]
-pub(crate) struct Conditions {
+pub(crate) struct StepWorld {
     /// Set a variable, or pass on the caller's when there is no value. May be given several times.
     #[arg(long, value_name = "NAME[=VALUE]", action = ArgAction::Append)]
     pub(crate) env: Vec<OsString>,
@@ -113,6 +116,13 @@ pub(crate) struct Conditions {
     /// How many processors the command sees and uses: instead of what the manifest or policy says.
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) cpus: Option<u32>,
+}
+
+/// What a step can be told wherever it runs.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Conditions {
+    #[command(flatten)]
+    pub(crate) world: StepWorld,
     /// Give the command a terminal of its own; by default it has one when standard input and output
     /// are terminals.
     #[arg(long, overrides_with = "no_pty")]

@@ -75,15 +75,15 @@ fn options(args: args::Inside) -> Result<InsideOptions, AmbientError> {
     Ok(InsideOptions {
         argv: args.command,
         terminal: terminal(&conditions),
-        env: variables(conditions.env)?,
+        env: variables(conditions.world.env)?,
         host_env: ambient::variables(),
         rest: match args.keep_env {
             true => Rest::Kept,
             false => Rest::Cleared,
         },
-        seed: conditions.seed.map(u64::from),
-        clock: conditions.clock.as_deref().map(clock),
-        cpus: conditions.cpus,
+        seed: conditions.world.seed.map(u64::from),
+        clock: conditions.world.clock.as_deref().map(clock),
+        cpus: conditions.world.cpus,
         refusals: match args.best_effort {
             true => Refusals::PassOver,
             false => Refusals::Fail,

@@ -17,12 +17,14 @@ mod lock;
 mod mirror;
 mod provenance;
 mod pull;
+mod report;
 mod run;
 mod runs;
 mod sbom;
 mod script;
 mod store;
 mod tree;
+mod verify;
 mod verify_attestation;
 mod why;
 
@@ -124,6 +126,7 @@ pub(crate) fn dispatch(args: Args) -> ExitCode {
     let command = match command {
         // A container has no store and no project.
         Command::Inside(args) => return inside::inside(&global, args),
+        Command::Vary(args) => return verify::vary(args),
         command => command,
     };
     let session = Session::new(global);
@@ -132,7 +135,8 @@ pub(crate) fn dispatch(args: Args) -> ExitCode {
         Command::Run(args) => return run::run(session, args, json),
         Command::Audit(args) => return audit::audit(session, args, json),
         Command::Shell(args) => return run::shell(session, args, json),
-        Command::Inside(_) => unreachable!("was returned above"),
+        Command::Verify(args) => return verify::verify(session, args, json),
+        Command::Inside(_) | Command::Vary(_) => unreachable!("were returned above"),
         Command::Init(args) => session.and_then(|session| init::init(&session, &args)),
         Command::Import(args) => session.and_then(|session| import::import(&session, &args)),
         Command::Lock(args) => session.and_then(|session| lock::lock(&session, &args)),
@@ -143,6 +147,7 @@ pub(crate) fn dispatch(args: Args) -> ExitCode {
         Command::Diff(args) => session.and_then(|session| diff::diff(&session, &args)),
         Command::Runs(args) => session.and_then(|session| runs::runs(&session, &args)),
         Command::Show(args) => session.and_then(|session| runs::show(&session, &args)),
+        Command::Report(args) => session.and_then(|session| report::report(&session, &args)),
         Command::Replay(args) => session.and_then(|session| runs::replay(&session, &args)),
         Command::Data(command) => session.and_then(|session| data::data(&session, &command)),
         Command::Build(args) => session.and_then(|session| build::build(&session, &args)),

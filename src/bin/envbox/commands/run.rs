@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use envbox::ops::Project;
+use envbox::ops::audit::audit;
 use envbox::ops::run::{
     Access, Recording, RunOptions, RunReport, Variable, failure_document, run as run_step,
     run_image, write_document,
@@ -31,8 +32,14 @@ pub(super) fn run(
     let args::RunAnywhere {
         image,
         verify_key,
+        audit,
         run,
     } = args;
+    if let Some(file) = audit {
+        return step(session, run, json, |session, project, options| {
+            run_and_write_audit(session, project, options, &file)
+        });
+    }
     let Some(image) = image else {
         return step(session, run, json, run_and_tell);
     };
@@ -139,7 +146,7 @@ fn options(
         argv,
         argv0,
         terminal: terminal(&conditions),
-        env: variables(conditions.env)?,
+        env: variables(conditions.world.env)?,
         host_env: ambient::variables(),
         current_directory: ambient::current_directory()?,
         locking: locking(args.frozen),
@@ -152,11 +159,12 @@ fn options(
             journal: ambient::journal().filter(|_| !args.no_record),
             file: args.record.as_deref().map(ambient::absolute).transpose()?,
             tags: args.tag,
+            project: None,
             mlflow: ambient::mlflow(),
         },
-        seed: conditions.seed.map(u64::from),
-        clock: conditions.clock.as_deref().map(clock),
-        cpus: conditions.cpus,
+        seed: conditions.world.seed.map(u64::from),
+        clock: conditions.world.clock.as_deref().map(clock),
+        cpus: conditions.world.cpus,
         ..RunOptions::default()
     })
 }
@@ -187,7 +195,7 @@ pub(super) fn clock(word: &str) -> StepClock {
 /// Returns where a step of a project that was named begins: where the caller is if that is in the
 /// project, and else in the project itself. Without `--project` to name it, a caller who is
 /// elsewhere means something else.
-fn directory_in(project: &Path, current: PathBuf) -> PathBuf {
+pub(super) fn directory_in(project: &Path, current: PathBuf) -> PathBuf {
     let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
     match real(&current).starts_with(real(project)) {
         true => current,
@@ -202,6 +210,19 @@ fn run_and_tell(
     options: RunOptions,
 ) -> Result<RunReport, Failure> {
     show(session, run_step(&session.context, project, &options)?)
+}
+
+/// What was drawn goes to a file, so that nothing but the step's own is on its standard error.
+fn run_and_write_audit(
+    session: &Session,
+    project: &Project,
+    options: RunOptions,
+    file: &Path,
+) -> Result<RunReport, Failure> {
+    let file = ambient::absolute(file)?;
+    let report = audit(&session.context, project, options)?;
+    write_document(&report.document(), &file).map_err(AmbientError::from)?;
+    show(session, report.run)
 }
 
 fn show(session: &Session, report: RunReport) -> Result<RunReport, Failure> {

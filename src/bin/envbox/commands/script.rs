@@ -78,6 +78,11 @@ impl Script {
             .collect()
     }
 
+    /// Returns its path below the project.
+    pub(super) fn below(self) -> PathBuf {
+        self.below
+    }
+
     /// Reads its header.
     pub(super) fn open(&self, session: &Session) -> Result<Project, Failure> {
         let context = &session.context;

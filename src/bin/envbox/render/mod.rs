@@ -5,6 +5,7 @@ pub(crate) mod error;
 pub(crate) mod progress;
 pub(crate) mod records;
 pub(crate) mod tree;
+pub(crate) mod verify;
 
 use std::error::Error;
 use std::io::{self, Write};

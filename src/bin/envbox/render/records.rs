@@ -1,11 +1,12 @@
 //! Run records in words.
 
-use envbox::ops::diff_runs::{Explained, RunsDiff};
+use envbox::ops::diff_runs::RunsDiff;
 use envbox::ops::runs::{RunState, RunSummary, RunsReport};
 use envbox::record::{
     Block, Comparison, Difference, EndedRecord, Ending, Firmness, Output, OutputDifference,
     RunRecord,
 };
+use envbox_explain::Explanation;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::render::size;
@@ -272,13 +273,10 @@ fn output(output: &Output) -> String {
 /// Returns how two runs differ, and in what their outputs do.
 pub(crate) fn difference(diff: &RunsDiff) -> String {
     let mut text = comparison(&diff.comparison);
-    for Explained {
-        path, explanation, ..
-    } in &diff.explained
-    {
-        text += &format!("\n{path}: ");
-        text += &explanation.render().join("\n  ");
-        text += "\n";
+    for output in &diff.explained {
+        let told = output.explanation.iter().flat_map(Explanation::render);
+        let lines: Vec<String> = told.chain(output.unopened.clone()).collect();
+        text += &format!("\n{}: {}\n", output.path, lines.join("\n  "));
     }
     text
 }

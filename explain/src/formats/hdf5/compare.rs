@@ -1,4 +1,4 @@
-//! HDF5: groups, datasets, attributes.
+//! Two files, member by member.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -10,6 +10,7 @@ use hdf5_reader::{Attribute, ByteOrder, Dataset, Datatype, Hdf5File, OpenOptions
 use crate::array::{self, Array, ElementType, Field, Float, Kind, Layout, Scalar, Tally};
 use crate::base::{ABSENT, Difference, Fault, Source, Walk, shown};
 use crate::formats::Pair;
+use crate::formats::hdf5::rows;
 
 /// Groups within groups; a group may hold itself.
 const DEPTH: usize = 64;
@@ -19,6 +20,7 @@ pub(crate) fn compare(walk: &mut Walk, pair: Pair) -> Result<(), Fault> {
     let limit = walk.limits.in_memory;
     let open = |source: &Source| -> Result<Group, Fault> {
         let bytes = usize::try_from(limit).unwrap_or(usize::MAX);
+        // Larger datasets are read by rows.
         let options = OpenOptions::default()
             .with_max_read_bytes(bytes)
             .with_max_chunk_bytes(bytes);
@@ -130,15 +132,26 @@ impl Files<'_, '_> {
             );
             return Ok(());
         }
-        let array = |set: &Dataset| -> Result<Array, Fault> {
-            Ok(Array {
-                element: element(set.dtype())?,
-                shape: set.shape().to_vec(),
-                layout: Layout::C,
-                bytes: Source::memory(set.read_raw_bytes().map_err(Fault::of)?),
-            })
+        let (old, new) = (self.array(old)?, self.array(new)?);
+        array::compare(self.walk, at, &old, &new)
+    }
+
+    fn array(&mut self, set: &Dataset) -> Result<Array, Fault> {
+        let element = element(set.dtype())?;
+        let large = set.raw_byte_len().map_err(Fault::of)? as u64 > self.walk.limits.in_memory;
+        let (element, bytes) = match large {
+            true => (element.big_endian(false), rows::unpack(self.walk, set)?),
+            false => {
+                let bytes = set.read_raw_bytes().map_err(Fault::of)?;
+                (element, Source::memory(bytes))
+            }
         };
-        array::compare(self.walk, at, &array(old)?, &array(new)?)
+        Ok(Array {
+            element,
+            shape: set.shape().to_vec(),
+            layout: Layout::C,
+            bytes,
+        })
     }
 
     fn attributes(&mut self, at: &str, old: &[Attribute], new: &[Attribute]) -> Result<(), Fault> {

@@ -1,0 +1,5 @@
+class Layer:
+    pass
+
+
+print(Layer(), hash(Layer()))

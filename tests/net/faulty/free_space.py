@@ -1,0 +1,3 @@
+import shutil
+
+print(shutil.disk_usage(".").free)

@@ -1,0 +1,4 @@
+import getpass
+import pathlib
+
+print(pathlib.Path.home(), getpass.getuser())

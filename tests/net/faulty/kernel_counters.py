@@ -1,0 +1,2 @@
+with open("/proc/vmstat") as file:
+    print(file.read())

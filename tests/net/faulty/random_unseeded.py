@@ -1,0 +1,3 @@
+import random
+
+print(random.random(), random.sample(range(100), 5))

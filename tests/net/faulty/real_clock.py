@@ -1,0 +1,4 @@
+# manifest: clock = "real"
+import time
+
+print(time.time())

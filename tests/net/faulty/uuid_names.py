@@ -1,0 +1,5 @@
+import uuid
+
+name = f"run-{uuid.uuid4()}"
+with open(name, "w") as file:
+    file.write(name)

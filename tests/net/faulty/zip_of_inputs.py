@@ -1,0 +1,4 @@
+import zipfile
+
+with zipfile.ZipFile("inputs.zip", "w") as archive:
+    archive.write("data.csv")
