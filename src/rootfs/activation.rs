@@ -8,6 +8,7 @@ use std::io;
 use std::path::Path;
 
 use envbox_lockfiles::base::FsError;
+use envbox_lockfiles::lock::CONDA_PREFIX;
 use serde::Deserialize;
 
 /// What only a prefix has.
@@ -15,13 +16,6 @@ pub(super) const HISTORY: &str = "opt/env/conda-meta/history";
 
 /// Where conda keeps variables of a prefix, and envbox what the packages' scripts set.
 pub(super) const STATE: &str = "opt/env/conda-meta/state";
-
-/// What `conda activate` itself sets. A prefix that is in no list of conda's is named by its path.
-const OF_PREFIX: [(&str, &str); 3] = [
-    ("CONDA_DEFAULT_ENV", "/opt/env"),
-    ("CONDA_PREFIX", "/opt/env"),
-    ("CONDA_SHLVL", "1"),
-];
 
 #[derive(Deserialize)]
 struct StateWire {
@@ -37,7 +31,8 @@ pub fn activation(root: &Path) -> Result<BTreeMap<String, String>, FsError> {
     if fs::symlink_metadata(root.join(HISTORY)).is_err() {
         return Ok(BTreeMap::new());
     }
-    let mut variables = BTreeMap::from(OF_PREFIX.map(|(name, value)| (name.into(), value.into())));
+    let mut variables =
+        BTreeMap::from(CONDA_PREFIX.map(|(name, value)| (name.into(), value.into())));
     let path = root.join(STATE);
     let text = match fs::read(&path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(variables),

@@ -1,13 +1,15 @@
-//! The exported Dockerfile, built by podman.
+//! Exported Dockerfiles, built by podman.
 
 use std::fs;
-use std::process::Command;
+use std::process::{Command, Output};
 
 use envbox::base::Context;
 use envbox::net::registry_url;
 
+use crate::conda_python::{PRINTED, channel, manifest};
 use crate::downloads;
 use crate::foreign::tool;
+use crate::golden::world_of;
 use crate::support::{User, World};
 
 const MANIFEST: &str = "[environment]\nname = \"file\"\npython = \"3.11\"\n\
@@ -33,75 +35,141 @@ fn registry(name: &str) -> String {
     url.as_str().trim_end_matches('/').to_owned()
 }
 
+/// Podman with a store of its own, which has the image that the files start from.
+struct Podman {
+    world: World,
+    /// Where the archive of Debian lies.
+    archive: String,
+}
+
+/// A host without the right to raise limits refuses podman's own.
+const LIMITS: [&str; 4] = [
+    "--ulimit",
+    "nofile=1024:1024",
+    "--ulimit",
+    "nproc=1024:1024",
+];
+
+impl Podman {
+    fn new() -> Self {
+        let (world, archive) = (World::new(User::Current), registry("debian"));
+        let base = world.path().join("base");
+        let mut made = Command::new("sh");
+        made.args(["-euc", BASE, "sh"]).arg(&base).arg(&archive);
+        assert!(made.status().unwrap().success());
+        let podman = Self { world, archive };
+        let tar = base.with_extension("tar").display().to_string();
+        let image = "docker.io/library/debian:bookworm-slim";
+        podman.succeeds(&["import", "--quiet", &tar, image]);
+        podman
+    }
+
+    /// Returns `podman` with options and `words`.
+    fn command(&self, words: &[&str]) -> Vec<String> {
+        let at = |name: &str| {
+            self.world
+                .path()
+                .join("podman")
+                .join(name)
+                .display()
+                .to_string()
+        };
+        let (root, run, tmp) = (at("root"), at("run"), at("tmp"));
+        let global = [
+            "--root",
+            &root,
+            "--runroot",
+            &run,
+            "--tmpdir",
+            &tmp,
+            "--storage-driver",
+            "overlay",
+            "--cgroup-manager",
+            "cgroupfs",
+            "--events-backend",
+            "file",
+            "--runtime",
+            "runc",
+        ];
+        let all = global.iter().chain(words);
+        all.map(|word| (*word).to_owned()).collect()
+    }
+
+    fn succeeds(&self, words: &[&str]) -> String {
+        tool(&self.world, "podman", &self.command(words))
+    }
+
+    /// Builds what is in the directory of a project.
+    fn build(&self, project: &World) -> Output {
+        let place = project.project().display().to_string();
+        let options = ["--network", "host", "--pull=never", "--quiet"];
+        let words = ["--tag", "localhost/built", &place];
+        let mut command = self.world.shell("exec podman \"$@\"");
+        let words = [&["build"], &LIMITS[..], &options, &words].concat();
+        command.arg("sh").args(self.command(&words));
+        command.output().unwrap()
+    }
+
+    /// Locks and exports; what is built of the file must print the same as a step does. Returns that.
+    fn prints(&self, world: &World, words: &[&str]) -> String {
+        downloads::share(world);
+        let succeeds = |words: &[&str]| {
+            let run = world.run(words);
+            assert_eq!(run.code(), Some(0), "{words:?}: {}", run.stderr());
+            run.stdout()
+        };
+        succeeds(&["lock"]);
+        let expected = succeeds(&[&["run", "--frozen", "--"], words].concat());
+        downloads::keep(world);
+        succeeds(&["export", "dockerfile", "-o", "Dockerfile"]);
+        let text = read(world);
+        // The archive that it takes packages from keeps old ones, and is one that this tier need not
+        // reach: a lock of today finds its packages in the present archive as well.
+        let (before, rest) = text.split_once(&registry("debian-snapshot")).unwrap();
+        let (_, after) = rest.split_once(' ').unwrap();
+        world.write("Dockerfile", &format!("{before}{} {after}", self.archive));
+        let built = self.build(world);
+        let said = String::from_utf8_lossy(&built.stderr);
+        assert!(built.status.success(), "{said}");
+        let offline = ["--rm", "--network", "none", "localhost/built"];
+        let printed = self.succeeds(&[&["run"], &LIMITS[..], &offline, words].concat());
+        assert_eq!(printed, expected);
+        printed
+    }
+}
+
+fn read(world: &World) -> String {
+    fs::read_to_string(world.project().join("Dockerfile")).unwrap()
+}
+
 /// Needs to be root: debootstrap makes files of users.
 #[test]
-fn images_an_exported_dockerfile_is_built_and_prints_the_same() {
+fn images_exported_dockerfiles_are_built_and_print_the_same() {
+    let podman = Podman::new();
     let world = World::new(User::Current);
     world.write("envbox.toml", MANIFEST);
-    downloads::share(&world);
-    let succeeds = |words: &[&str]| {
-        let run = world.run(words);
-        assert_eq!(run.code(), Some(0), "{words:?}: {}", run.stderr());
-        run.stdout()
-    };
-    succeeds(&["lock"]);
-    let expected = succeeds(&["run", "--frozen", "--", "python", "-c", PROGRAM]);
-    downloads::keep(&world);
-    succeeds(&["export", "dockerfile", "-o", "Dockerfile"]);
-    let file = world.project().join("Dockerfile");
-    let text = fs::read_to_string(&file).unwrap();
-    // The archive that it takes packages from keeps old ones, and is one that this tier need not reach: a
-    // lock of today finds its packages in the present archive as well.
-    let (today, past) = (registry("debian"), registry("debian-snapshot"));
-    let (before, rest) = text.split_once(&past).unwrap();
-    let (_, after) = rest.split_once(' ').unwrap();
-    fs::write(&file, format!("{before}{today} {after}")).unwrap();
-
-    let base = world.path().join("base");
-    let mut made = Command::new("sh");
-    made.args(["-euc", BASE, "sh"]).arg(&base).arg(&today);
-    assert!(made.status().unwrap().success());
-    let place = world.path().join("podman");
-    let at = |name: &str| place.join(name).display().to_string();
-    let (root, run, tmp) = (at("root"), at("run"), at("tmp"));
-    let global = [
-        "--root",
-        &root,
-        "--runroot",
-        &run,
-        "--tmpdir",
-        &tmp,
-        "--storage-driver",
-        "overlay",
-        "--cgroup-manager",
-        "cgroupfs",
-        "--events-backend",
-        "file",
-        "--runtime",
-        "runc",
-    ];
-    // A host without the right to raise limits refuses podman's own.
-    let limits = [
-        "--ulimit",
-        "nofile=1024:1024",
-        "--ulimit",
-        "nproc=1024:1024",
-    ];
-    let podman =
-        |words: &[&[&str]]| tool(&world, "podman", &[&global[..], &words.concat()].concat());
-    let tar = base.with_extension("tar").display().to_string();
-    podman(&[&[
-        "import",
-        "--quiet",
-        &tar,
-        "docker.io/library/debian:bookworm-slim",
-    ]]);
-    let online = ["--network", "host", "--pull=never"];
-    let words = ["--quiet", "--tag", "localhost/built", "."];
-    podman(&[&["build"], &limits, &online, &words]);
-    let words = ["localhost/built", "python3.11", "-c", PROGRAM];
-    let offline = ["--rm", "--network", "none"];
-    let printed = podman(&[&["run"], &limits, &offline, &words]);
-    assert_eq!(printed, expected);
+    let printed = podman.prints(&world, &["python3.11", "-c", PROGRAM]);
     assert!(printed.ends_with("\n0.75\n"), "{printed}");
+
+    let server = channel(&world_of("sklearn", User::Current)).serve();
+    let world = World::new(User::Current);
+    world.write("envbox.toml", &manifest(&server.url()));
+    assert_eq!(podman.prints(&world, &["app"]), PRINTED);
+    a_package_with_another_digest_is_refused(&podman, &world);
+}
+
+fn a_package_with_another_digest_is_refused(podman: &Podman, world: &World) {
+    let text = read(world);
+    let (before, after) = text.split_once("#sha256:").unwrap();
+    let other = if after.starts_with('0') { "1" } else { "0" };
+    world.write(
+        "Dockerfile",
+        &format!("{before}#sha256:{other}{}", &after[1..]),
+    );
+    let built = podman.build(world);
+    let said = String::from_utf8_lossy(&built.stderr);
+    assert!(
+        !built.status.success() && said.contains("has another digest"),
+        "{said}"
+    );
 }

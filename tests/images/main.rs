@@ -3,6 +3,11 @@
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+#[path = "../it/channel.rs"]
+#[expect(dead_code, reason = "each tier uses a part")]
+mod channel;
+#[path = "../net/conda_python.rs"]
+mod conda_python;
 mod dockerfile;
 #[path = "../net/downloads.rs"]
 mod downloads;
@@ -10,6 +15,8 @@ mod foreign;
 #[path = "../net/golden.rs"]
 #[expect(dead_code, reason = "each tier uses a part")]
 mod golden;
+#[path = "../support/http.rs"]
+mod http;
 mod platforms;
 mod published;
 mod registry;

@@ -12,6 +12,7 @@ mod audit;
 #[expect(dead_code, reason = "each tier uses a part")]
 mod channel;
 mod conda;
+mod conda_python;
 mod conda_real;
 mod corpus;
 mod downloads;

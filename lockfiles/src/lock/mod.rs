@@ -40,10 +40,10 @@ pub use graph::{Asker, Ecosystem, Graph, Node, Way};
 pub use order::Disorder;
 pub use reason::{Affected, StaleReason};
 pub use schema::{
-    Activation, Artifact, BuiltFrom, BuiltImage, CondaRequest, GroupRequest, LockedArchive,
-    LockedBase, LockedConda, LockedCondaPackage, LockedDebian, LockedImage, LockedInterpreter,
-    LockedLayer, LockedPackage, LockedSuite, LockedVirtualPackage, LockedWheel, Lockfile, Origin,
-    Request,
+    Activation, Artifact, BuiltFrom, BuiltImage, CONDA_PREFIX, CondaRequest, GroupRequest,
+    LockedArchive, LockedBase, LockedConda, LockedCondaPackage, LockedDebian, LockedImage,
+    LockedInterpreter, LockedLayer, LockedPackage, LockedSuite, LockedVirtualPackage, LockedWheel,
+    Lockfile, Origin, Request,
 };
 pub use select::{Groups, UnknownGroup};
 pub use stale::{Stale, satisfies};

@@ -344,6 +344,14 @@ pub struct Activation {
     pub value: String,
 }
 
+/// What activating a prefix sets, whatever is in it, as `conda activate` does. A prefix that is in no list of
+/// conda's is named by its path.
+pub const CONDA_PREFIX: [(&str, &str); 3] = [
+    ("CONDA_DEFAULT_ENV", "/opt/env"),
+    ("CONDA_PREFIX", "/opt/env"),
+    ("CONDA_SHLVL", "1"),
+];
+
 /// The identity of the image that the lock and its manifest make.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BuiltImage {

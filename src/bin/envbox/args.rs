@@ -542,10 +542,11 @@ pub(crate) enum ExportCommand {
     /// It has the conda packages and the wheels; digests it cannot hold.
     #[command(name = "environment.yml")]
     EnvironmentYml(ExportDocument),
-    /// Write a Dockerfile that installs the same packages with `apt-get` and `pip`.
+    /// Write a Dockerfile that installs the same packages with `apt-get`, py-rattler and `pip`.
     ///
-    /// For those who must build without envbox: versions are the same, and the wheels' digests are
-    /// checked, but the image is another one each time. `envbox build` makes one that is not.
+    /// For those who must build without envbox: versions are the same, and the digests of conda packages
+    /// and wheels are checked, but the image is another one each time. `envbox build` makes one that is
+    /// not.
     Dockerfile(ExportDocument),
     /// Write the SLSA provenance of a run's outputs: an in-toto statement, for others to sign.
     Slsa(ExportRun),

@@ -1,20 +1,20 @@
-//! A Dockerfile that comes as near to the environment as `apt-get` and `pip` do.
+//! A Dockerfile that comes as near to the environment as `apt-get`, py-rattler and `pip` do.
 //!
-//! The packages are the same, by version and, for wheels, by digest; `apt-get` runs their scripts,
-//! which envbox does not, and leaves its own traces. No feature of BuildKit is used, so that every
-//! builder takes it.
+//! The packages are the same, by version and, for conda packages and wheels, by digest; `apt-get` runs
+//! its packages' scripts, which envbox does not, and leaves its own traces. No feature of BuildKit is
+//! used, so that every builder takes it.
 
 use std::fmt::Write as _;
 
 use crate::base::Platform;
 use crate::foreign::export::places::Places;
 use crate::foreign::export::text::comment;
-use crate::foreign::export::{ExportError, requirements};
+use crate::foreign::export::{ExportError, dockerfile_conda, requirements};
 use crate::lock::{LockedBase, LockedInterpreter, LockedPackage, LockedSuite, Lockfile};
 use crate::manifest::InterpreterSource;
 use crate::net::{join, snapshot_url};
 
-const FORMAT: &str = "a Dockerfile";
+pub(super) const FORMAT: &str = "a Dockerfile";
 
 /// Returns the text.
 pub(super) fn write(
@@ -22,42 +22,94 @@ pub(super) fn write(
     lock: &Lockfile,
     platform: Platform,
 ) -> Result<String, ExportError> {
-    if !lock.conda.packages.is_empty() {
-        return Err(ExportError::NoWords {
-            what: "conda packages".to_owned(),
-            format: FORMAT,
-        });
-    }
     let mut text = comment(lock, platform, "dockerfile");
+    let has_conda = dockerfile_conda::any(lock, platform);
+    if has_conda {
+        text += dockerfile_conda::COMMENT;
+    }
     let requirements = requirements::lines(places, lock, platform)?;
     match &lock.base {
         Some(base) => text += &image(places, base, platform)?,
         None => text += &debian(places, lock, platform)?,
     }
-    let Some(interpreter) = &lock.interpreter else {
-        return Ok(text);
-    };
-    let standalone = interpreter.from == InterpreterSource::Standalone;
-    // An image need not have what it takes to install something.
-    text += match lock.base {
-        Some(_) => "\nFROM debian:bookworm-slim AS python\n",
-        None => "\nFROM base AS python\n",
-    };
+    if has_conda {
+        text += &dockerfile_conda::stage(places, lock, platform)?;
+    }
+    if let Some(interpreter) = &lock.interpreter {
+        text += &python_stage(places, lock, platform, interpreter, &requirements)?;
+    }
+    if has_conda || lock.interpreter.is_some() {
+        text += &last_stage(lock, platform, !requirements.is_empty())?;
+    }
+    Ok(text)
+}
+
+/// The stage that puts together what the others made.
+fn last_stage(
+    lock: &Lockfile,
+    platform: Platform,
+    has_wheels: bool,
+) -> Result<String, ExportError> {
+    let mut text = String::from("\nFROM base\n");
+    let python = lock.interpreter.as_ref();
+    let mut prefix = "conda";
+    match python.map(|interpreter| interpreter.from) {
+        Some(InterpreterSource::Standalone) => {
+            text += "COPY --from=python /opt/python /opt/python\n";
+        }
+        Some(InterpreterSource::Debian) => {
+            text += "COPY --from=python /wheels/usr/local /usr/local\n";
+        }
+        Some(InterpreterSource::Conda) if has_wheels => prefix = "python",
+        Some(InterpreterSource::Conda) | None => {}
+    }
+    if dockerfile_conda::any(lock, platform) {
+        text += &dockerfile_conda::activated(lock, platform, prefix)?;
+    }
+    if let Some(interpreter) = python {
+        let _ = writeln!(text, "CMD [\"{}\"]", interpreter.path);
+    }
+    Ok(text)
+}
+
+/// The stage that has the interpreter with the wheels, or the wheels alone.
+fn python_stage(
+    places: &Places<'_>,
+    lock: &Lockfile,
+    platform: Platform,
+    interpreter: &LockedInterpreter,
+    requirements: &[String],
+) -> Result<String, ExportError> {
+    let from_conda = interpreter.from == InterpreterSource::Conda;
+    if from_conda && requirements.is_empty() {
+        return Ok(String::new());
+    }
+    // An image need not have what it takes to install something; what conda has, runs on it.
+    let mut text = String::from(match &lock.base {
+        Some(_) if !from_conda => "\nFROM debian:bookworm-slim AS python\n",
+        _ => "\nFROM base AS python\n",
+    });
     text += "ENV DEBIAN_FRONTEND=noninteractive PIP_BREAK_SYSTEM_PACKAGES=1\n";
-    match standalone {
-        true => text += &unpacked(places, interpreter, platform)?,
-        false => {
+    let (variables, root) = match interpreter.from {
+        InterpreterSource::Standalone => {
+            text += &unpacked(places, interpreter, platform)?;
+            ("", "")
+        }
+        InterpreterSource::Debian => {
             text +=
                 "RUN apt-get update && apt-get install -y --no-install-recommends python3-pip\n";
+            ("", " --root /wheels")
         }
-    }
-    text += &installed(&interpreter.path, &requirements);
-    text += "\nFROM base\n";
-    match standalone {
-        true => text += "COPY --from=python /opt/python /opt/python\n",
-        false => text += "COPY --from=python /wheels/usr/local /usr/local\n",
-    }
-    let _ = writeln!(text, "CMD [\"{}\"]", interpreter.path);
+        InterpreterSource::Conda => {
+            text += dockerfile_conda::PIP;
+            ("PYTHONPATH=/pip ", "")
+        }
+    };
+    text += &installed(
+        &format!("{variables}{}", interpreter.path),
+        root,
+        requirements,
+    );
     Ok(text)
 }
 
@@ -157,15 +209,11 @@ fn unpacked(
     ))
 }
 
-/// Installs wheels below `/wheels`, or into a Python of its own.
-fn installed(python: &str, requirements: &[String]) -> String {
+/// Installs wheels below a root, or into a Python of its own.
+fn installed(python: &str, root: &str, requirements: &[String]) -> String {
     if requirements.is_empty() {
         return "RUN mkdir -p /wheels/usr/local\n".to_owned();
     }
-    let root = match python.starts_with("/usr/bin") {
-        true => " --root /wheels",
-        false => "",
-    };
     format!(
         "RUN {} > /requirements.txt \\\n \
          && {python} -m pip install --no-cache-dir --no-deps --ignore-installed --require-hashes \
@@ -175,7 +223,7 @@ fn installed(python: &str, requirements: &[String]) -> String {
 }
 
 /// A shell command that prints the lines.
-fn printed(lines: &[String]) -> String {
+pub(super) fn printed(lines: &[String]) -> String {
     let quoted = lines
         .iter()
         .map(|line| format!("'{}'", line.replace('\'', "'\\''")));

@@ -4,6 +4,7 @@ mod conda;
 mod conda_explicit;
 mod conda_lock;
 mod dockerfile;
+mod dockerfile_conda;
 mod environment_yml;
 mod error;
 mod places;
@@ -31,7 +32,7 @@ pub enum ExportFormat {
     CondaLock,
     /// `environment.yml`, with every version and build.
     EnvironmentYml,
-    /// A Dockerfile that installs the same packages with `apt-get` and `pip`.
+    /// A Dockerfile that installs the same packages with `apt-get`, py-rattler and `pip`.
     Dockerfile,
 }
 

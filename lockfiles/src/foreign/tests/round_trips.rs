@@ -15,17 +15,17 @@ use crate::resolve::python::tests::making::{Release, write_index};
 use crate::resolve::tests::world;
 use crate::resolve::{Pins, ResolveError, ResolveOptions, resolve_with};
 
-const AMD64: Platform = Platform::LinuxAmd64;
+pub(super) const AMD64: Platform = Platform::LinuxAmd64;
 
 /// Registries of the test's own, and a lock of what they have.
-struct Project {
-    world: World,
+pub(super) struct Project {
+    pub(super) world: World,
     directory: TempDir,
     conda: bool,
 }
 
 impl Project {
-    fn new(conda: bool) -> Self {
+    pub(super) fn new(conda: bool) -> Self {
         let mut project = Self {
             world: world(),
             directory: tempfile::tempdir().unwrap(),
@@ -85,7 +85,7 @@ impl Project {
         self.publish(&releases, &packages);
     }
 
-    fn place(&mut self, name: &str, folder: &str) {
+    pub(super) fn place(&mut self, name: &str, folder: &str) {
         let path = self.path(folder).display().to_string();
         let registries = &mut self.world.context.registries;
         registries.insert(name.parse().unwrap(), path);
@@ -101,7 +101,7 @@ impl Project {
         resolve_with(&self.world.context, &keys, &manifest, None, &options)
     }
 
-    fn first(&self) -> Lockfile {
+    pub(super) fn first(&self) -> Lockfile {
         let conda = match self.conda {
             true => "[conda]\nchannels = [\"own\"]\ndependencies = [\"python 3.11.*\", \"tool\"]\n",
             false => "",
@@ -118,7 +118,7 @@ impl Project {
         self.lock(&text, Pins::default()).unwrap()
     }
 
-    fn exported(&self, lock: &Lockfile, format: ExportFormat) -> String {
+    pub(super) fn exported(&self, lock: &Lockfile, format: ExportFormat) -> String {
         match export(&self.world.context, lock, AMD64, format) {
             Ok(bytes) => String::from_utf8(bytes).unwrap(),
             Err(error) => format!(
@@ -129,7 +129,7 @@ impl Project {
         }
     }
 
-    fn shown(&self, text: &str, lock: &Lockfile) -> String {
+    pub(super) fn shown(&self, text: &str, lock: &Lockfile) -> String {
         let text = text.replace(&self.directory.path().display().to_string(), "DIRECTORY");
         // It is over the URLs, which have the directory.
         let hash = text
@@ -343,58 +343,9 @@ fn conda_packages_are_written_for_conda() {
 }
 
 #[test]
-fn a_dockerfile_installs_what_is_locked() {
-    let project = Project::new(false);
-    let lock = project.first();
-    let text = project.exported(&lock, ExportFormat::Dockerfile);
-    insta::assert_snapshot!(project.shown(&text, &lock), @r#"
-    # Made of the lockfile DIGEST for linux/amd64, Python 3.11.2 by `envbox export dockerfile`.
-    FROM debian:bookworm-slim AS base
-    RUN rm -rf /etc/apt/sources.list.d/* \
-     && printf '%s\n' \
-            'deb [check-valid-until=no] file://WORLD/debian-snapshot/debian/20260601T000000Z bookworm main' > /etc/apt/sources.list \
-     && apt-get update \
-     && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends --allow-downgrades --allow-change-held-packages \
-            base-files=1 \
-            base-passwd=1 \
-            bash=1 \
-            ca-certificates=1 \
-            coreutils=1 \
-            dash=1 \
-            findutils=1 \
-            grep=1 \
-            libc-bin=1 \
-            libc6=2.36-9 \
-            libgcc-s1=1 \
-            libgomp1=1 \
-            libpython3=3.11.2-6+deb12u6 \
-            libstdc++6=1 \
-            media-types=1 \
-            netbase=1 \
-            python3.11=3.11.2-6+deb12u6 \
-            sed=1 \
-            tzdata=1 \
-     && rm -rf /var/lib/apt/lists/*
-
-    FROM base AS python
-    ENV DEBIAN_FRONTEND=noninteractive PIP_BREAK_SYSTEM_PACKAGES=1
-    RUN apt-get update && apt-get install -y --no-install-recommends python3-pip
-    RUN printf '%s\n' \
-            'app==1 --hash=sha256:3454b6cd6947cf1c18b38179f54237c9a4228277a5ffe0ca2ff9c9324ce4139b' \
-            'library==1.5+local --hash=sha256:acd2c5c40900608a4c45ee5f6ce9e95468df4cb65a4049f713f8b81ca7596455' \
-            'other==1 --hash=sha256:21380a3413f69792841e5385647efe7b7eb10c7caeb82909822370eb77257bf0' > /requirements.txt \
-     && /usr/bin/python3.11 -m pip install --no-cache-dir --no-deps --ignore-installed --require-hashes --only-binary :all: --root /wheels -r /requirements.txt
-
-    FROM base
-    COPY --from=python /wheels/usr/local /usr/local
-    CMD ["/usr/bin/python3.11"]
-    "#);
-}
-
-#[test]
 fn what_a_format_cannot_hold_is_told() {
-    let (wheels, conda) = (Project::new(false), Project::new(true));
-    let (lock, mixed) = (wheels.first(), conda.first());
+    let wheels = Project::new(false);
+    let lock = wheels.first();
     let mut bare = lock.clone();
     bare.python.clear();
     let shown = [
@@ -402,7 +353,6 @@ fn what_a_format_cannot_hold_is_told() {
         wheels.exported(&bare, ExportFormat::Requirements),
         wheels.exported(&lock, ExportFormat::CondaExplicit),
         wheels.exported(&lock, ExportFormat::CondaLock),
-        conda.exported(&mixed, ExportFormat::Dockerfile),
         export(
             &wheels.world.context,
             &lock,
@@ -423,9 +373,6 @@ fn what_a_format_cannot_hold_is_told() {
     hint: choose another format: `envbox export --help` lists them
 
     User error: the lockfile has no conda packages, and a `conda-lock.yml` holds nothing else
-    hint: choose another format: `envbox export --help` lists them
-
-    User error: the lockfile has conda packages, which a Dockerfile cannot hold
     hint: choose another format: `envbox export --help` lists them
 
     the lockfile is not for linux/arm64
