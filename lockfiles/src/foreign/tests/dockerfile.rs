@@ -148,6 +148,12 @@ fn a_dockerfile_installs_conda_packages_too() {
         NOTE="it's \"\$5\" \\ é"
     CMD ["/opt/env/bin/python3.11"]
     "#);
+    // Packages need no Python among them.
+    bare.interpreter = None;
+    let text = project.exported(&bare, ExportFormat::Dockerfile);
+    let (_, without) = text.split_once("/install.py\n").unwrap();
+    let command = "CMD [\"/opt/env/bin/python3.11\"]\n";
+    assert_eq!(rest.strip_suffix(command), Some(without));
 }
 
 #[test]
