@@ -112,7 +112,8 @@ pub(super) fn bytes(bytes: u64) -> String {
         unit = Some(next);
     }
     match unit {
-        None => format!("{bytes} B"),
-        Some(unit) => format!("{value:.1} {unit}"),
+        // A number stays with its unit.
+        None => format!("{bytes}\u{a0}B"),
+        Some(unit) => format!("{value:.1}\u{a0}{unit}"),
     }
 }
