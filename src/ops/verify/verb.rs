@@ -14,9 +14,9 @@ use crate::ops::verify::report::VariationReport;
 use crate::ops::verify::runner::{Runner, last_processor};
 use crate::ops::verify::variation::{Needs, TABLE, variables, wanted};
 use crate::ops::verify::verifying::Verifying;
-use crate::ops::verify::workplace::Workplace;
+use crate::ops::verify::workplace::{Lock, Workplace};
 use crate::ops::verify::{VerifyError, VerifyOptions, VerifyReport};
-use crate::ops::{Error, Project};
+use crate::ops::{Error, LOCKFILE, Project};
 use crate::record::{Journal, JournalError, RunName, RunRecord};
 use crate::store::Store;
 
@@ -50,13 +50,13 @@ pub fn verify(
     }
     let data = declared(&ours, project, &directory)?;
     let lockfile = project.lockfile();
-    let apart = lockfile_apart(project, options, &lockfile);
+    let lock_at = lock_of(project, options, &lockfile);
     let runner = Runner {
         // First: from here on there is something to take away.
         relay: SignalRelay::open(false).map_err(VerifyError::Capture)?,
         options,
         groups: project.groups(),
-        workplace: Workplace::new(context, &directory, apart, &options.program, data)?,
+        workplace: Workplace::new(context, &directory, lock_at, &options.program, data)?,
         passed: passed(project, options),
         made: 0,
         began: None,
@@ -98,16 +98,20 @@ fn golden(project: &Project, options: &VerifyOptions) -> Result<Option<RunRecord
 }
 
 /// A lockfile that a script does not have beside it belongs beside its copies.
-fn lockfile_apart<'a>(
-    project: &Project,
-    options: &VerifyOptions,
-    lockfile: &'a Path,
-) -> Option<(&'a Path, PathBuf)> {
-    let script = options.script.as_ref()?;
-    let mut name = script.clone().into_os_string();
-    name.push(".lock");
-    let beside = project.directory().join(&name) == lockfile;
-    (!beside).then(|| (lockfile, PathBuf::from(name)))
+fn lock_of<'a>(project: &Project, options: &VerifyOptions, lockfile: &'a Path) -> Lock<'a> {
+    let below = match &options.script {
+        None => PathBuf::from(LOCKFILE),
+        Some(script) => {
+            let mut name = script.clone().into_os_string();
+            name.push(".lock");
+            PathBuf::from(name)
+        }
+    };
+    let beside = project.directory().join(&below) == lockfile;
+    Lock {
+        below,
+        apart: (!beside).then_some(lockfile),
+    }
 }
 
 /// Returns the names of variables that the step gets from the caller.
