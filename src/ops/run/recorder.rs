@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
+use std::io;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::thread::{self, JoinHandle};
@@ -235,14 +236,18 @@ fn keep(store: &Store, project: &Path, outputs: &mut [Output]) -> Result<(), Sto
         }
         total += size;
         let path = project.join(output.path.as_path());
-        let there = match store.blob(&sha256) {
-            Some(_) => store.hold([sha256.into()]).map(|()| sha256),
-            None => File::open(&path)
-                .map_err(|source| FsError::at("read", &path)(source).into())
-                .and_then(|file| Ok(deposit.add(file, &path)?.0)),
+        let there = match (store.blob(&sha256), File::open(&path)) {
+            (Some(_), _) => store.hold([sha256.into()]).map(|()| sha256)?,
+            // Somebody took it away already: what it was is on record all the same.
+            (None, Err(error)) if error.kind() == io::ErrorKind::NotFound => continue,
+            (None, file) => {
+                deposit
+                    .add(file.map_err(FsError::at("read", &path))?, &path)?
+                    .0
+            }
         };
         // What somebody changed meanwhile is another file.
-        if there? == sha256 {
+        if there == sha256 {
             kept.push(index);
         }
     }
