@@ -166,7 +166,10 @@ fn verify_leaves_the_project_alone() {
         tools.world.write("old", "old");
         tools.world.write("deep/kept", "kept");
         let project = tools.world.project();
-        let before = state(&project);
+        let roots = tools.world.path().join("home/.cache/envbox/roots");
+        let built = tools.run_with(&["--no-record"], &["true"]);
+        assert_eq!(built.code(), Some(0), "{}", built.stderr());
+        let (before, pinned) = (state(&project), state(&roots));
         let script = "rm old; echo new > deep/kept; echo new > new";
         let (code, found) = tools.verified(&[], script);
         assert_eq!(code, Some(0), "{found:#}");
@@ -177,6 +180,7 @@ fn verify_leaves_the_project_alone() {
             .collect();
         assert_eq!(outputs, ["deep/kept", "new", "old"]);
         assert_eq!(state(&project), before);
+        assert_eq!(state(&roots), pinned);
         assert_eq!(tools.leftovers(), 0);
     });
 }
