@@ -291,6 +291,22 @@ fn a_record_under_version_control_is_compared_with() {
         // The journal has it as well.
         let (code, _) = tools.verified(&["--against", "@1"], script);
         assert_eq!(code, Some(1));
+        // Where in the output it shows, as long as the store has the old one.
+        assert!(text.contains("line 1: 1 -> 2"), "{text}");
+        // With what is printed.
+        let script = "echo said; echo here > out";
+        let (code, _) = tools.verified(&["--record", "whole.json"], script);
+        assert_eq!(code, Some(0));
+        let against = ["--against", "whole.json"];
+        assert_eq!(tools.verified(&against, script).0, Some(0));
+        let (code, found) = tools.verified(&against, "echo other; echo here > out");
+        assert_eq!(code, Some(1), "{found:#}");
+        assert_eq!(found["against"]["differences"][0]["output"], "stdout");
+        // No record is made of runs that differ.
+        let (code, _) =
+            tools.verified(&["--record", "none.json", "--no-bisect"], "stat -c %Y code");
+        assert_eq!(code, Some(1));
+        assert!(!tools.world.project().join("none.json").exists());
     });
 }
 

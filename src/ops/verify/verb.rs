@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use envbox_lockfiles::base::fs::write_atomic;
 use envbox_lockfiles::base::{Context, FsError};
 use envbox_sandbox::SignalRelay;
 
@@ -15,7 +16,7 @@ use crate::ops::verify::runner::{Runner, last_processor};
 use crate::ops::verify::variation::{Needs, TABLE, variables, wanted};
 use crate::ops::verify::verifying::Verifying;
 use crate::ops::verify::workplace::{Lock, Workplace};
-use crate::ops::verify::{VerifyError, VerifyOptions, VerifyReport};
+use crate::ops::verify::{Verdict, VerifyError, VerifyOptions, VerifyReport};
 use crate::ops::{Error, LOCKFILE, Project};
 use crate::record::{Journal, JournalError, RunName, RunRecord};
 use crate::store::Store;
@@ -68,7 +69,14 @@ pub fn verify(
     // The runs used it.
     drop(rootfs);
     let found = found?;
-    Ok(verifying.report(lock.digest(), found))
+    let record = verifying.record();
+    let report = verifying.report(lock.digest(), found);
+    if let (Some(file), Some(record), Verdict::Identical) =
+        (&options.record, record, report.verdict)
+    {
+        write_atomic(file, &record.to_bytes())?;
+    }
+    Ok(report)
 }
 
 /// Verifies the data that the manifest declares, and downloads what is missing: the runs do without

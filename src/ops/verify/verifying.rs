@@ -5,18 +5,19 @@ use std::time::Duration;
 use envbox_lockfiles::base::{Context, Digest, Event};
 
 use crate::ops::verify::against::with_record;
+use crate::ops::verify::capture::Captured;
 use crate::ops::verify::compare::compare;
 use crate::ops::verify::diagnose::{Runs, diagnose};
 use crate::ops::verify::drawn::suspects;
 use crate::ops::verify::keep::keep_outputs;
 use crate::ops::verify::outcome::Output;
-use crate::ops::verify::places::explain;
+use crate::ops::verify::places::{explain, explain_against};
 use crate::ops::verify::report::{OutputReport, RunSummary, VariationReport, told};
 use crate::ops::verify::runner::{Plan, Ran, Runner};
 use crate::ops::verify::{Against, Cause, Diagnosis, Difference, Drawn, Variation};
 use crate::ops::verify::{Verdict, VerifyError, VerifyReport};
-use crate::record::RunRecord;
-use crate::store::remove_tree;
+use crate::record::{RunRecord, Stream};
+use crate::store::{Store, remove_tree};
 
 /// The stages that are told of.
 const RUNS: &str = "verify";
@@ -80,13 +81,18 @@ impl Verifying<'_> {
         let mut drawn = Vec::new();
         let first = self.made(Plan {
             audited: runs == 1,
-            recorded: record.is_some(),
+            recorded: record.is_some() || self.runner.options.record.is_some(),
             ..Plan::default()
         })?;
         drawn.clone_from(&first.drawn);
         let ignored = &self.runner.options.ignored;
         let both = record.zip(first.record.as_ref());
-        let against = both.map(|(record, own)| with_record(record, own, &first, ignored));
+        let mut against = both.map(|(record, own)| with_record(record, own, &first, ignored));
+        // What cannot be opened is not explained: that it differs is known already.
+        if let (Some(against), Ok(store)) = (&mut against, Store::open(&self.context.store)) {
+            let scratch = self.runner.workplace.path();
+            explain_against(&mut against.differences, &store, &first, scratch);
+        }
         self.first = Some(first);
         let is_other = |against: &Against| !against.differences.is_empty();
         // A record that differs may be chance's doing: then another run differs as well.
@@ -251,6 +257,25 @@ impl Verifying<'_> {
     fn over(&self, stage: &str) {
         let stage = stage.to_owned();
         self.context.report(Event::StageFinished { stage });
+    }
+
+    /// Returns the record of the first run, with what it printed.
+    pub(super) fn record(&self) -> Option<RunRecord> {
+        let first = self.first.as_ref()?;
+        let mut record = first.record.clone()?;
+        let ignored = &self.runner.options.ignored;
+        let stream = |output: &Output, captured: &Captured| {
+            let stream = Stream {
+                sha256: captured.digest,
+                size: captured.size,
+            };
+            (!ignored.has(output)).then_some(stream)
+        };
+        if let Some(ended) = &mut record.ended {
+            ended.stdout = stream(&Output::Stdout, &first.stdout);
+            ended.stderr = stream(&Output::Stderr, &first.stderr);
+        }
+        Some(record)
     }
 
     /// Returns what was found.
