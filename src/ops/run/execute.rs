@@ -106,7 +106,7 @@ pub fn execute(
     });
     let (cpuid, ended) = ran.map_err(|source| {
         // What did not run is not on record.
-        recorder.take().map(Recorder::abandon);
+        recorder.take().into_iter().for_each(Recorder::abandon);
         sandbox_error(source, context, &project)
     })?;
     let isolation = isolation(&policy, options.access, &facts, cpuid);
