@@ -1,7 +1,7 @@
 //! A run's record, made beside the run: a thread reads the project's files while the step begins.
 
 use std::collections::BTreeMap;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
@@ -117,6 +117,17 @@ impl<'a> Recorder<'a> {
             if let Begun::Reading(thread) = std::mem::replace(&mut self.begun, failed) {
                 self.begun = Begun::Read(thread.join().unwrap_or(Err(SnapshotError::Interrupted)));
             }
+        }
+    }
+
+    /// Takes back what was noted of a step that never ran.
+    pub(super) fn abandon(mut self) {
+        self.read();
+        if let (Begun::Read(Ok(_)), Some(journal)) = (&self.begun, &self.recording.journal) {
+            // What cannot be removed is a run that never ended.
+            drop(fs::remove_file(
+                Journal::at(journal).file(self.foundation.run),
+            ));
         }
     }
 
