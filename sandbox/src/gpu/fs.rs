@@ -5,7 +5,7 @@ use std::io::{self, Read};
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, CWD, Mode, OFlags, ResolveFlags, openat2, statat};
+use rustix::fs::{AtFlags, Mode, OFlags, ResolveFlags, openat2, statat};
 
 use super::nodes::{Numbers, Status};
 
@@ -14,20 +14,29 @@ use super::nodes::{Numbers, Status};
 const MOST: u64 = 16 << 20;
 
 /// The files of a host. All paths are absolute and below its root, links too.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct HostFs {
-    root: PathBuf,
+    /// The root and where it is; none if it is this process's own.
+    below: Option<(File, PathBuf)>,
 }
 
 impl HostFs {
     /// Returns the files of this host.
     pub fn host() -> HostFs {
-        HostFs { root: "/".into() }
+        HostFs { below: None }
     }
 
     /// Returns the files below a directory, as if it were `/`.
-    pub fn below(root: impl Into<PathBuf>) -> HostFs {
-        HostFs { root: root.into() }
+    ///
+    /// # Errors
+    /// Fails if it is no directory, or not for this user.
+    pub fn below(root: impl AsRef<Path>) -> io::Result<HostFs> {
+        let root = fs::canonicalize(root)?;
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let directory = rustix::fs::open(&root, flags, Mode::empty())?;
+        Ok(HostFs {
+            below: Some((directory.into(), root)),
+        })
     }
 
     /// Reads a regular file, of no more than 16 MiB.
@@ -68,7 +77,10 @@ impl HostFs {
     pub(super) fn resolve(&self, path: &Path) -> io::Result<PathBuf> {
         let file = self.open(path, OFlags::PATH)?;
         let found = fs::read_link(descriptor_path(&file))?;
-        match found.strip_prefix(fs::canonicalize(&self.root)?) {
+        let Some((_, root)) = &self.below else {
+            return Ok(found);
+        };
+        match found.strip_prefix(root) {
             Ok(below) => Ok(Path::new("/").join(below)),
             Err(_) => Err(io::Error::from_raw_os_error(libc::EXDEV)),
         }
@@ -112,14 +124,11 @@ impl HostFs {
             true => flags,
             false => flags | OFlags::NOCTTY,
         };
-        if self.root == Path::new("/") {
-            // Not every kernel that pretends to be Linux has openat2.
-            let file = rustix::fs::open(path, flags, Mode::empty())?;
-            return Ok(File::from(file));
-        }
-        let directory = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let root = rustix::fs::openat(CWD, &self.root, directory, Mode::empty())?;
-        let file = openat2(root, path, flags, Mode::empty(), ResolveFlags::IN_ROOT)?;
+        let file = match &self.below {
+            // Not every kernel that passes for Linux has openat2.
+            None => rustix::fs::open(path, flags, Mode::empty())?,
+            Some((root, _)) => openat2(root, path, flags, Mode::empty(), ResolveFlags::IN_ROOT)?,
+        };
         Ok(File::from(file))
     }
 }

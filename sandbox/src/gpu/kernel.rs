@@ -95,10 +95,11 @@ impl KernelModule {
     ) -> KernelModule {
         // gVisor's kernel loads no modules, and need not list what it passes on.
         let listed = registered.filter(|_| surroundings != Surroundings::Gvisor);
+        let (ioctl, sys) = (ask(nodes, listed, control), sys_version(fs));
         let (proc, flavour) = proc_version(fs);
         let readings = [
-            (KernelSource::Ioctl, ask(nodes, listed, control)),
-            (KernelSource::Sys, sys_version(fs)),
+            (KernelSource::Ioctl, ioctl),
+            (KernelSource::Sys, sys),
             (KernelSource::Proc, proc),
         ];
         let reading = |(source, reading)| SourceReading { source, reading };
@@ -218,5 +219,24 @@ impl fmt::Display for KernelSource {
             KernelSource::Sys => "/sys/module/nvidia/version",
             KernelSource::Proc => "/proc/driver/nvidia/version",
         })
+    }
+}
+
+impl fmt::Display for SourceReading {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "`{}` ", self.source)?;
+        match &self.reading {
+            Reading::Version { version } => write!(f, "says {version}"),
+            Reading::Absent => f.write_str("does not exist"),
+            Reading::WrongNode => f.write_str("is not the driver's node"),
+            Reading::NothingBehind => f.write_str("has no driver behind it"),
+            Reading::OtherDriver => f.write_str("is of another driver"),
+            Reading::TooOld => f.write_str("does not know the question"),
+            Reading::Unreadable { errno } => {
+                let error = std::io::Error::from_raw_os_error(*errno);
+                write!(f, "cannot be read ({error})")
+            }
+            Reading::Malformed { text } => write!(f, "says {text:?}, which is no version"),
+        }
     }
 }

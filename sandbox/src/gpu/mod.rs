@@ -14,6 +14,7 @@
 //! **Invariant:** what is not known is refused, never passed (`every_state_has_its_verdict`).
 
 mod cache;
+mod candidate;
 mod cards;
 mod facts;
 mod fs;
@@ -27,14 +28,12 @@ mod usable;
 mod verdict;
 mod version;
 
+pub use candidate::{Candidate, Fate, Library, Unsound};
 pub use cards::{Card, MigInstance};
 pub use facts::{GpuFacts, Nvidia, discover};
 pub use fs::HostFs;
 pub use kernel::{Flavour, KernelModule, KernelSource, Reading, SourceReading};
-pub use libraries::{
-    Candidate, Fate, Library, LibraryPlaces, Searched, SearchedAs, SearchedState, Unsound,
-    UserLibraries,
-};
+pub use libraries::{LibraryPlaces, Searched, SearchedAs, SearchedState, UserLibraries};
 pub use nodes::{Answer, DeviceNodes, HostNodes, Node, NodeState, Numbers, Status};
 pub use pci::{OtherGpu, OtherVendor};
 pub use refusal::{NotHeld, Refusal};

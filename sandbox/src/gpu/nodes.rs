@@ -163,6 +163,27 @@ impl fmt::Display for Numbers {
     }
 }
 
+impl fmt::Display for Node {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "`{}` ", self.path.display())?;
+        match (self.state, self.expected) {
+            (NodeState::Present { numbers, mode, .. }, _) => {
+                write!(f, "is the device {numbers}, mode {mode:04o}")
+            }
+            (NodeState::Missing, _) => f.write_str("does not exist"),
+            (NodeState::NotADevice, _) => f.write_str("is no device"),
+            (NodeState::OtherNumbers { found }, Some(expected)) => {
+                write!(f, "is the device {found}, not {expected}")
+            }
+            (NodeState::OtherNumbers { found }, None) => write!(f, "is the device {found}"),
+            (NodeState::Unreadable { errno }, _) => {
+                let error = io::Error::from_raw_os_error(errno);
+                write!(f, "cannot be read ({error})")
+            }
+        }
+    }
+}
+
 /// The drivers of character devices, by name: the first half of `/proc/devices`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Registered(BTreeMap<String, u32>);

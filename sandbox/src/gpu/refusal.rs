@@ -346,30 +346,14 @@ fn paths(paths: &[PathBuf]) -> String {
     quoted.collect::<Vec<_>>().join(", ")
 }
 
-pub(super) fn error_text(errno: i32) -> std::io::Error {
+fn error_text(errno: i32) -> std::io::Error {
     std::io::Error::from_raw_os_error(errno)
 }
 
+/// Names what the places say; a node that is not there needs no word beside them.
 fn readings_text(readings: &[SourceReading]) -> String {
-    let one = |it: &SourceReading| match reading_text(it.source, &it.reading) {
-        Some(text) => format!("`{}` {text}", it.source),
-        None => String::new(),
-    };
-    let texts: Vec<String> = readings.iter().map(one).collect();
-    let texts = texts.into_iter().filter(|text| !text.is_empty());
-    texts.collect::<Vec<_>>().join(", ")
-}
-
-fn reading_text(source: KernelSource, reading: &Reading) -> Option<String> {
-    Some(match reading {
-        Reading::Version { version } => format!("says {version}"),
-        Reading::Absent if source == KernelSource::Ioctl => return None,
-        Reading::Absent => "does not exist".into(),
-        Reading::WrongNode => "is not the driver's node".into(),
-        Reading::NothingBehind => "has no driver behind it".into(),
-        Reading::OtherDriver => "is of another driver".into(),
-        Reading::TooOld => "does not know the question".into(),
-        Reading::Unreadable { errno } => format!("cannot be read ({})", error_text(*errno)),
-        Reading::Malformed { text } => format!("says {text:?}, which is no version"),
-    })
+    let absent =
+        |it: &SourceReading| it.source == KernelSource::Ioctl && it.reading == Reading::Absent;
+    let readings = readings.iter().filter(|it| !absent(it));
+    listed(&readings.collect::<Vec<_>>())
 }

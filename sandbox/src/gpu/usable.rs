@@ -5,10 +5,11 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
+use super::candidate::{Fate, Library, Unsound};
 use super::cards::Card;
 use super::facts::{GpuFacts, Nvidia};
 use super::kernel::{KernelSource, Reading};
-use super::libraries::{Fate, Library, Unsound};
+
 use super::nodes::{Node, NodeState};
 use super::refusal::Refusal;
 use super::surroundings::Surroundings;

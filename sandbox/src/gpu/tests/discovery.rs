@@ -90,12 +90,11 @@ fn with_driver(description: &str) -> GpuFacts {
     Host::new(&description).discover()
 }
 
-/// The candidates, as `file: fate`.
+/// The candidates, as users are told of them.
 fn fates(facts: &GpuFacts) -> Vec<String> {
     let candidates = facts.nvidia.libraries.candidates.iter();
     let cuda = candidates.filter(|it| it.library == Library::Cuda);
-    cuda.map(|it| format!("{}: {:?}", it.path.display(), it.fate))
-        .collect()
+    cuda.map(|it| it.to_string()).collect()
 }
 
 #[test]
@@ -128,17 +127,17 @@ fn every_candidate_says_why_it_is_not_taken() {
          library-path /usr/local/cuda-13.0/compat
          libs /usr/local/cuda-13.0/compat 590.48.01",
     );
-    insta::assert_snapshot!(fates(&facts).join("\n"), @r#"
-    /usr/local/cuda-13.0/compat/libcuda.so.590.48.01: Compatibility
-    /usr/lib64/libcuda.so.580.159.04: Taken
-    /usr/lib64/libcuda.so.550.163.01: OtherVersion
-    /usr/lib/libcuda.so.580.159.04: Unsound { reason: OtherMachine }
-    /usr/local/nvidia/lib64/libcuda.so.580.159.04: Later { taken: "/usr/lib64/libcuda.so.580.159.04" }
-    /run/opengl-driver/lib/libcuda.so.1: Unsound { reason: Dangling }
-    /var/lib/nvidia/lib64/libcuda.so.580.159.04: Unsound { reason: Empty }
-    /home/kubernetes/bin/nvidia/lib64/libcuda.so.580.159.04: Unsound { reason: NotALibrary }
-    /usr/lib/wsl/lib/libcuda.so.1.1: NoVersion
-    "#);
+    insta::assert_snapshot!(fates(&facts).join("\n"), @r"
+    `/usr/local/cuda-13.0/compat/libcuda.so.590.48.01` is not taken: it is of a `cuda-compat` package, for another driver
+    `/usr/lib64/libcuda.so.580.159.04` is taken
+    `/usr/lib64/libcuda.so.550.163.01` is not taken: the kernel module is of another version
+    `/usr/lib/libcuda.so.580.159.04` is not taken: it is for another kind of processor
+    `/usr/local/nvidia/lib64/libcuda.so.580.159.04` is not taken: `/usr/lib64/libcuda.so.580.159.04` is of the same version and before it
+    `/run/opengl-driver/lib/libcuda.so.1` is not taken: it is a link that leads nowhere
+    `/var/lib/nvidia/lib64/libcuda.so.580.159.04` is not taken: it is empty
+    `/home/kubernetes/bin/nvidia/lib64/libcuda.so.580.159.04` is not taken: it is no library
+    `/usr/lib/wsl/lib/libcuda.so.1.1` is not taken: its name has no driver's version
+    ");
 }
 
 #[test]
@@ -375,6 +374,13 @@ fn links_stay_below_the_root() {
         assert_eq!(led, Path::new("/proc/version"));
     }
     assert_eq!(host.files().text("/etc/away"), None);
+}
+
+#[test]
+fn a_root_is_a_directory() {
+    let host = Host::new("empty /file");
+    assert!(HostFs::below(host.path("/file")).is_err());
+    assert!(HostFs::below(host.path("/nothing")).is_err());
 }
 
 /// A plain open of a FIFO waits until somebody writes.

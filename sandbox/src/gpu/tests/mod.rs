@@ -199,7 +199,7 @@ impl Host {
     }
 
     fn files(&self) -> HostFs {
-        HostFs::below(self.directory.path())
+        HostFs::below(self.directory.path()).unwrap()
     }
 
     fn discover(&self) -> GpuFacts {
