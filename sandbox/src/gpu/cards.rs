@@ -27,8 +27,8 @@ pub struct Card {
     pub excluded: bool,
     /// Its node, if the driver has it: `/dev/nvidia` and the driver's number for it.
     pub node: Option<Node>,
-    /// Its MIG instances; none if MIG is off.
-    pub mig: Vec<MigInstance>,
+    /// Its MIG instances, none if MIG is off; `None` if the driver does not tell.
+    pub mig: Option<Vec<MigInstance>>,
 }
 
 /// A part of a GPU.
@@ -47,6 +47,8 @@ pub struct MigInstance {
 pub(super) const MAJOR: u32 = 195;
 
 const GPUS: &str = "/proc/driver/nvidia/gpus";
+/// There in drivers from 450 on, whether or not a GPU can be divided.
+const CAPABILITIES: &str = "/proc/driver/nvidia/capabilities";
 
 /// Lists the GPUs by address.
 pub(super) fn cards(
@@ -137,8 +139,15 @@ pub(super) fn mig_minors(text: &str) -> BTreeMap<String, u32> {
     text.lines().filter_map(entry).collect()
 }
 
-fn mig(fs: &HostFs, minor: u32, capability: &dyn Fn(&str) -> Option<Node>) -> Vec<MigInstance> {
-    let directory = format!("/proc/driver/nvidia/capabilities/gpu{minor}/mig");
+fn mig(
+    fs: &HostFs,
+    minor: u32,
+    capability: &dyn Fn(&str) -> Option<Node>,
+) -> Option<Vec<MigInstance>> {
+    if !fs.exists(CAPABILITIES) {
+        return None;
+    }
+    let directory = format!("{CAPABILITIES}/gpu{minor}/mig");
     let mut instances = Vec::new();
     for gpu_instance in numbered(fs, &directory, "gi") {
         let name = format!("gpu{minor}/gi{gpu_instance}");
@@ -156,7 +165,7 @@ fn mig(fs: &HostFs, minor: u32, capability: &dyn Fn(&str) -> Option<Node>) -> Ve
             });
         }
     }
-    instances
+    Some(instances)
 }
 
 /// Lists the numbers behind a prefix in the names of a directory, in order.

@@ -77,14 +77,15 @@ fn nvidia(
     let control = Node::look(nodes, "/dev/nvidiactl", fixed(255));
     let module = KernelModule::read(fs, nodes, registered, &control, surroundings);
     let cards = cards::cards(fs, nodes, registered, gpus);
+    // Fields are looked at in the order in which they stand here.
     Nvidia {
-        libraries: UserLibraries::find(fs, places, module.version().map(|(it, _)| it)),
-        module,
-        control,
         uvm: Node::look(nodes, "/dev/nvidia-uvm", uvm(0)),
         uvm_tools: Node::look(nodes, "/dev/nvidia-uvm-tools", uvm(1)),
         modeset: Node::look(nodes, "/dev/nvidia-modeset", fixed(254)),
         unclaimed: cards::unclaimed(fs, nodes, &cards),
+        libraries: UserLibraries::find(fs, places, module.version().map(|(it, _)| it)),
+        module,
+        control,
         cards,
     }
 }

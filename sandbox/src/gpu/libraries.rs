@@ -171,12 +171,23 @@ impl UserLibraries {
             return Vec::new();
         };
         let end = format!(".so.{version}");
-        let names = fs.list(&cuda.directory).unwrap_or_default();
-        let files = names
-            .iter()
-            .filter(|name| name.starts_with("lib") && name.ends_with(&end))
-            .map(|name| cuda.directory.join(name));
-        files.filter(|path| soundness(fs, path).is_ok()).collect()
+        let mut files = BTreeMap::new();
+        // Links of the linker's names alone may lead here: Debian's alternatives.
+        for directory in cuda
+            .path
+            .parent()
+            .into_iter()
+            .chain([cuda.directory.as_path()])
+        {
+            for name in fs.list(directory).unwrap_or_default() {
+                let path = directory.join(&name);
+                let is_driver = name.starts_with("lib") && name.ends_with(&end);
+                if is_driver && soundness(fs, &path).is_ok() {
+                    files.entry(name).or_insert(path);
+                }
+            }
+        }
+        files.into_values().collect()
     }
 }
 

@@ -204,6 +204,12 @@ pub enum Refusal {
         /// The models that are here.
         found: Vec<String>,
     },
+    /// Nothing tells what the GPU is.
+    #[error("the lockfile requires {wanted}, but the driver does not tell what this host has")]
+    DeviceUnknown {
+        /// What is required.
+        wanted: String,
+    },
     /// MIG was switched since the lockfile was made.
     #[error("the lockfile requires MIG {}, but it is {} here", on(*wanted), on(!*wanted))]
     MigChanged {
@@ -256,6 +262,10 @@ impl Refusal {
                 node.display()
             ),
             Refusal::OtherDriver { .. } => "check what is mounted at `/dev`".into(),
+            Refusal::NodeForbidden { node, errno } if !is_permission(*errno) => format!(
+                "look for `NVRM` in the kernel's log: it says why `{}` fails",
+                node.display()
+            ),
             Refusal::NodeForbidden { node, .. } => format!(
                 "grant this user access to `{}`: by its group, or by the container's device rules",
                 node.display()
@@ -309,7 +319,11 @@ impl Refusal {
                 )
             }
             Refusal::OtherModel { wanted, .. } => {
-                format!("run this on a host with a `{wanted}`, or lock again for this one")
+                format!("run this where every GPU is `{wanted}`, or lock again for this host")
+            }
+            Refusal::DeviceUnknown { .. } => {
+                "run this where `/proc/driver/nvidia` is visible, or lock without requiring the GPU"
+                    .into()
             }
             Refusal::MigChanged { wanted } => format!(
                 "switch MIG {} with `nvidia-smi -mig {}` as root, or lock again",
@@ -330,6 +344,10 @@ impl NotHeld {
             self.pin
         )
     }
+}
+
+fn is_permission(errno: i32) -> bool {
+    matches!(errno, libc::EACCES | libc::EPERM)
 }
 
 fn on(on: bool) -> &'static str {

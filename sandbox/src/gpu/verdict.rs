@@ -129,20 +129,35 @@ pub fn verdict(required: &[Required], pinned: &Pinned, found: &GpuFacts) -> Verd
     }
 }
 
+/// Compares all GPUs: which of them a step gets is not decided here.
 fn other_device(wanted: &PinnedDevice, nvidia: &Nvidia) -> Option<Refusal> {
-    let models = nvidia.cards.iter().filter_map(|card| card.model.clone());
-    let models: Vec<String> = models.collect();
-    let model = wanted.model.as_ref();
-    if let Some(model) =
-        model.filter(|model| models.is_empty() || models.iter().any(|it| it != *model))
-    {
-        let wanted = model.clone();
-        return Some(Refusal::OtherModel {
-            wanted,
-            found: models,
-        });
+    let cards = || nvidia.cards.iter().filter(|card| card.node.is_some());
+    if let Some(model) = &wanted.model {
+        let models: Option<Vec<String>> = cards().map(|card| card.model.clone()).collect();
+        match models.filter(|models| !models.is_empty()) {
+            None => {
+                let wanted = format!("the GPU `{model}`");
+                return Some(Refusal::DeviceUnknown { wanted });
+            }
+            Some(found) if found.iter().any(|it| it != model) => {
+                let wanted = model.clone();
+                return Some(Refusal::OtherModel { wanted, found });
+            }
+            Some(_) => {}
+        }
     }
-    let is_on = nvidia.cards.iter().any(|card| !card.mig.is_empty());
-    let wanted = wanted.mig.filter(|wanted| *wanted != is_on)?;
-    Some(Refusal::MigChanged { wanted })
+    let wanted = wanted.mig?;
+    let divided: Option<Vec<bool>> = cards()
+        .map(|card| card.mig.as_ref().map(|mig| !mig.is_empty()))
+        .collect();
+    match divided.filter(|divided| !divided.is_empty()) {
+        None => {
+            let wanted = format!("MIG {}", if wanted { "on" } else { "off" });
+            Some(Refusal::DeviceUnknown { wanted })
+        }
+        Some(divided) => {
+            let other = divided.iter().any(|it| *it != wanted);
+            other.then_some(Refusal::MigChanged { wanted })
+        }
+    }
 }

@@ -14,7 +14,7 @@ use crate::gpu::{
 const V: &str = "580.159.04";
 
 /// Directories that hosts keep the libraries in, what leads there, and the directory that is told.
-const LAYOUTS: [(&str, &str, SearchedAs); 14] = [
+const LAYOUTS: [(&str, &str, SearchedAs); 15] = [
     (
         "libs /usr/lib/x86_64-linux-gnu V",
         "/usr/lib/x86_64-linux-gnu",
@@ -59,6 +59,15 @@ const LAYOUTS: [(&str, &str, SearchedAs); 14] = [
     (
         "libs /home/kubernetes/bin/nvidia/lib64 V",
         "/home/kubernetes/bin/nvidia/lib64",
+        SearchedAs::Usual,
+    ),
+    // Debian's alternatives.
+    (
+        "libs /usr/lib/x86_64-linux-gnu/nvidia/current V
+         link /usr/lib/x86_64-linux-gnu/libcuda.so.1 /etc/alternatives/glx--libcuda.so.1
+         link /etc/alternatives/glx--libcuda.so.1 /usr/lib/x86_64-linux-gnu/nvidia/current/libcuda.so.1
+         link /usr/lib/x86_64-linux-gnu/libnvidia-ml.so.1 nvidia/current/libnvidia-ml.so.1",
+        "/usr/lib/x86_64-linux-gnu",
         SearchedAs::Usual,
     ),
     // Absolute links stay below the root.
@@ -231,23 +240,20 @@ fn instances_have_the_nodes_that_grant_access() {
     let minors = b"config 1\nmonitor 2\ngpu1/gi2/access 156\ngpu1/gi2/ci0/access 157\n";
     host.write("/proc/driver/nvidia-caps/mig-minors", minors);
     let card = &host.discover().nvidia.cards[0];
-    let numbers: Vec<_> = card
-        .mig
+    let mig = card.mig.as_ref().unwrap();
+    let numbers: Vec<_> = mig
         .iter()
         .map(|it| (it.gpu_instance, it.compute_instance))
         .collect();
     assert_eq!(numbers, [(2, None), (2, Some(0)), (10, None)]);
     let state = |it: &MigInstance| it.node.as_ref().map(|node| node.state);
-    assert!(matches!(
-        state(&card.mig[0]),
-        Some(NodeState::Present { .. })
-    ));
+    assert!(matches!(state(&mig[0]), Some(NodeState::Present { .. })));
     let found = Numbers {
         major: 236,
         minor: 157,
     };
-    assert_eq!(state(&card.mig[1]), Some(NodeState::OtherNumbers { found }));
-    assert_eq!(state(&card.mig[2]), None);
+    assert_eq!(state(&mig[1]), Some(NodeState::OtherNumbers { found }));
+    assert_eq!(state(&mig[2]), None);
 }
 
 #[test]

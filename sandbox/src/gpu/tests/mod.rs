@@ -98,6 +98,10 @@ impl Host {
                 "text",
                 format!("/proc/driver/nvidia/version {nvrm}  {version}  Release Build  (me@here)"),
             ),
+            (
+                "text",
+                "/proc/driver/nvidia/capabilities/mig/config 1".to_owned(),
+            ),
             ("node", "/dev/nvidiactl 195:255".to_owned()),
             ("node", "/dev/nvidia-uvm 238:0".to_owned()),
         ] {

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use super::Host;
 use crate::gpu::{
-    DriverPolicy, Match, Pin, Pinned, PinnedDevice, Refusal, Required, Verdict, verdict,
+    DriverPolicy, DriverVersion, Match, Minimum, Pin, Pinned, PinnedDevice, Refusal, Required,
+    Verdict, verdict,
 };
 
 /// The table: `# NAME`, the lines of a [`Host`], `wants WANTS`, `=> VERDICT` and `hint: REMEDY`.
@@ -145,4 +146,30 @@ fn what_the_packages_need_is_never_waived() {
     let judged = verdict(&required, &pinned, &host.discover());
     let refusal = judged.admit(DriverPolicy::Compatible).unwrap_err();
     assert!(matches!(refusal, Refusal::TooOld { .. }), "{refusal}");
+}
+
+#[test]
+fn what_is_no_version_is_told() {
+    for text in [
+        "",
+        "580",
+        "580.",
+        ".580.1",
+        "580.1.2.3",
+        "580.x",
+        "580.-1",
+        "v580.1",
+        "580. 1",
+        "4294967296.1",
+    ] {
+        let error = text.parse::<DriverVersion>().unwrap_err().to_string();
+        assert!(
+            error.contains(&format!("`{text}` is no driver version: two or three")),
+            "{error}"
+        );
+    }
+    for text in ["", ">=", "=580", ">580", "580.1.2.3", ">=580 "] {
+        let parsed = text.parse::<Minimum>();
+        assert_eq!(parsed.is_ok(), text == ">=580 ", "{text:?}");
+    }
 }
