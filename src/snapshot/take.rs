@@ -48,7 +48,7 @@ pub struct Snapshot {
     pub digest: Digest,
     /// The digest of the list of what earlier steps made, if there is any of that.
     pub products: Option<Digest>,
-    /// How many files there are.
+    /// How many files of code there are.
     pub files: u64,
     /// Their size in bytes.
     pub bytes: u64,
@@ -116,9 +116,7 @@ pub fn take(
         let kind = taker.kind(one, content)?;
         let fits = content.filter(|content| room.is_none() && !content.secret);
         kept.push(fits.map(|content| content.digest));
-        if let (EntryKind::File { size, .. }, Some(content)) = (&kind, content) {
-            snapshot.files += 1;
-            snapshot.bytes += size;
+        if let Some(content) = content {
             noted.note(
                 &one.path,
                 Stamp::of(&one.metadata),
@@ -138,7 +136,13 @@ pub fn take(
         let declared = outputs.iter().any(|output| one.path.starts_with(output));
         let list = match declared || made.has(&one.path, &kind) {
             true => &mut products,
-            false => &mut snapshot.list,
+            false => {
+                if let EntryKind::File { size, .. } = kind {
+                    snapshot.files += 1;
+                    snapshot.bytes += size;
+                }
+                &mut snapshot.list
+            }
         };
         list.insert(&one.path, TreeEntry { mode, kind });
     }

@@ -78,6 +78,17 @@ impl Store {
         }
     }
 
+    /// Forgets what the lockfile at `lockfile` needs, which is about to go: a copy that was made for
+    /// a while. Whatever stays behind, the next `gc` removes.
+    pub fn unpin(&self, lockfile: &Path) {
+        if let Ok(lockfile) = fs::canonicalize(lockfile) {
+            let name = Digest::of(lockfile.as_os_str().as_bytes()).hex();
+            let record = self.path("roots").join(name);
+            let _gone = fs::remove_file(record.with_extension("link"));
+            let _gone = fs::remove_file(record);
+        }
+    }
+
     fn write_root(&self, lockfile: &Path, record: &Path, text: &str) -> Result<(), StoreError> {
         create_dir_all(&self.path("roots"))?;
         // The record first: a link whose record is missing would keep nothing.

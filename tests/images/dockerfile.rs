@@ -3,6 +3,9 @@
 use std::fs;
 use std::process::Command;
 
+use envbox::base::Context;
+use envbox::net::registry_url;
+
 use crate::downloads;
 use crate::foreign::tool;
 use crate::support::{User, World};
@@ -15,10 +18,6 @@ const PROGRAM: &str = "import sys, ssl, numpy\n\
     print(sys.version, ssl.OPENSSL_VERSION, numpy.__version__)\n\
     print(numpy.linalg.inv([[2., 0.], [0., 4.]]).trace())";
 
-/// The archive that a Dockerfile takes packages from keeps old ones, and is one that this tier need not
-/// reach: a lock of today finds its packages in the present archive as well.
-const TODAY: &str = concat!("http://deb.", "debian.org/debian");
-
 /// Makes what the registry of images has as `debian:bookworm-slim`, with this host's certificate
 /// authorities: pip asks a registry over TLS.
 const BASE: &str = "debootstrap --variant=minbase bookworm \"$1\" \"$2\" > \"$1.log\" 2>&1 || \
@@ -26,6 +25,13 @@ const BASE: &str = "debootstrap --variant=minbase bookworm \"$1\" \"$2\" > \"$1.
     mkdir -p \"$1/usr/local/share/ca-certificates\"
     cp /etc/ssl/certs/ca-certificates.crt \"$1/usr/local/share/ca-certificates/host.crt\"
     tar -C \"$1\" -cf \"$1.tar\" .";
+
+/// Returns where a registry lies for who configures nothing.
+fn registry(name: &str) -> String {
+    let context = Context::new("store".into(), jiff::Timestamp::UNIX_EPOCH);
+    let url = registry_url(&context, &name.parse().unwrap()).unwrap();
+    url.as_str().trim_end_matches('/').to_owned()
+}
 
 /// Needs to be root: debootstrap makes files of users.
 #[test]
@@ -44,13 +50,16 @@ fn images_an_exported_dockerfile_is_built_and_prints_the_same() {
     succeeds(&["export", "dockerfile", "-o", "Dockerfile"]);
     let file = world.project().join("Dockerfile");
     let text = fs::read_to_string(&file).unwrap();
-    let (before, rest) = text.split_once("http://snapshot.debian.org/").unwrap();
+    // The archive that it takes packages from keeps old ones, and is one that this tier need not reach: a
+    // lock of today finds its packages in the present archive as well.
+    let (today, past) = (registry("debian"), registry("debian-snapshot"));
+    let (before, rest) = text.split_once(&past).unwrap();
     let (_, after) = rest.split_once(' ').unwrap();
-    fs::write(&file, format!("{before}{TODAY} {after}")).unwrap();
+    fs::write(&file, format!("{before}{today} {after}")).unwrap();
 
     let base = world.path().join("base");
     let mut made = Command::new("sh");
-    made.args(["-euc", BASE, "sh"]).arg(&base).arg(TODAY);
+    made.args(["-euc", BASE, "sh"]).arg(&base).arg(&today);
     assert!(made.status().unwrap().success());
     let place = world.path().join("podman");
     let at = |name: &str| place.join(name).display().to_string();

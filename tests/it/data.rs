@@ -44,6 +44,13 @@ fn a_changed_byte_stops_the_run() {
         assert_eq!(verified.code(), Some(14), "{}", verified.stderr());
         tools.declare(&["images"]);
         assert_eq!(tools.sh("cat images/a/one").stdout(), "y");
+        // What is declared is not read besides.
+        let audit = tools.audit(&[], &["cat", "data/train.csv"]);
+        assert_eq!(audit.stdout(), "1,2\n");
+        assert!(!audit.stderr().contains("  outside "), "{}", audit.stderr());
+        let shown = tools.world.run(&["show"]).stdout();
+        assert!(shown.contains("nothing else was read"), "{shown}");
+        assert_eq!(tools.sh("cat images/a/one").stdout(), "y");
         // It is data, and no code.
         let record = tools.world.run(&["--json", "show", "@1"]).stdout();
         let record: serde_json::Value = serde_json::from_str(&record).unwrap();

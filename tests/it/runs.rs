@@ -79,7 +79,9 @@ fn every_run_leaves_a_record() {
         // Nobody else may read command lines.
         let mode = fs::metadata(tools.journal()).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o700);
-        // None is kept of a run that is to leave none.
+        // None is kept of what did not run.
+        assert_eq!(tools.run(&["no-such-command"]).code(), Some(127));
+        // Nor of a run that is to leave none.
         let run = tools.run_with(&["--no-record"], &["true"]);
         assert_eq!(run.code(), Some(0));
         assert_eq!(tools.world.run(&["runs"]).stdout().lines().count(), 2);

@@ -191,7 +191,7 @@ fn what_is_no_lockfile_is_named() {
     assert_eq!(run.code(), Some(10));
     assert!(
         run.stderr()
-            .contains("`HEAD~1:envbox.lock` is no file here"),
+            .contains("`HEAD~1:envbox.lock` is no file and no run"),
         "{}",
         run.stderr()
     );

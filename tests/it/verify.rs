@@ -166,7 +166,10 @@ fn verify_leaves_the_project_alone() {
         tools.world.write("old", "old");
         tools.world.write("deep/kept", "kept");
         let project = tools.world.project();
-        let before = state(&project);
+        let roots = tools.world.path().join("home/.cache/envbox/roots");
+        let built = tools.run_with(&["--no-record"], &["true"]);
+        assert_eq!(built.code(), Some(0), "{}", built.stderr());
+        let (before, pinned) = (state(&project), state(&roots));
         let script = "rm old; echo new > deep/kept; echo new > new";
         let (code, found) = tools.verified(&[], script);
         assert_eq!(code, Some(0), "{found:#}");
@@ -177,6 +180,7 @@ fn verify_leaves_the_project_alone() {
             .collect();
         assert_eq!(outputs, ["deep/kept", "new", "old"]);
         assert_eq!(state(&project), before);
+        assert_eq!(state(&roots), pinned);
         assert_eq!(tools.leftovers(), 0);
     });
 }
@@ -205,9 +209,12 @@ fn a_step_that_fails_each_time_is_not_verified() {
     let tools = Tools::new(User::Unprivileged);
     let run = tools.verify(&[], "echo no data >&2; exit 3");
     assert_eq!(run.code(), Some(2));
-    let said =
-        "not verified: the step fails, in the same way each time: exit status 3\n  no data\n";
-    assert!(run.stdout().starts_with(said), "{}", run.stdout());
+    let said = "not verified: the step fails, in the same way each time: exit status 3\n";
+    let text = run.stdout();
+    assert!(
+        text.starts_with(said) && text.contains("\n  no data\n"),
+        "{text}"
+    );
     // Another failure each time is a difference.
     tools.world.write("data", "1");
     let (code, found) = tools.verified(&["--no-bisect"], "test $(stat -c %Y data) = 900000000");
@@ -284,6 +291,22 @@ fn a_record_under_version_control_is_compared_with() {
         // The journal has it as well.
         let (code, _) = tools.verified(&["--against", "@1"], script);
         assert_eq!(code, Some(1));
+        // Where in the output it shows, as long as the store has the old one.
+        assert!(text.contains("line 1: 1 -> 2"), "{text}");
+        // With what is printed.
+        let script = "echo said; echo here > out";
+        let (code, _) = tools.verified(&["--record", "whole.json"], script);
+        assert_eq!(code, Some(0));
+        let against = ["--against", "whole.json"];
+        assert_eq!(tools.verified(&against, script).0, Some(0));
+        let (code, found) = tools.verified(&against, "echo other; echo here > out");
+        assert_eq!(code, Some(1), "{found:#}");
+        assert_eq!(found["against"]["differences"][0]["output"], "stdout");
+        // No record is made of runs that differ.
+        let (code, _) =
+            tools.verified(&["--record", "none.json", "--no-bisect"], "stat -c %Y code");
+        assert_eq!(code, Some(1));
+        assert!(!tools.world.project().join("none.json").exists());
     });
 }
 

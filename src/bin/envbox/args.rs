@@ -1,18 +1,20 @@
 //! What can be typed. No input or output happens here.
 
 mod attest;
+mod export;
+mod records;
 mod step;
 mod verify;
 
-use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
 use envbox::base::{GroupName, Platform};
-use envbox::record::RunName;
 use envbox::registry::ImageName;
 
 pub(crate) use attest::{KeyCommand, Provenance, Sbom, SbomFormat, VerifyAttestation};
+pub(crate) use export::{ExportBundle, ExportCommand, ExportDocument, ExportRun};
+pub(crate) use records::{DataCommand, Replay, Report, Runs, RunsCommand, Show};
 pub(crate) use step::{Conditions, Inside, Run, RunAnywhere, Shell, Step, StepWorld};
 pub(crate) use verify::{Vary, Verify};
 
@@ -324,86 +326,6 @@ pub(crate) struct Diff {
     pub(crate) new: Option<String>,
 }
 
-#[derive(Debug, Subcommand)]
-pub(crate) enum DataCommand {
-    /// Declare data in the manifest's `[data]`, with its digest as it is now.
-    ///
-    /// A file or directory of the project, or what a URL names. A file under DVC or Git LFS may be a
-    /// mere pointer as long as the tool has its content here. Steps see it read-only.
-    Add {
-        /// Paths, or URLs.
-        #[arg(value_name = "PATH|URL", required = true)]
-        data: Vec<String>,
-        /// For a URL: where steps see it in the project [default: the last part of the URL].
-        #[arg(long = "as", value_name = "PATH")]
-        at: Option<PathBuf>,
-    },
-    /// Compare all declared data with its digests; download what is not here.
-    Verify,
-}
-
-#[derive(Debug, clap::Args)]
-#[command(args_conflicts_with_subcommands = true)]
-pub(crate) struct Runs {
-    /// Runs of all projects.
-    #[arg(long)]
-    pub(crate) all: bool,
-    /// How many [default: 20].
-    #[arg(long, short, value_name = "NUMBER")]
-    pub(crate) number: Option<usize>,
-    #[command(subcommand)]
-    pub(crate) command: Option<RunsCommand>,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum RunsCommand {
-    /// Call a run by a name.
-    Tag {
-        /// The run.
-        #[arg(value_name = "RUN")]
-        run: RunName,
-        /// The name. Another run that had it has it no more.
-        #[arg(value_name = "NAME")]
-        name: String,
-    },
-    /// Remove the records of runs. What only they kept goes with the next `envbox store gc`.
-    Remove {
-        /// The runs.
-        #[arg(value_name = "RUN", required = true)]
-        runs: Vec<RunName>,
-    },
-}
-
-#[derive(Debug, clap::Args)]
-pub(crate) struct Show {
-    /// The run.
-    #[arg(value_name = "RUN", default_value = "@1")]
-    pub(crate) run: RunName,
-}
-
-#[derive(Debug, clap::Args)]
-pub(crate) struct Report {
-    /// The runs.
-    #[arg(value_name = "RUN", default_value = "@1")]
-    pub(crate) runs: Vec<RunName>,
-    /// Tell the same in plain text.
-    #[arg(long)]
-    pub(crate) text: bool,
-    /// Write to this file instead of standard output.
-    #[arg(long, short, value_name = "FILE")]
-    pub(crate) output: Option<PathBuf>,
-}
-
-#[derive(Debug, clap::Args)]
-pub(crate) struct Replay {
-    /// The run.
-    #[arg(value_name = "RUN")]
-    pub(crate) run: RunName,
-    /// Leave the project's files and the outputs in this directory.
-    #[arg(long, value_name = "DIR")]
-    pub(crate) to: Option<PathBuf>,
-}
-
 #[derive(Debug, clap::Args)]
 pub(crate) struct Import {
     /// The other tool's lockfile.
@@ -511,92 +433,6 @@ impl Groups {
             (false, false) => envbox::lock::Groups::Named(self.group.iter().cloned().collect()),
         }
     }
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum ExportCommand {
-    /// Write an OCI runtime bundle, which `runc` and `crun` run.
-    ///
-    /// Made by root, it is for root; made by another user, it is for that user. The step's files go
-    /// to `project` below the bundle's directory.
-    Bundle(ExportBundle),
-    /// Write a `pylock.toml` (PEP 751), which `pip install -r` and `uv pip sync` read.
-    ///
-    /// It has the wheels, and neither the interpreter nor Debian packages. It must say where the
-    /// wheels lie: that is where they lie for whoever exports.
-    Pylock(ExportDocument),
-    /// Write a requirements file with hashes, for `pip install --require-hashes --no-deps -r`.
-    ///
-    /// It has the wheels, and neither the interpreter nor Debian packages.
-    Requirements(ExportDocument),
-    /// Write an explicit specification, which `conda create --file` reads.
-    ///
-    /// It has the conda packages, by URL and digest: where the channels lie for whoever exports.
-    CondaExplicit(ExportDocument),
-    /// Write a `conda-lock.yml` (CEP 37), which `conda-lock install` and `micromamba` read.
-    ///
-    /// It has the conda packages and the wheels, by URL and digest.
-    CondaLock(ExportDocument),
-    /// Write an `environment.yml` with every version and build, for `conda env create`.
-    ///
-    /// It has the conda packages and the wheels; digests it cannot hold.
-    #[command(name = "environment.yml")]
-    EnvironmentYml(ExportDocument),
-    /// Write a Dockerfile that installs the same packages with `apt-get` and `pip`.
-    ///
-    /// For those who must build without envbox: versions are the same, and the wheels' digests are
-    /// checked, but the image is another one each time. `envbox build` makes one that is not.
-    Dockerfile(ExportDocument),
-    /// Write the SLSA provenance of a run's outputs: an in-toto statement, for others to sign.
-    Slsa(ExportRun),
-    /// Write a run as an OpenLineage event.
-    Openlineage(ExportRun),
-    /// Write a run as a Workflow Run RO-Crate, with the outputs that the store keeps.
-    RoCrate {
-        /// The run.
-        #[arg(value_name = "RUN")]
-        run: RunName,
-        /// The directory, which must be empty or absent.
-        #[arg(value_name = "DIR")]
-        directory: PathBuf,
-    },
-}
-
-#[derive(Debug, clap::Args)]
-pub(crate) struct ExportRun {
-    /// The run.
-    #[arg(value_name = "RUN")]
-    pub(crate) run: RunName,
-    /// Write to this file instead of standard output.
-    #[arg(long, short, value_name = "FILE")]
-    pub(crate) output: Option<PathBuf>,
-}
-
-#[derive(Debug, clap::Args)]
-pub(crate) struct ExportBundle {
-    /// The directory, which must be empty or absent.
-    #[arg(value_name = "DIR")]
-    pub(crate) directory: PathBuf,
-    /// Refuse to touch the lockfile: fail when it does not answer the manifest.
-    #[arg(long)]
-    pub(crate) frozen: bool,
-    #[command(flatten)]
-    pub(crate) groups: Groups,
-    /// What runs, and its arguments; by default the interpreter.
-    #[arg(last = true, value_name = "COMMAND")]
-    pub(crate) command: Vec<OsString>,
-}
-
-#[derive(Debug, clap::Args)]
-pub(crate) struct ExportDocument {
-    #[command(flatten)]
-    pub(crate) groups: Groups,
-    /// For which of the lockfile's platforms [default: this host's, else the first].
-    #[arg(long, value_name = "PLATFORM")]
-    pub(crate) platform: Option<Platform>,
-    /// Write to this file instead of standard output.
-    #[arg(long, short, value_name = "FILE")]
-    pub(crate) output: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]

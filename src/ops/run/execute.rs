@@ -13,19 +13,19 @@ use envbox_lockfiles::manifest::{
     StepNetwork,
 };
 use envbox_sandbox::{
-    Baseline, Bind, Clock, Cpuid, FileStatus, HostFacts, Machine, Network, Note, Policy, Project,
-    Sandbox, SandboxError, Stage, Step, Usage,
+    Baseline, Bind, Clock, Cpuid, Ended, FileStatus, HostFacts, Machine, Network, Note, Policy,
+    Project, Sandbox, SandboxError, Stage, Step, Usage,
 };
 
 use crate::data::inputs;
 use crate::ops::run::environment::{HOME, environment};
 use crate::ops::run::guest_paths::Guest;
 use crate::ops::run::held::{channel, told};
-use crate::ops::run::inputs::mounts;
+use crate::ops::run::inputs::{MountPoints, mounts};
 use crate::ops::run::recorder::Recorder;
 use crate::ops::run::tower::Foundation;
 use crate::ops::run::{Access, Held, Isolation, Refused, RunError, RunOptions, RunReport};
-use crate::record::{HostState, RunDirectory, scan, set_times, sweep, write_back};
+use crate::record::{HostState, RecordError, RunDirectory, scan, set_times, sweep, write_back};
 use crate::rootfs::activation;
 use crate::store::Store;
 
@@ -76,12 +76,7 @@ pub fn execute(
         data => inputs(context, &Store::open(&context.store)?, &project, data)?,
     };
     let runs = context.store.join("runs");
-    let swept = sweep(&runs)?;
-    if !swept.is_empty() {
-        // What they were writing to the store, too.
-        Store::open(&context.store)?.sweep_builds()?;
-    }
-    announce_swept(context, &swept);
+    clean_up(context, &runs)?;
     let directory = RunDirectory::create(&runs, context.now)?;
     let id = directory.id();
     let upper = directory.upper();
@@ -105,37 +100,28 @@ pub fn execute(
         let message = note.to_string();
         context.report(Event::Warning { message });
     };
-    let (cpuid, ended) = Sandbox::new(held, &facts)
-        .and_then(|sandbox| {
-            let running = sandbox.spawn(step)?;
-            Ok((running.cpuid(), running.watch_step(&mut tell)?))
-        })
-        .map_err(|source| sandbox_error(source, context, &project))?;
-    let mut report = RunReport {
-        run: directory.id(),
-        started: context.now,
-        argv: options.argv.clone(),
-        exit: ended.exit,
-        lock: prepared.lock,
-        isolation: isolation(&policy, options.access, &facts, cpuid),
-        libraries: libraries(&*context.reporter, directory.path()),
-        usage: Usage::default(),
-        findings: ended.findings.clone(),
-        audited: options.audit,
-        changes: None,
-        rewritten: Vec::new(),
-        refused: Vec::new(),
-        missing: Vec::new(),
-        not_written: None,
-        kept: None,
-    };
-    if options.access == Access::Overlay {
-        recorder.iter_mut().for_each(Recorder::step_has_ended);
-    }
+    let ran = Sandbox::new(held, &facts).and_then(|sandbox| {
+        let running = sandbox.spawn(step)?;
+        Ok((running.cpuid(), running.watch_step(&mut tell)?))
+    });
+    let (cpuid, ended) = ran.map_err(|source| {
+        // What did not run is not on record.
+        recorder.take().into_iter().for_each(Recorder::abandon);
+        sandbox_error(source, context, &project)
+    })?;
+    let isolation = isolation(&policy, options.access, &facts, cpuid);
+    let mut report = report(context, prepared, options, &directory, &ended, isolation);
     match options.access {
         Access::Overlay => {
-            mount_points.remove()?;
-            bring_home(&mut report, directory, &project, host, &policy);
+            recorder.iter_mut().for_each(Recorder::step_has_ended);
+            bring_home(
+                &mut report,
+                directory,
+                mount_points,
+                &project,
+                host,
+                &policy,
+            );
         }
         Access::Direct => drop(directory),
     }
@@ -151,6 +137,45 @@ pub fn execute(
         recorder.end(&report)?;
     }
     Ok(report)
+}
+
+/// Removes what killed runs left behind, also what they were writing to the store.
+fn clean_up(context: &Context, runs: &Path) -> Result<(), RunError> {
+    let swept = sweep(runs)?;
+    if !swept.is_empty() {
+        Store::open(&context.store)?.sweep_builds()?;
+    }
+    announce_swept(context, &swept);
+    Ok(())
+}
+
+/// Returns what is known when the step has ended, and its outputs are not home.
+fn report(
+    context: &Context,
+    prepared: &Prepared<'_>,
+    options: &RunOptions,
+    directory: &RunDirectory,
+    ended: &Ended,
+    isolation: Isolation,
+) -> RunReport {
+    RunReport {
+        run: directory.id(),
+        started: context.now,
+        argv: options.argv.clone(),
+        exit: ended.exit,
+        lock: prepared.lock,
+        isolation,
+        libraries: libraries(&*context.reporter, directory.path()),
+        usage: Usage::default(),
+        findings: ended.findings.clone(),
+        audited: options.audit,
+        changes: None,
+        rewritten: Vec::new(),
+        refused: Vec::new(),
+        missing: Vec::new(),
+        not_written: None,
+        kept: None,
+    }
 }
 
 fn step(
@@ -196,22 +221,26 @@ pub(in crate::ops) fn libraries(reporter: &dyn Reporter, directory: &Path) -> Ve
 fn bring_home(
     report: &mut RunReport,
     directory: RunDirectory,
+    mount_points: MountPoints,
     project: &Path,
     host: HostState,
     policy: &SandboxPolicy,
 ) {
     let upper = directory.upper();
-    let written = scan(&upper, project).and_then(|mut changes| {
-        report.refused = std::mem::take(&mut changes.unusable)
-            .into_iter()
-            .map(|unusable| Refused {
-                path: unusable.path,
-                reason: unusable.reason.to_string(),
-            })
-            .collect();
-        report.rewritten = changes.rewritten().to_vec();
-        write_back(changes, &upper, project, host, directory.id())
-    });
+    let removed = mount_points.remove().map_err(RecordError::from);
+    let written = removed
+        .and_then(|()| scan(&upper, project))
+        .and_then(|mut changes| {
+            report.refused = std::mem::take(&mut changes.unusable)
+                .into_iter()
+                .map(|unusable| Refused {
+                    path: unusable.path,
+                    reason: unusable.reason.to_string(),
+                })
+                .collect();
+            report.rewritten = changes.rewritten().to_vec();
+            write_back(changes, &upper, project, host, directory.id())
+        });
     match written {
         Ok(written) => {
             if policy.output_times == OutputTimes::Epoch {

@@ -1,7 +1,8 @@
 //! A run's record, made beside the run: a thread reads the project's files while the step begins.
 
 use std::collections::BTreeMap;
-use std::fs::File;
+use std::fs::{self, File};
+use std::io;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::thread::{self, JoinHandle};
@@ -116,6 +117,17 @@ impl<'a> Recorder<'a> {
             if let Begun::Reading(thread) = std::mem::replace(&mut self.begun, failed) {
                 self.begun = Begun::Read(thread.join().unwrap_or(Err(SnapshotError::Interrupted)));
             }
+        }
+    }
+
+    /// Takes back what was noted of a step that never ran.
+    pub(super) fn abandon(mut self) {
+        self.read();
+        if let (Begun::Read(Ok(_)), Some(journal)) = (&self.begun, &self.recording.journal) {
+            // What cannot be removed is a run that never ended.
+            drop(fs::remove_file(
+                Journal::at(journal).file(self.foundation.run),
+            ));
         }
     }
 
@@ -235,14 +247,18 @@ fn keep(store: &Store, project: &Path, outputs: &mut [Output]) -> Result<(), Sto
         }
         total += size;
         let path = project.join(output.path.as_path());
-        let there = match store.blob(&sha256) {
-            Some(_) => store.hold([sha256.into()]).map(|()| sha256),
-            None => File::open(&path)
-                .map_err(|source| FsError::at("read", &path)(source).into())
-                .and_then(|file| Ok(deposit.add(file, &path)?.0)),
+        let there = match (store.blob(&sha256), File::open(&path)) {
+            (Some(_), _) => store.hold([sha256.into()]).map(|()| sha256)?,
+            // Somebody took it away already: what it was is on record all the same.
+            (None, Err(error)) if error.kind() == io::ErrorKind::NotFound => continue,
+            (None, file) => {
+                deposit
+                    .add(file.map_err(FsError::at("read", &path))?, &path)?
+                    .0
+            }
         };
         // What somebody changed meanwhile is another file.
-        if there? == sha256 {
+        if there == sha256 {
             kept.push(index);
         }
     }

@@ -144,13 +144,15 @@ pub(super) fn suspects(drawn: &[Drawn], cause: Option<&Cause>, outputs: &[&str])
     let open = drawn.iter().filter(|draw| !draw.held);
     let mut ranked: Vec<_> = open.filter_map(|draw| Some((rank(draw)?, draw))).collect();
     ranked.sort_by_key(|(rank, _)| *rank);
-    // What imports draw says little where the step's own code did the same.
-    let own = ranked.iter().any(|(_, draw)| is_own(draw));
-    let ranked = ranked.into_iter().map(|(_, draw)| draw);
-    ranked
-        .filter(|draw| !own || is_own(draw))
-        .cloned()
-        .collect()
+    // What imports draw says little where the step's own code did the same, and so do looks at where
+    // the step is where there were others. A file that it wrote may be what it looked at later.
+    let least = ranked
+        .first()
+        .map(|((import, doubt, ..), _)| (*import, *doubt));
+    let likely = ranked.into_iter().filter(|((import, doubt, ..), _)| {
+        least.is_some_and(|(first, least)| *import == first && (*doubt < 2 || least == 2))
+    });
+    likely.map(|(_, draw)| draw.clone()).collect()
 }
 
 /// Says how little the status of a path is likely to matter: that of what the step was given does,
@@ -213,8 +215,10 @@ mod tests {
             let variations = vec![variation];
             Some(Cause::Varied { variations })
         };
-        let files = "/project/data /project/out";
-        assert_eq!(named(varied(Variation::Times), &all), files);
+        assert_eq!(
+            named(varied(Variation::Times), &all),
+            "/project/data /project/out"
+        );
         assert_eq!(named(varied(Variation::Locale), &all), "");
         assert_eq!(
             named(Some(Cause::Itself), &all),

@@ -20,6 +20,7 @@ mod diagnose;
 mod drawn;
 mod error;
 pub mod formats;
+mod keep;
 mod load;
 mod options;
 mod outcome;
@@ -29,6 +30,7 @@ mod runner;
 mod surroundings;
 mod variation;
 mod verb;
+mod verifying;
 mod workplace;
 
 pub use against::Against;

@@ -21,6 +21,8 @@ pub struct VerifyOptions {
     pub vary: Option<Vec<Variation>>,
     /// A recorded run that these must be like.
     pub against: Option<RunName>,
+    /// The file that gets the record of the first run, with what it printed, if all are alike.
+    pub record: Option<PathBuf>,
     /// The journal that recorded runs are in.
     pub journal: Option<PathBuf>,
     /// What is not compared.

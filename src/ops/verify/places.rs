@@ -10,6 +10,7 @@ use crate::ops::verify::VerifyError;
 use crate::ops::verify::compare::Difference;
 use crate::ops::verify::outcome::{Output, State};
 use crate::ops::verify::runner::Ran;
+use crate::store::Store;
 
 /// The files that the first part of what a run printed is in, beside its project.
 const STDOUT: &str = "stdout.txt";
@@ -48,6 +49,33 @@ pub(super) fn explain(
         difference.explanation = explanation;
     }
     Ok(())
+}
+
+/// Says the same of a run and one that was recorded before, as far as the store keeps its outputs.
+pub(super) fn explain_against(
+    differences: &mut [Difference],
+    store: &Store,
+    ran: &Ran,
+    scratch: &Path,
+) {
+    let limits = Limits {
+        scratch: Some(scratch.to_path_buf()),
+        ..Limits::default()
+    };
+    for difference in differences {
+        let (Some(State::File { digest, .. }), Some(below)) =
+            (&difference.first, below(difference))
+        else {
+            continue;
+        };
+        let Some(kept) = store.blob(digest) else {
+            continue;
+        };
+        let name = below.file_name().unwrap_or_default().to_string_lossy();
+        let explanation = explain_as(&name, &kept, &ran.directory.join(&below), &limits).ok();
+        difference.metadata_only |= explanation.as_ref().is_some_and(|one| one.metadata_only);
+        difference.explanation = explanation;
+    }
 }
 
 /// Returns where below a run's directory the content is, if there is some in both runs.

@@ -76,16 +76,24 @@ impl Place {
     }
 }
 
+/// The lockfile of a project.
+pub(super) struct Lock<'a> {
+    /// Where it is below a copy of the project.
+    pub(super) below: PathBuf,
+    /// Where it is, if it is not in the project.
+    pub(super) apart: Option<&'a Path>,
+}
+
 /// Makes places.
 pub(super) struct Workplace<'a> {
     context: &'a Context,
     project: &'a Path,
-    /// The lockfile, where it is not in the project: below which name it belongs there.
-    lockfile: Option<(&'a Path, PathBuf)>,
+    lockfile: Lock<'a>,
     program: &'a Path,
     /// Declared data of the project: paths in it, which the copies have as links. The step sees the
     /// data mounted there, and it is large.
     data: Vec<PathBuf>,
+    store: Store,
     scratch: Scratch,
 }
 
@@ -93,17 +101,19 @@ impl<'a> Workplace<'a> {
     pub(super) fn new(
         context: &'a Context,
         project: &'a Path,
-        lockfile: Option<(&'a Path, PathBuf)>,
+        lockfile: Lock<'a>,
         program: &'a Path,
         data: Vec<PathBuf>,
     ) -> Result<Self, crate::ops::Error> {
-        let scratch = Store::open(&context.store)?.scratch()?;
+        let store = Store::open(&context.store)?;
+        let scratch = store.scratch()?;
         Ok(Self {
             context,
             project,
             lockfile,
             program,
             data,
+            store,
             scratch,
         })
     }
@@ -132,8 +142,8 @@ impl<'a> Workplace<'a> {
         // Of a run that was not to be kept.
         remove_tree(&project)?;
         let left_out = copy(self.project, &project, manner, &shared, go_on)?;
-        if let Some((lockfile, name)) = &self.lockfile {
-            let to = project.join(name);
+        if let Some(lockfile) = self.lockfile.apart {
+            let to = project.join(&self.lockfile.below);
             fs::copy(lockfile, &to).map_err(FsError::at("copy", &to))?;
             give(&to, place.user)?;
         }
@@ -246,6 +256,8 @@ impl<'a> Workplace<'a> {
         let kept = self.path().join("kept").join(run.to_string());
         create(&kept)?;
         let (from, to) = (place.project(), kept.join("project"));
+        // The run has noted that this copy needs the environment.
+        self.store.unpin(&from.join(&self.lockfile.below));
         fs::rename(&from, &to).map_err(FsError::at("move", &from))?;
         Ok(kept)
     }

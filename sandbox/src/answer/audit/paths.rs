@@ -47,6 +47,8 @@ const QUIET: [&str; 9] = [
     "/dev/stdout",
     "/dev/stderr",
 ];
+/// Where the project is.
+const PROJECT: &str = "/project";
 /// Where envbox talks to code of its own.
 const OURS: &str = "/run/envbox";
 const RANDOM: [&str; 3] = ["/dev/random", "/dev/urandom", "/proc/sys/kernel/random"];
@@ -60,10 +62,10 @@ pub fn kind(path: &str, places: &Places) -> Kind {
     if below(&[OURS]) {
         return Kind::Environment;
     }
-    if places.binds.iter().any(|bind| path.starts_with(bind)) {
+    if bind_of(path, places).is_some() {
         return Kind::Outside;
     }
-    if below(&["/project"]) {
+    if below(&[PROJECT]) {
         return Kind::Project;
     }
     if below(&PRIVATE) || path.starts_with(&places.home) || path == Path::new("/") {
@@ -91,11 +93,15 @@ pub fn kind(path: &str, places: &Places) -> Kind {
 
 /// The name under which a path is counted: for one of the host's, what of the host is mounted.
 pub fn what(path: String, places: &Places) -> String {
-    let bind = places
-        .binds
-        .iter()
-        .find(|bind| Path::new(&path).starts_with(bind));
-    bind.map_or(path, |bind| bind.to_string_lossy().into_owned())
+    let bind = bind_of(Path::new(&path), places);
+    let bind = bind.map(|bind| bind.to_string_lossy().into_owned());
+    bind.unwrap_or(path)
+}
+
+/// Returns the part of the host that is mounted there. What is mounted in the project belongs to it.
+fn bind_of<'a>(path: &Path, places: &'a Places) -> Option<&'a PathBuf> {
+    let mut binds = places.binds.iter();
+    binds.find(|bind| path.starts_with(bind) && !bind.starts_with(PROJECT))
 }
 
 /// Reads a path that a call names, relative to a directory; absolute, without dots.

@@ -18,6 +18,10 @@ pub(crate) struct Verify {
     /// `@1`, the newest run on this machine; the first or last digits of its id; a tag.
     #[arg(long, value_name = "FILE|RUN")]
     pub(crate) against: Option<OsString>,
+    /// When all runs are identical, write the record of one to this file: as `envbox run --record`
+    /// does, with the digests of what it printed, which --against then compares too.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) record: Option<PathBuf>,
     /// Do not compare this: `stdout`, `stderr`, or a path of the project with all that is below it.
     /// May be given several times.
     #[arg(long, value_name = "OUTPUT")]

@@ -141,6 +141,7 @@ fn ready(session: &Session, args: args::Verify) -> Result<(Project, VerifyOption
         argv: args.command,
         runs: args.runs,
         vary,
+        record: args.record.as_deref().map(ambient::absolute).transpose()?,
         against: args.against.as_deref().map(recorded).transpose()?,
         journal: ambient::journal(),
         ignored: Ignored(args.ignore),

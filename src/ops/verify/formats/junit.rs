@@ -70,7 +70,11 @@ struct Case {
 
 impl Case {
     fn element(&self, class: &str, sentence: &str) -> String {
-        let (name, class) = (attribute(&self.output.to_string()), attribute(class));
+        let name = match &self.output {
+            Output::File(path) => path.clone(),
+            other => other.to_string(),
+        };
+        let (name, class) = (attribute(&name), attribute(class));
         let begin = format!("    <testcase name={name} classname={class}");
         let (element, kind) = match self.result {
             Result::Same => return format!("{begin}/>\n"),
