@@ -13,13 +13,14 @@
 //! ```
 //!
 //! Modules, imports only to the left: `sys` (the only `unsafe`), `init` (the plan for the program
-//! that runs inside, and its start), `answer` (what a step is told), `host` (facts), `sandbox`. The program itself is in
+//! that runs inside, and its start), `answer` (what a step is told), `host` (facts), `sandbox`, `gpu` (the driver). The program itself is in
 //! `inside/`; `README.md` has the process diagram, the order of operations and the threat model.
 
 #[cfg(not(all(target_os = "linux", target_arch = "x86_64")))]
 compile_error!("envbox-sandbox supports x86_64 Linux only: init and the filter are written for it");
 
 mod answer;
+pub mod gpu;
 mod host;
 mod init;
 mod sandbox;

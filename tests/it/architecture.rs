@@ -10,7 +10,7 @@ const CRATES: [(&str, &[&str]); 4] = [
         "lockfiles/src",
         &["base", "net", "manifest", "lock", "resolve", "foreign"],
     ),
-    ("sandbox/src", &["sys", "init", "host", "sandbox"]),
+    ("sandbox/src", &["sys", "init", "host", "sandbox", "gpu"]),
     (
         "src",
         &[

@@ -8,6 +8,9 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use envbox_sandbox::gpu::{
+    DriverPolicy, HostFs, HostNodes, LibraryPlaces, Pinned, discover, verdict,
+};
 use envbox_sandbox::{
     Baseline, Bind, Clock, Exit, FileStatus, HostFacts, Isolation, Machine, Network, Orphans,
     Outcome, Policy, Project, Sandbox, SandboxError, Step, Terminal, mirror_signal,
@@ -17,6 +20,7 @@ const USAGE: &str = "\
 usage: envbox-sandbox [OPTION...] ROOTFS COMMAND [ARGUMENT...]
        envbox-sandbox --bare [OPTION...] COMMAND [ARGUMENT...]
        envbox-sandbox --facts
+       envbox-sandbox --gpu [ROOT]
   --project-overlay LOWER UPPER WORK | --project DIR | --project-read-only DIR
   --bind SOURCE TARGET | --bind-read-only SOURCE TARGET
   --network none|loopback|host   --hostname NAME
@@ -48,6 +52,18 @@ fn main() -> ExitCode {
         }
         return ExitCode::SUCCESS;
     }
+    if let [option, root @ ..] = &arguments[..]
+        && option == "--gpu"
+        && root.len() <= 1
+    {
+        return match root.first().map_or(Ok(HostFs::host()), HostFs::below) {
+            Ok(files) => gpu(&files),
+            Err(error) => {
+                eprintln!("error: failed to open the root\ncaused by: {error}");
+                ExitCode::from(125)
+            }
+        };
+    }
     let Some(request) = parse(arguments) else {
         eprintln!("{USAGE}");
         return ExitCode::from(125);
@@ -64,6 +80,37 @@ fn main() -> ExitCode {
             mirror(outcome.exit)
         }
         Err(error) => report(&error),
+    }
+}
+
+/// Prints what is known of NVIDIA's driver, every file that was a candidate, and the verdict.
+fn gpu(files: &HostFs) -> ExitCode {
+    let facts = discover(files, &HostNodes(files), &LibraryPlaces::default());
+    let nvidia = &facts.nvidia;
+    nvidia
+        .module
+        .readings
+        .iter()
+        .for_each(|it| println!("{it}"));
+    let cards = nvidia.cards.iter().filter_map(|card| card.node.as_ref());
+    [&nvidia.uvm]
+        .into_iter()
+        .chain(cards)
+        .chain(&nvidia.unclaimed)
+        .for_each(|it| println!("{it}"));
+    let libraries = nvidia.libraries.candidates.iter();
+    libraries.for_each(|it| println!("{it}"));
+    match verdict(&[], &Pinned::default(), &facts).admit(DriverPolicy::Locked) {
+        Ok(admitted) => {
+            println!("usable: {}", admitted.usable.driver);
+            let remarks = admitted.usable.remarks.iter();
+            remarks.for_each(|it| println!("remark: {it}"));
+            ExitCode::SUCCESS
+        }
+        Err(refusal) => {
+            eprintln!("error: {refusal}\n\nhint: {}", refusal.remedy());
+            ExitCode::from(125)
+        }
     }
 }
 

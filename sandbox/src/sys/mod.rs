@@ -6,6 +6,7 @@
 
 pub mod memory;
 pub mod notify;
+pub mod nvidia;
 pub mod processor;
 mod signals;
 pub mod trace;

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-const ORDER: [&str; 5] = ["sys", "init", "answer", "host", "sandbox"];
+const ORDER: [&str; 6] = ["sys", "init", "answer", "host", "sandbox", "gpu"];
 
 #[test]
 fn imports_point_to_the_left() {

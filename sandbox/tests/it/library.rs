@@ -1,7 +1,9 @@
 //! The library itself, in a program with threads.
 
+use std::fs;
 use std::io::{BufRead, BufReader, PipeReader, Read};
 use std::os::fd::OwnedFd;
+use std::path::Path;
 
 use envbox_sandbox::{
     CheckStatus, Exit, HostFacts, Policy, Running, Sandbox, SandboxError, Signals, Step,
@@ -130,4 +132,38 @@ fn this_host_has_what_the_tests_need() {
             .any(|check| check.status == CheckStatus::Missing)
     };
     assert!(!missing(HostFacts::detect()));
+}
+
+/// Whoever asks: a driver is looked at, and refused, without being started.
+#[test]
+fn the_driver_below_a_root_is_told() {
+    as_everyone(|world| {
+        let root = world.path("driver");
+        let library = root.join("usr/lib64/libcuda.so.580.159.04");
+        fs::create_dir_all(library.parent().unwrap()).unwrap();
+        fs::write(&library, "").unwrap();
+        let gpu = |root: &Path| {
+            let mut command = world.tool(&["--gpu".as_ref(), root]);
+            let output = command.output().unwrap();
+            assert_eq!(output.status.code(), Some(125));
+            let texts = [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap());
+            texts.concat()
+        };
+        insta::allow_duplicates! {
+            insta::assert_snapshot!(gpu(&root), @r"
+            `/dev/nvidiactl` does not exist
+            `/sys/module/nvidia/version` does not exist
+            `/proc/driver/nvidia/version` does not exist
+            `/dev/nvidia-uvm` does not exist
+            `/usr/lib64/libcuda.so.580.159.04` is not taken: it is empty
+            error: the NVIDIA driver was removed in part: `/usr/lib64/libcuda.so.580.159.04` cannot be used
+
+            hint: install the driver again, or remove its packages altogether
+            ");
+            insta::assert_snapshot!(gpu(&library), @r"
+            error: failed to open the root
+            caused by: Not a directory (os error 20)
+            ");
+        }
+    });
 }
