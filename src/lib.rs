@@ -24,6 +24,7 @@
 //! | push to and pull from registries of images | [`registry`] |
 //! | mirrors of what locks name: a directory, a repository of images | [`mirror`], `lockfiles/src/base/mirror.rs` |
 //! | namespaces, init, signals, host facts | the crate `envbox_sandbox`, `sandbox/README.md` |
+//! | which GPU drivers a host has, and whether they serve | `envbox_sandbox::gpu`, [`ops::gpu`](mod@ops::gpu) |
 //! | what is fixed for a step, what it costs, its test | `sandbox/README.md` |
 //! | what is held inside Python | `src/rootfs/inside/` |
 //! | where a step draws chance from | [`mod@ops::audit`], `sandbox/src/answer/audit/` |

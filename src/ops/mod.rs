@@ -18,6 +18,7 @@ mod error;
 pub mod export;
 pub mod export_run;
 pub mod fetch;
+pub mod gpu;
 pub mod import;
 pub mod init;
 pub mod inside;

@@ -17,6 +17,7 @@ mod edit;
 mod errors;
 mod fetch;
 mod foreign;
+mod gpu;
 mod groups;
 mod hook;
 #[path = "../support/http.rs"]

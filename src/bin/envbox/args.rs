@@ -226,6 +226,12 @@ pub(crate) enum Command {
     Key(KeyCommand),
     /// Say what this host can do, and what to do where it cannot.
     Doctor,
+    /// Say which GPU drivers this host has, every place that was looked at, and why it was taken or
+    /// not.
+    ///
+    /// Loads no library of the driver, runs no program and makes no device node. The status is 1 when
+    /// no step could use a GPU of NVIDIA's. Steps do not get GPUs yet.
+    Gpu,
     /// Look after the store.
     #[command(subcommand)]
     Store(StoreCommand),

@@ -9,6 +9,7 @@ mod document;
 mod edit;
 mod export;
 mod fetch;
+mod gpu;
 mod import;
 mod init;
 mod inside;
@@ -155,6 +156,7 @@ pub(crate) fn dispatch(args: Args) -> ExitCode {
         Command::Pull(args) => session.and_then(|session| pull::pull(&session, &args)),
         Command::Fetch => session.and_then(|session| fetch::fetch(&session)),
         Command::Mirror(args) => session.and_then(|session| mirror::mirror(&session, &args)),
+        Command::Gpu => session.and_then(|session| gpu::gpu(&session)),
         Command::Doctor => session.and_then(|session| doctor::doctor(&session)),
         Command::Sbom(args) => session.and_then(|session| sbom::sbom(&session, &args)),
         Command::Provenance(args) => {

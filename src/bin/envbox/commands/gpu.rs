@@ -1,0 +1,38 @@
+//! `envbox gpu`.
+
+use std::process::ExitCode;
+
+use envbox::ops::gpu::{GpuReport, gpu as look};
+
+use crate::commands::Session;
+use crate::exit;
+use crate::render::Failure;
+
+pub(super) fn gpu(session: &Session) -> Result<ExitCode, Failure> {
+    let report = look();
+    session.print("envbox.gpu/1", &report, text)?;
+    Ok(match report.refused {
+        Some(_) => ExitCode::from(exit::FOUND_WRONG),
+        None => ExitCode::SUCCESS,
+    })
+}
+
+/// Every place that was looked at, and why it was taken or not; then the verdict.
+fn text(report: &GpuReport) -> String {
+    let nvidia = &report.facts.nvidia;
+    let readings = nvidia.module.readings.iter().map(ToString::to_string);
+    let cards = nvidia.cards.iter().filter_map(|card| card.node.as_ref());
+    let nodes = [&nvidia.uvm].into_iter().chain(cards);
+    let nodes = nodes.chain(&nvidia.unclaimed).map(ToString::to_string);
+    let libraries = nvidia.libraries.candidates.iter().map(ToString::to_string);
+    let lines = readings.chain(nodes).chain(libraries);
+    let mut text: String = lines.map(|line| line + "\n").collect();
+    for remark in &report.remarks {
+        text += &format!("remark: {remark}\n");
+    }
+    match (&report.driver, &report.refused, &report.remedy) {
+        (Some(driver), ..) => text + &format!("usable: {driver}\n"),
+        (None, Some(why), Some(remedy)) => text + &format!("not usable: {why}\nremedy: {remedy}\n"),
+        _ => text,
+    }
+}
