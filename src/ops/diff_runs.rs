@@ -1,6 +1,9 @@
 //! `diff` of two runs: which block moved, and where in the outputs it shows.
 
-use envbox_explain::{Explanation, Limits, explain_as};
+use std::path::Path;
+use std::time::Duration;
+
+use envbox_explain::{Diffoscope, Explanation, Limits, explain_as};
 use envbox_lockfiles::base::Context;
 use serde::Serialize;
 
@@ -10,6 +13,9 @@ use crate::store::Store;
 
 /// How many differences of an output are told.
 const SHOWN: usize = 20;
+
+/// How long diffoscope may take for one output.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// How two runs differ.
 #[derive(Debug, Serialize)]
@@ -44,8 +50,7 @@ pub fn diff_runs(context: &Context, old: &RunRecord, new: &RunRecord) -> Result<
     let scratch = store.scratch()?;
     let limits = Limits {
         differences: SHOWN,
-        scratch: Some(scratch.path().to_path_buf()),
-        ..Limits::default()
+        ..limits(context, scratch.path())
     };
     let comparison = compare(old, new);
     let outputs = comparison.outputs.iter().flatten();
@@ -54,6 +59,18 @@ pub fn diff_runs(context: &Context, old: &RunRecord, new: &RunRecord) -> Result<
         explained: explained.collect(),
         comparison,
     })
+}
+
+/// Returns how much looking into an output may take. `scratch` gets what is unpacked on the way.
+pub(in crate::ops) fn limits(context: &Context, scratch: &Path) -> Limits {
+    Limits {
+        scratch: Some(scratch.to_path_buf()),
+        diffoscope: context.diffoscope.clone().map(|program| Diffoscope {
+            program,
+            timeout: PATIENCE,
+        }),
+        ..Limits::default()
+    }
 }
 
 fn explained(store: &Store, output: &OutputDifference, limits: &Limits) -> ExplainedOutput {

@@ -119,6 +119,30 @@ fn the_block_that_moved_is_named() {
 }
 
 #[test]
+fn diffoscope_is_asked_of_what_nothing_else_reads() {
+    let tools = Tools::new(User::Current);
+    for word in ["one", "two"] {
+        let script = "printf '\\001\\002\\377%s' $1 > out";
+        let run = tools.run(&["bash", "-c", script, "-", word]);
+        assert_eq!(run.code(), Some(0), "{}", run.stderr());
+    }
+    let stand_in = "#!/bin/sh\necho said by a program > \"$3\"\nexit 1\n";
+    tools.world.write_home("bin/diffoscope", stand_in);
+    let bin = tools.world.path().join("home/bin");
+    let mode = fs::Permissions::from_mode(0o755);
+    fs::set_permissions(bin.join("diffoscope"), mode).unwrap();
+    let mut diff = tools.world.command(&["diff", "@2", "@1"]);
+    diff.env("PATH", format!("{}:/usr/bin:/bin", bin.display()));
+    let shown = tools.world.finished(diff).stdout();
+    assert!(shown.contains("said by a program"), "{shown}");
+    let without = tools.world.run(&["diff", "@2", "@1"]).stdout();
+    assert!(
+        !without.contains("said by a program") && without.contains("out: bytes"),
+        "{without}"
+    );
+}
+
+#[test]
 fn a_run_is_done_again_from_its_record_alone() {
     for_both(|tools| {
         tools.write("input", "one\n");

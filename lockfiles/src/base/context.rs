@@ -58,6 +58,8 @@ pub struct Context {
     pub images: Option<String>,
     /// Who is asked for an artifact, by its digest, before its registry is.
     pub mirror: Option<Mirror>,
+    /// The program `diffoscope`, which says in what outputs differ that envbox cannot read.
+    pub diffoscope: Option<PathBuf>,
     /// PEM files of certificate authorities to trust instead of the system's.
     pub certificates: Option<PathBuf>,
     /// The time of this call. Used to judge signatures and cut-off dates, never written to a file
@@ -82,6 +84,7 @@ impl Context {
             channel_credentials: Vec::new(),
             images: None,
             mirror: None,
+            diffoscope: None,
             certificates: None,
             now,
             jobs: 4,

@@ -144,6 +144,7 @@ pub(crate) fn context(
         context.registries.insert(name, url);
     }
     context.certificates = absolute_variable("SSL_CERT_FILE");
+    context.diffoscope = on_path("diffoscope");
     context.credentials = credentials();
     context.channel_credentials = channel_credentials();
     context.jobs = std::thread::available_parallelism().map_or(4, |cpus| cpus.get().max(4));
@@ -196,6 +197,13 @@ const FAKETIME: [&str; 4] = [
     "/usr/lib/faketime/libfaketime.so.1",
     "/usr/local/lib/faketime/libfaketime.so.1",
 ];
+
+/// Returns the file of a program on the caller's path.
+fn on_path(name: &str) -> Option<PathBuf> {
+    let path = env::var_os("PATH")?;
+    let mut files = env::split_paths(&path).map(|directory| directory.join(name));
+    files.find(|file| file.is_absolute() && file.is_file())
+}
 
 /// Returns the library that shows a program another date, if it is installed.
 pub(crate) fn faketime() -> Option<PathBuf> {

@@ -24,12 +24,8 @@ pub(super) fn explain(
     differences: &mut [Difference],
     first: &Ran,
     then: &Ran,
-    scratch: &Path,
+    limits: &Limits,
 ) -> Result<(), VerifyError> {
-    let limits = Limits {
-        scratch: Some(scratch.to_path_buf()),
-        ..Limits::default()
-    };
     for run in [first, then] {
         for (name, captured) in [(STDOUT, &run.stdout), (STDERR, &run.stderr)] {
             let file = run.directory.join(name);
@@ -43,7 +39,7 @@ pub(super) fn explain(
         let name = below.file_name().unwrap_or_default().to_string_lossy();
         let at = |run: &Ran| run.directory.join(&below);
         // What cannot be read is not explained: that it differs is known already.
-        let explanation = explain_as(&name, &at(first), &at(then), &limits).ok();
+        let explanation = explain_as(&name, &at(first), &at(then), limits).ok();
         let explanation = explanation.filter(|explanation| !explanation.same);
         difference.metadata_only |= explanation.as_ref().is_some_and(|one| one.metadata_only);
         difference.explanation = explanation;
@@ -56,12 +52,8 @@ pub(super) fn explain_against(
     differences: &mut [Difference],
     store: &Store,
     ran: &Ran,
-    scratch: &Path,
+    limits: &Limits,
 ) {
-    let limits = Limits {
-        scratch: Some(scratch.to_path_buf()),
-        ..Limits::default()
-    };
     for difference in differences {
         let (Some(State::File { digest, .. }), Some(below)) =
             (&difference.first, below(difference))
@@ -72,7 +64,7 @@ pub(super) fn explain_against(
             continue;
         };
         let name = below.file_name().unwrap_or_default().to_string_lossy();
-        let explanation = explain_as(&name, &kept, &ran.directory.join(&below), &limits).ok();
+        let explanation = explain_as(&name, &kept, &ran.directory.join(&below), limits).ok();
         difference.metadata_only |= explanation.as_ref().is_some_and(|one| one.metadata_only);
         difference.explanation = explanation;
     }

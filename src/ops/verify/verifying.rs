@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use envbox_explain::Limits;
 use envbox_lockfiles::base::{Context, Digest, Event};
 
+use crate::ops::diff_runs::limits;
 use crate::ops::verify::against::with_record;
 use crate::ops::verify::capture::Captured;
 use crate::ops::verify::compare::compare;
@@ -90,8 +92,8 @@ impl Verifying<'_> {
         let mut against = both.map(|(record, own)| with_record(record, own, &first, ignored));
         // What cannot be opened is not explained: that it differs is known already.
         if let (Some(against), Ok(store)) = (&mut against, Store::open(&self.context.store)) {
-            let scratch = self.runner.workplace.path();
-            explain_against(&mut against.differences, &store, &first, scratch);
+            let limits = self.limits();
+            explain_against(&mut against.differences, &store, &first, &limits);
         }
         self.first = Some(first);
         let is_other = |against: &Against| !against.differences.is_empty();
@@ -236,13 +238,17 @@ impl Verifying<'_> {
         then: &Ran,
     ) -> Result<Vec<Difference>, VerifyError> {
         let first = self.first.as_ref().expect("it is made before all others");
-        explain(&mut differences, first, then, self.runner.workplace.path())?;
+        explain(&mut differences, first, then, &self.limits())?;
         if let Some(keep) = &self.runner.options.keep {
             for (name, run) in [("first", first), ("then", then)] {
                 keep_outputs(&keep.join(name), run, &differences)?;
             }
         }
         Ok(differences)
+    }
+
+    fn limits(&self) -> Limits {
+        limits(self.context, self.runner.workplace.path())
     }
 
     fn discard(&self, ran: &Ran) -> Result<(), VerifyError> {
