@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
+use crate::snapshot::walk::is_in_repository;
+
 /// The largest difference that is kept, in bytes: a larger one is data.
 const LARGEST: usize = 8 << 20;
 
@@ -18,7 +20,7 @@ pub struct GitState {
 
 /// Asks Git. Where there is no repository, or no `git`, nothing is known.
 pub fn git_state(project: &Path) -> GitState {
-    if !project.ancestors().any(|path| path.join(".git").exists()) {
+    if !is_in_repository(project) {
         return GitState::default();
     }
     // Side by side: each takes milliseconds.

@@ -37,4 +37,4 @@ pub use git::{GitState, git_state};
 pub use made::Made;
 pub use restore::{RestoreError, restore};
 pub use take::{LeftOut, LeftOutReason, Limits, Snapshot, take};
-pub use walk::{Found, SnapshotError, changed_since, walk};
+pub use walk::{Found, SnapshotError, changed_since, is_in_repository, walk};

@@ -140,8 +140,9 @@ pub fn changed_since<'a>(project: &Path, found: &'a [Found]) -> Vec<&'a Path> {
     changed.map(|found| found.path.as_path()).collect()
 }
 
-/// Above a project that is no part of a repository, rules are somebody else's.
-fn is_in_repository(project: &Path) -> bool {
+/// Says whether a project is a part of a repository of Git's. Above one that is not, rules are
+/// somebody else's.
+pub fn is_in_repository(project: &Path) -> bool {
     project
         .ancestors()
         .any(|directory| directory.join(".git").exists())

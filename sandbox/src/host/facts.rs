@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use serde::Serialize;
 
@@ -205,8 +206,14 @@ fn security_modules() -> Vec<String> {
         .collect()
 }
 
-/// Returns the model name of the first processor, if the kernel tells.
+/// Returns the model name of the first processor, if the kernel tells. It is asked once: on a host with
+/// many processors the file is long.
 pub fn cpu_model() -> Option<String> {
+    static MODEL: OnceLock<Option<String>> = OnceLock::new();
+    MODEL.get_or_init(read_cpu_model).clone()
+}
+
+fn read_cpu_model() -> Option<String> {
     let text = fs::read_to_string("/proc/cpuinfo").ok()?;
     let line = text.lines().find(|line| line.starts_with("model name"))?;
     line.split_once(':')

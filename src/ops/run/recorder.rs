@@ -17,7 +17,8 @@ use crate::ops::run::{Prepared, RunError, RunOptions, RunReport};
 use crate::record::{Block, ChangeKind, EntryType, Journal, JournalError};
 use crate::record::{CodeNoted, CodeSeen, EndedRecord, Firmness, Output, RunRecord};
 use crate::snapshot::{
-    Found, GitState, Limits, Made, SnapshotError, changed_since, git_state, take, walk,
+    Found, GitState, Limits, Made, SnapshotError, changed_since, git_state, is_in_repository, take,
+    walk,
 };
 use crate::store::{Store, StoreError};
 
@@ -285,10 +286,11 @@ struct Reader {
 impl Reader {
     fn code(self) -> Result<Box<Code>, SnapshotError> {
         let store = Store::open(&self.store)?;
-        let git = {
+        // Git takes milliseconds, where there is a repository.
+        let git = is_in_repository(&self.project).then(|| {
             let project = self.project.clone();
             thread::spawn(move || git_state(&project))
-        };
+        });
         let found = walk(&self.project, self.foundation.data())?;
         let limits = Limits::default();
         let snapshot = take(
@@ -300,7 +302,7 @@ impl Reader {
             self.now,
             self.jobs,
         )?;
-        let git = git.join().unwrap_or_default();
+        let git = git.and_then(|git| git.join().ok()).unwrap_or_default();
         let deposit = store.deposit();
         let lockfile = match &self.lockfile {
             Some(file) => Some(deposit.add_bytes(&read(file)?)?),
