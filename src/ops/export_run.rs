@@ -8,7 +8,7 @@ use envbox_lockfiles::base::{Context, FsError};
 use serde::Serialize;
 
 use crate::ops::Error;
-use crate::ops::replay::ReplayError;
+use crate::ops::replay::require_empty;
 use crate::record::RunRecord;
 use crate::standards::{RoCrate, ro_crate};
 use crate::store::Store;
@@ -34,11 +34,7 @@ pub fn write_ro_crate(
     directory: &Path,
 ) -> Result<CrateReport, Error> {
     let store = Store::open(&context.store)?;
-    let some = fs::read_dir(directory).is_ok_and(|mut entries| entries.next().is_some());
-    if some || directory.is_file() {
-        let path = directory.to_path_buf();
-        return Err(ReplayError::NotEmpty { path }.into());
-    }
+    require_empty(directory)?;
     let RoCrate { metadata, files } = ro_crate(record, |digest| store.blob(digest).is_some());
     create_dir_all(directory)?;
     write_atomic(&directory.join("run.json"), &record.to_bytes())?;

@@ -112,7 +112,10 @@ pub fn replay(
     let store = Store::open(&context.store)?;
     let scratch = store.scratch()?;
     let target = match &options.to {
-        Some(path) => empty(path)?,
+        Some(path) => {
+            require_empty(path)?;
+            path.clone()
+        }
         None => scratch.path().join("project"),
     };
     create_dir_all(&target)?;
@@ -134,14 +137,14 @@ pub fn replay(
     })
 }
 
-fn empty(path: &Path) -> Result<PathBuf, Error> {
+/// Checks that a directory that is to be filled is empty or not there yet.
+pub(in crate::ops) fn require_empty(path: &Path) -> Result<(), ReplayError> {
     let some = fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_some());
     match some || path.is_file() {
         true => Err(ReplayError::NotEmpty {
             path: path.to_path_buf(),
-        }
-        .into()),
-        false => Ok(path.to_path_buf()),
+        }),
+        false => Ok(()),
     }
 }
 

@@ -291,7 +291,7 @@ impl Reader {
             let project = self.project.clone();
             thread::spawn(move || git_state(&project))
         });
-        let found = walk(&self.project, self.foundation.data())?;
+        let found = walk(&self.project, &self.foundation.data())?;
         let limits = Limits::default();
         let snapshot = take(
             &store,

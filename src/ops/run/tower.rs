@@ -44,8 +44,7 @@ pub(super) struct Foundation {
     parameters: (ParametersSeen, ParametersNoted),
     libraries: LibrariesSeen,
     policy: SandboxPolicy,
-    inputs: BTreeMap<String, Digest>,
-    data: Vec<PathBuf>,
+    inputs: Vec<Input>,
     access: Access,
 }
 
@@ -67,8 +66,6 @@ impl Foundation {
         options: &RunOptions,
         (run, step, inputs): (RunId, &Step, &[Input]),
     ) -> Self {
-        let digests = inputs.iter();
-        let digests = digests.map(|input| (input.path.display().to_string(), input.digest));
         let rootfs = prepared.rootfs.file_name().unwrap_or_default();
         Self {
             run,
@@ -86,14 +83,14 @@ impl Foundation {
                 rootfs: rootfs.to_string_lossy().into_owned(),
             },
             policy: policy.clone(),
-            inputs: digests.collect(),
-            data: inputs.iter().map(|input| input.path.clone()).collect(),
+            inputs: inputs.to_vec(),
             access: options.access,
         }
     }
 
-    pub(super) fn data(&self) -> &[PathBuf] {
-        &self.data
+    /// Returns the paths of declared data in the project.
+    pub(super) fn data(&self) -> Vec<PathBuf> {
+        self.inputs.iter().map(|input| input.path.clone()).collect()
     }
 
     pub(super) fn outputs(&self) -> &[PathBuf] {
@@ -208,8 +205,10 @@ impl Foundation {
             because.push("what comes over the network is not known".to_owned());
         }
         let noted = DataNoted { opened, products };
+        let digests = self.inputs.iter();
+        let digests = digests.map(|input| (input.path.display().to_string(), input.digest));
         let seen = DataSeen {
-            inputs: self.inputs.clone(),
+            inputs: digests.collect(),
         };
         Block::new(seen, noted, firmness(&because), because)
     }
