@@ -15,7 +15,7 @@ use envbox::registry::ImageName;
 pub(crate) use attest::{KeyCommand, Provenance, Sbom, SbomFormat, VerifyAttestation};
 pub(crate) use export::{ExportBundle, ExportCommand, ExportDocument, ExportRun};
 pub(crate) use records::{DataCommand, Replay, Report, Runs, RunsCommand, Show};
-pub(crate) use step::{Conditions, Inside, Run, RunAnywhere, Shell, Step, StepWorld};
+pub(crate) use step::{CommandLine, Conditions, Inside, Run, RunAnywhere, Shell, Step, StepWorld};
 pub(crate) use verify::{Vary, Verify};
 
 /// Builds hermetic environments for machine learning and runs steps in them.

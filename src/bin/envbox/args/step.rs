@@ -31,14 +31,8 @@ pub(crate) struct Run {
     /// The name the command sees as its own.
     #[arg(long, value_name = "NAME")]
     pub(crate) argv0: Option<OsString>,
-    /// The command and its arguments.
-    #[arg(
-        required = true,
-        trailing_var_arg = true,
-        allow_hyphen_values = true,
-        value_name = "COMMAND"
-    )]
-    pub(crate) command: Vec<OsString>,
+    #[command(flatten)]
+    pub(crate) command: CommandLine,
 }
 
 #[derive(Debug, clap::Args)]
@@ -60,6 +54,19 @@ pub(crate) struct Inside {
     pub(crate) audit: bool,
     #[command(flatten)]
     pub(crate) conditions: Conditions,
+    #[command(flatten)]
+    pub(crate) command: CommandLine,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Shell {
+    #[command(flatten)]
+    pub(crate) step: Step,
+}
+
+/// What is run. All that follows the options is it, with options of its own.
+#[derive(Debug, clap::Args)]
+pub(crate) struct CommandLine {
     /// The command and its arguments.
     #[arg(
         required = true,
@@ -67,13 +74,7 @@ pub(crate) struct Inside {
         allow_hyphen_values = true,
         value_name = "COMMAND"
     )]
-    pub(crate) command: Vec<OsString>,
-}
-
-#[derive(Debug, clap::Args)]
-pub(crate) struct Shell {
-    #[command(flatten)]
-    pub(crate) step: Step,
+    pub(crate) argv: Vec<OsString>,
 }
 
 /// How a step runs.

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use super::{Groups, StepWorld};
+use super::{CommandLine, Groups, StepWorld};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Verify {
@@ -49,14 +49,8 @@ pub(crate) struct Verify {
     pub(crate) frozen: bool,
     #[command(flatten)]
     pub(crate) world: StepWorld,
-    /// The command and its arguments.
-    #[arg(
-        required = true,
-        trailing_var_arg = true,
-        allow_hyphen_values = true,
-        value_name = "COMMAND"
-    )]
-    pub(crate) command: Vec<OsString>,
+    #[command(flatten)]
+    pub(crate) command: CommandLine,
 }
 
 /// What `verify` starts its runs with. Nobody types it.

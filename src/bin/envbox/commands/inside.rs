@@ -73,7 +73,7 @@ fn run(global: &Global, args: args::Inside) -> Result<InsideReport, Failure> {
 fn options(args: args::Inside) -> Result<InsideOptions, AmbientError> {
     let conditions = args.conditions;
     Ok(InsideOptions {
-        argv: args.command,
+        argv: args.command.argv,
         terminal: terminal(&conditions),
         env: variables(conditions.world.env)?,
         host_env: ambient::variables(),

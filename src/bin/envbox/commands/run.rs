@@ -66,7 +66,9 @@ pub(super) fn shell(session: Result<Session, Failure>, args: args::Shell, json: 
     let args = args::Run {
         step: args.step,
         argv0: None,
-        command: SHELL.map(OsString::from).into(),
+        command: args::CommandLine {
+            argv: SHELL.map(OsString::from).into(),
+        },
     };
     step(session, args, json, run_and_tell)
 }
@@ -113,7 +115,7 @@ fn step_in<P: AsRef<Path>>(
     let result_file = args.step.conditions.result_file.clone();
     let failed = |failure: &Failure| render::error::failure_as(failure, json, failure.run_code());
     let ready = session.and_then(|session| {
-        let mut options = options(args.step, args.command, args.argv0)?;
+        let mut options = options(args.step, args.command.argv, args.argv0)?;
         let project = open(&session, &mut options)?;
         Ok((session, project, options))
     });

@@ -127,7 +127,7 @@ fn manifest_name(project: &Project) -> &str {
 }
 
 fn ready(session: &Session, args: args::Verify) -> Result<(Project, VerifyOptions), Failure> {
-    let script = Script::of(session, &args.command)?;
+    let script = Script::of(session, &args.command.argv)?;
     let groups = args.groups.chosen();
     let project = match &script {
         Some(script) => script.open(session)?,
@@ -138,7 +138,7 @@ fn ready(session: &Session, args: args::Verify) -> Result<(Project, VerifyOption
         .then(|| variations(&args.vary))
         .transpose()?;
     let options = VerifyOptions {
-        argv: args.command,
+        argv: args.command.argv,
         runs: args.runs,
         vary,
         record: args.record.as_deref().map(ambient::absolute).transpose()?,
