@@ -8,7 +8,7 @@ use envbox::net::registry_url;
 
 use crate::conda_python::{PRINTED, channel, manifest};
 use crate::downloads;
-use crate::foreign::tool;
+use crate::foreign::{podman_options, tool};
 use crate::golden::world_of;
 use crate::support::{User, World};
 
@@ -66,33 +66,9 @@ impl Podman {
 
     /// Returns `podman` with options and `words`.
     fn command(&self, words: &[&str]) -> Vec<String> {
-        let at = |name: &str| {
-            self.world
-                .path()
-                .join("podman")
-                .join(name)
-                .display()
-                .to_string()
-        };
-        let (root, run, tmp) = (at("root"), at("run"), at("tmp"));
-        let global = [
-            "--root",
-            &root,
-            "--runroot",
-            &run,
-            "--tmpdir",
-            &tmp,
-            "--storage-driver",
-            "overlay",
-            "--cgroup-manager",
-            "cgroupfs",
-            "--events-backend",
-            "file",
-            "--runtime",
-            "runc",
-        ];
-        let all = global.iter().chain(words);
-        all.map(|word| (*word).to_owned()).collect()
+        let mut all = podman_options(&self.world.path().join("podman"));
+        all.extend(words.iter().map(|word| (*word).to_owned()));
+        all
     }
 
     fn succeeds(&self, words: &[&str]) -> String {

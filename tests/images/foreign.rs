@@ -133,6 +133,23 @@ fn podman(world: &World, tag: &str, command: &[&str]) -> String {
     })
 }
 
+/// Returns the options with which podman keeps to a directory of its own, and does without what a
+/// machine for tests has not.
+pub fn podman_options(place: &Path) -> Vec<String> {
+    let mut options = Vec::new();
+    for (option, name) in [
+        ("--root", "root"),
+        ("--runroot", "run"),
+        ("--tmpdir", "tmp"),
+    ] {
+        options.extend([option.to_owned(), place.join(name).display().to_string()]);
+    }
+    let rest =
+        "--storage-driver overlay --cgroup-manager cgroupfs --events-backend file --runtime runc";
+    options.extend(rest.split(' ').map(str::to_owned));
+    options
+}
+
 /// As [`podman`], where `podman` runs it with the words that it is given.
 fn podman_with(
     world: &World,
@@ -141,25 +158,8 @@ fn podman_with(
     command: &[&str],
     podman: impl Fn(&[&str]) -> String,
 ) -> String {
-    let place = world.project().join("podman");
-    let at = |name: &str| format!("{}/{name}", place.display());
-    let (root, run, tmp) = (at("root"), at("run"), at("tmp"));
-    let global = [
-        "--root",
-        &root,
-        "--runroot",
-        &run,
-        "--tmpdir",
-        &tmp,
-        "--storage-driver",
-        "overlay",
-        "--cgroup-manager",
-        "cgroupfs",
-        "--events-backend",
-        "file",
-        "--runtime",
-        "runc",
-    ];
+    let global = podman_options(&world.project().join("podman"));
+    let global: Vec<&str> = global.iter().map(String::as_str).collect();
     let layout = format!("oci:layout:{tag}");
     let id = podman(&[&global[..], &["pull", "--quiet", &layout]].concat());
     let step = ["--rm", "--network", "none", id.trim()];
