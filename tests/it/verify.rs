@@ -361,7 +361,10 @@ fn an_interrupted_verify_leaves_nothing() {
             let listener = TcpListener::bind("127.0.0.1:0").unwrap();
             let port = listener.local_addr().unwrap().port();
             let script = format!("exec 3<>/dev/tcp/127.0.0.1/{port}; echo here >&3; sleep 1000");
-            let mut command = tools.world.command(&tools.verify_arguments(&[], &script));
+            let command = tools.world.command(&tools.verify_arguments(&[], &script));
+            // Shells have what they start in the background ignore INT, and children inherit it.
+            let heard = ["/usr/bin/env", "--default-signal=INT"];
+            let mut command = tools.world.started_by(&heard, &command);
             let verify = command
                 .stdout(Stdio::null())
                 .stderr(Stdio::piped())
