@@ -1,0 +1,13 @@
+//! The tier that runs other people's engines, as PyPI and Debian have them, with envbox below
+//! them: `cargo test --workspace --test engines` runs it; CI does.
+
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+#[path = "../net/downloads.rs"]
+#[expect(dead_code, reason = "the engines that lock use it")]
+mod downloads;
+mod pre_commit;
+#[path = "../it/support.rs"]
+#[expect(dead_code, reason = "each tier uses a part")]
+mod support;
+mod venv;
