@@ -12,8 +12,9 @@ use envbox_sandbox::gpu::{
     DriverPolicy, HostFs, HostNodes, LibraryPlaces, Pinned, discover, verdict,
 };
 use envbox_sandbox::{
-    Baseline, Bind, Clock, Exit, FileStatus, HostFacts, Isolation, Machine, Network, Orphans,
-    Outcome, Policy, Project, Sandbox, SandboxError, Step, Terminal, mirror_signal,
+    Baseline, Bind, Clock, Cover, CoverContent, Device, Exit, FileStatus, HostFacts, Isolation,
+    Link, Machine, Network, Orphans, Outcome, Policy, Project, Sandbox, SandboxError, Step,
+    Terminal, mirror_signal,
 };
 
 const USAGE: &str = "\
@@ -23,6 +24,7 @@ usage: envbox-sandbox [OPTION...] ROOTFS COMMAND [ARGUMENT...]
        envbox-sandbox --gpu [ROOT]
   --project-overlay LOWER UPPER WORK | --project DIR | --project-read-only DIR
   --bind SOURCE TARGET | --bind-read-only SOURCE TARGET
+  --device SOURCE TARGET   --link PATH CONTENT   --cover FILE TEXT   --empty DIR
   --network none|loopback|host   --hostname NAME
   --env NAME=VALUE   --directory DIR   --name ARGV0   --terminal
   --clock real|ticking|frozen|logical   --epoch SECONDS   --seed NUMBER
@@ -189,6 +191,23 @@ fn option_into(
                 target,
                 writable: option == "--bind",
             });
+        }
+        "--device" => {
+            let (source, target) = (path()?, path()?);
+            policy.devices.push(Device { source, target });
+        }
+        "--link" => {
+            let (path, content) = (path()?, path()?);
+            policy.links.push(Link { path, content });
+        }
+        "--cover" => {
+            let target = path()?;
+            let content = CoverContent::Text(rest.next()?.into_string().ok()?);
+            policy.covers.push(Cover { target, content });
+        }
+        "--empty" => {
+            let (target, content) = (path()?, CoverContent::EmptyDirectory);
+            policy.covers.push(Cover { target, content });
         }
         "--network" => policy.network = network(&rest.next()?)?,
         "--hostname" => policy.hostname = rest.next()?.into_string().ok()?,

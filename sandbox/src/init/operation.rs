@@ -68,7 +68,7 @@ pub enum Operation {
     Link {
         parent: PathBuf,
         name: OsString,
-        content: &'static str,
+        content: PathBuf,
     },
     /// Sets attributes on a mount.
     Attributes { target: PathBuf, attributes: u64 },

@@ -41,6 +41,20 @@ pub enum SandboxError {
         /// Why.
         source: io::Error,
     },
+    /// What a policy passes as a device of the host is none.
+    #[error("`{}` is no character device", path.display())]
+    NotADevice {
+        /// The host path.
+        path: PathBuf,
+    },
+    /// A policy puts something where nothing can be put.
+    #[error("`{}` does not lie below {place}", path.display())]
+    Misplaced {
+        /// The guest path.
+        path: PathBuf,
+        /// Where it could lie.
+        place: &'static str,
+    },
     /// The step has no command.
     #[error("the step has no command")]
     EmptyCommand,

@@ -14,44 +14,56 @@ const STAGE: &str = "/run";
 
 const QUIET: u64 = Attribute::NO_SET_UID | Attribute::NO_DEVICES | Attribute::NO_EXEC;
 
-/// Returns the operations that show a machine in `/proc` and `/sys`, to be done before `/run` is
-/// mounted.
-pub fn operations(world: &World) -> Vec<Operation> {
-    let mut files: Vec<(String, String)> = Vec::new();
+/// Where the machine's devices are told of.
+pub const SYSTEM: &str = "/sys";
+
+/// Returns the operations that show a machine in `/proc`, and further files there, to be done
+/// before `/run` is mounted.
+pub fn files(world: &World, covers: &[(&Path, &str)]) -> Vec<Operation> {
+    let mut files: Vec<(PathBuf, String)> = Vec::new();
+    let proc = |name: &str| Path::new("/proc").join(name);
     if let Some(machine) = &world.machine {
         let machines = machine.proc_files(world.epoch);
-        files.extend(
-            machines
-                .into_iter()
-                .map(|(name, text)| (name.to_owned(), text)),
-        );
+        files.extend(machines.into_iter().map(|(name, text)| (proc(name), text)));
     }
     if let Some(seed) = world.seed {
         let [boot, random] = Answers::uuids(seed);
-        files.push(("sys/kernel/random/boot_id".to_owned(), boot));
-        files.push(("sys/kernel/random/uuid".to_owned(), random));
+        files.push((proc("sys/kernel/random/boot_id"), boot));
+        files.push((proc("sys/kernel/random/uuid"), random));
     }
+    let covers = covers.iter();
+    files.extend(covers.map(|(target, text)| ((*target).to_owned(), (*text).to_owned())));
     if files.is_empty() {
         return Vec::new();
     }
     let mut list = vec![small(STAGE)];
-    for (index, (name, content)) in files.into_iter().enumerate() {
+    for (index, (target, content)) in files.into_iter().enumerate() {
         let staged = index.to_string();
         list.push(file(Path::new(STAGE), &staged, content));
         list.push(Operation::Rebind {
             source: Path::new(STAGE).join(staged),
-            target: Path::new("/proc").join(name),
+            target,
             attributes: QUIET | Attribute::READ_ONLY,
         });
     }
-    list.extend(world.machine.iter().flat_map(system));
     list
 }
 
-/// `/sys`, with the processors in it and nothing else.
-fn system(machine: &Machine) -> Vec<Operation> {
-    let mut list = vec![small("/sys")];
-    let mut path = PathBuf::from("/sys");
+/// Returns the operations that make `/sys`, if there is a machine or something else to be put into
+/// it: the processors and nothing else. It stays writable until [`sealed_system`].
+pub fn system(world: &World, wanted: bool) -> Vec<Operation> {
+    let machine = world.machine.as_ref();
+    if machine.is_none() && !wanted {
+        return Vec::new();
+    }
+    let mut list = vec![small(SYSTEM)];
+    list.extend(machine.into_iter().flat_map(processors));
+    list
+}
+
+fn processors(machine: &Machine) -> Vec<Operation> {
+    let mut list = Vec::new();
+    let mut path = PathBuf::from(SYSTEM);
     for name in ["devices", "system", "cpu"] {
         list.push(directory(&path, name.to_owned()));
         path.push(name);
@@ -60,11 +72,15 @@ fn system(machine: &Machine) -> Vec<Operation> {
         list.push(file(&path, name, machine.cpu_list()));
     }
     list.extend((0..machine.cpus).map(|cpu| directory(&path, format!("cpu{cpu}"))));
-    list.push(Operation::Attributes {
-        target: PathBuf::from("/sys"),
-        attributes: QUIET | Attribute::READ_ONLY,
-    });
     list
+}
+
+/// Returns the operation after which nothing can be put into `/sys`.
+pub fn sealed_system() -> Operation {
+    Operation::Attributes {
+        target: PathBuf::from(SYSTEM),
+        attributes: QUIET | Attribute::READ_ONLY,
+    }
 }
 
 fn small(target: &str) -> Operation {

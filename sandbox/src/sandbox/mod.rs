@@ -21,8 +21,8 @@ mod terminal;
 pub use crate::init::Stage;
 pub use error::SandboxError;
 pub use policy::{
-    Bind, Clock, FileStatus, Isolation, Limits, Network, Orphans, Policy, Project, Signals, Step,
-    Terminal,
+    Bind, Clock, Cover, CoverContent, Device, FileStatus, Isolation, Limits, Link, Network,
+    Orphans, Policy, Project, Signals, Step, Terminal,
 };
 pub use running::{Ended, Exit, Outcome, Running, Usage};
 pub use spawn::Sandbox;

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::{Component, Path, PathBuf};
 
 use super::identity;
-use super::policy::{Policy, Project};
+use super::policy::{CoverContent, Device, Link, Policy, Project};
 use crate::answer::World;
 use crate::init::{Attribute, Held, Operation, overlay};
 
@@ -52,6 +52,9 @@ const RUN_SIZE: u64 = 16 << 20;
 /// What holds for every mount of the sandbox: no set-user-id, no devices.
 const COMMON: u64 = Attribute::NO_SET_UID | Attribute::NO_DEVICES;
 
+/// What holds for a bound device.
+const DEVICE: u64 = Attribute::NO_SET_UID | Attribute::NO_EXEC | Attribute::READ_ONLY;
+
 /// A bind with the answer to whether its source is a directory.
 #[derive(Clone, Debug)]
 pub struct CheckedBind {
@@ -77,13 +80,20 @@ pub fn operations(policy: &Policy, world: &World, binds: &[CheckedBind]) -> Vec<
     project(&mut list, policy.project.as_ref());
     proc(&mut list);
     devices(&mut list, policy.shm_size, world.seed.is_some());
+    policy.devices.iter().for_each(|it| device(&mut list, it));
     list.push(tmpfs("/tmp", policy.tmp_size, "1777"));
-    list.extend(identity::operations(world));
+    list.extend(covered_directories(policy));
+    list.extend(identity::files(world, &covered_files(policy)));
+    // Read-only at the end, because more may be put into it.
+    let system = identity::system(world, has_own_system(policy));
+    let seals_system = !system.is_empty();
+    list.extend(system);
     list.push(tmpfs("/run", RUN_SIZE, "755"));
     list.push(tmpfs(&policy.home, policy.tmp_size, "755"));
-    let writable = [Path::new("/tmp"), Path::new("/run"), &policy.home];
+    let mut made = vec![Path::new("/tmp"), Path::new("/run"), &policy.home];
+    made.extend(seals_system.then_some(Path::new(identity::SYSTEM)));
     for bind in binds {
-        let owned = writable.iter().find(|mount| bind.target.starts_with(mount));
+        let owned = made.iter().find(|mount| bind.target.starts_with(mount));
         if let Some(mount) = owned {
             mount_point(&mut list, mount, bind);
         }
@@ -99,12 +109,77 @@ pub fn operations(policy: &Policy, world: &World, binds: &[CheckedBind]) -> Vec<
             attributes,
         });
     }
+    policy
+        .links
+        .iter()
+        .for_each(|it| link(&mut list, &made, it));
     // Last, because everything in it had to be made first.
     list.push(Operation::Attributes {
         target: PathBuf::from("/dev"),
         attributes: Attribute::READ_ONLY,
     });
+    if seals_system {
+        list.push(identity::sealed_system());
+    }
     list
+}
+
+/// Returns whether a policy puts something into `/sys`.
+fn has_own_system(policy: &Policy) -> bool {
+    let binds = policy.binds.iter().map(|bind| &bind.target);
+    let links = policy.links.iter().map(|link| &link.path);
+    { binds }
+        .chain(links)
+        .any(|path| path.starts_with(identity::SYSTEM))
+}
+
+/// Binds a node of the host's. Unlike everything else it is mounted so that devices work.
+///
+/// Read-only, because a step that root started is the owner of the host's node, and could else
+/// change its mode. That does not keep anybody from writing to the device.
+fn device(list: &mut Vec<Operation>, device: &Device) {
+    make_parents(list, Path::new("/dev"), &device.target);
+    if let Some((parent, name)) = parts(&device.target) {
+        list.push(Operation::File {
+            parent,
+            name,
+            mode: 0o444,
+            content: String::new(),
+        });
+    }
+    list.push(Operation::Bind {
+        source: device.source.clone(),
+        target: device.target.clone(),
+        attributes: DEVICE,
+    });
+}
+
+fn link(list: &mut Vec<Operation>, made: &[&Path], link: &Link) {
+    if let Some(mount) = made.iter().find(|mount| link.path.starts_with(mount)) {
+        make_parents(list, mount, &link.path);
+    }
+    if let Some((parent, name)) = parts(&link.path) {
+        list.push(Operation::Link {
+            parent,
+            name,
+            content: link.content.clone(),
+        });
+    }
+}
+
+fn covered_directories(policy: &Policy) -> impl Iterator<Item = Operation> {
+    let empty = policy.covers.iter();
+    let empty = empty.filter(|cover| cover.content == CoverContent::EmptyDirectory);
+    empty.map(|cover| empty_directory(&cover.target))
+}
+
+fn covered_files(policy: &Policy) -> Vec<(&Path, &str)> {
+    let covers = policy.covers.iter();
+    let text = covers.filter_map(|cover| match &cover.content {
+        CoverContent::Text(text) => Some((cover.target.as_path(), text.as_str())),
+        CoverContent::EmptyDirectory => None,
+    });
+    text.collect()
 }
 
 fn project(list: &mut Vec<Operation>, project: Option<&Project>) {
@@ -141,13 +216,18 @@ fn proc(list: &mut Vec<Operation>) {
         target: PathBuf::from(path),
         attributes: read_only,
     }));
-    list.extend(PROC_EMPTY_DIRECTORIES.map(|path| Operation::Mount {
+    list.extend(PROC_EMPTY_DIRECTORIES.map(|path| empty_directory(Path::new(path))));
+}
+
+/// Covers a directory of the kernel's, if it is there, with an empty one.
+fn empty_directory(target: &Path) -> Operation {
+    Operation::Mount {
         kind: "tmpfs",
-        target: PathBuf::from(path),
+        target: target.to_owned(),
         parameters: vec![("mode", Some("555".to_owned()))],
-        attributes: read_only,
+        attributes: COMMON | Attribute::NO_EXEC | Attribute::READ_ONLY,
         optional: true,
-    }));
+    }
 }
 
 fn devices(list: &mut Vec<Operation>, shm_size: u64, seeded: bool) {
@@ -169,7 +249,7 @@ fn devices(list: &mut Vec<Operation>, shm_size: u64, seeded: bool) {
         list.push(Operation::Link {
             parent: dev(),
             name: OsString::from("random"),
-            content: "urandom",
+            content: "urandom".into(),
         });
     }
     let ours = |name: &&str| seeded && name.ends_with("random");
@@ -184,14 +264,14 @@ fn devices(list: &mut Vec<Operation>, shm_size: u64, seeded: bool) {
         list.push(Operation::Bind {
             source: path.clone(),
             target: path,
-            attributes: QUIET,
+            attributes: DEVICE,
         });
     }
     for (name, content) in DEVICE_LINKS {
         list.push(Operation::Link {
             parent: dev(),
             name: OsString::from(name),
-            content,
+            content: content.into(),
         });
     }
     for name in ["pts", "shm"] {
@@ -236,35 +316,44 @@ fn tmpfs(target: impl Into<PathBuf>, size: u64, mode: &str) -> Operation {
 
 /// Creates the mount point of a bind below a filesystem of the sandbox's own.
 fn mount_point(list: &mut Vec<Operation>, mount: &Path, bind: &CheckedBind) {
-    let rest = bind
-        .target
-        .strip_prefix(mount)
-        .expect("the caller matched the prefix");
+    make_parents(list, mount, &bind.target);
+    let Some((parent, name)) = parts(&bind.target).filter(|_| bind.target != mount) else {
+        return;
+    };
+    list.push(if bind.directory {
+        directory(parent, name)
+    } else {
+        Operation::File {
+            parent,
+            name,
+            mode: 0o644,
+            content: String::new(),
+        }
+    });
+}
+
+/// Creates the directories between a filesystem of the sandbox's own and a path below it.
+fn make_parents(list: &mut Vec<Operation>, mount: &Path, path: &Path) {
+    let between = path.parent().and_then(|it| it.strip_prefix(mount).ok());
     let mut parent = mount.to_owned();
-    let names: Vec<OsString> = rest
-        .components()
-        .filter_map(|component| match component {
-            Component::Normal(name) => Some(name.to_owned()),
-            _ => None,
-        })
-        .collect();
-    for (index, name) in names.iter().enumerate() {
-        let (name, last) = (name.clone(), index + 1 == names.len());
-        let next = parent.join(&name);
-        list.push(if last && !bind.directory {
-            Operation::File {
-                parent,
-                name,
-                mode: 0o644,
-                content: String::new(),
-            }
-        } else {
-            Operation::Directory {
-                parent,
-                name,
-                mode: 0o755,
-            }
-        });
-        parent = next;
+    for component in between.into_iter().flat_map(Path::components) {
+        if let Component::Normal(name) = component {
+            let next = parent.join(name);
+            list.push(directory(parent, name.to_owned()));
+            parent = next;
+        }
     }
+}
+
+fn directory(parent: PathBuf, name: OsString) -> Operation {
+    Operation::Directory {
+        parent,
+        name,
+        mode: 0o755,
+    }
+}
+
+/// Returns a path's directory and last name; the root has none.
+fn parts(path: &Path) -> Option<(PathBuf, OsString)> {
+    Some((path.parent()?.to_owned(), path.file_name()?.to_owned()))
 }

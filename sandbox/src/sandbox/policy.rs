@@ -18,6 +18,12 @@ pub struct Policy {
     pub project: Option<Project>,
     /// Further host paths to mount.
     pub binds: Vec<Bind>,
+    /// Device nodes of the host that the step may open, beside those of every sandbox.
+    pub devices: Vec<Device>,
+    /// Symbolic links in `/tmp`, `/run`, `/sys` or the home directory.
+    pub links: Vec<Link>,
+    /// What the step sees in the place of something in `/proc`.
+    pub covers: Vec<Cover>,
     /// The host name inside.
     pub hostname: String,
     /// The NIS domain name inside.
@@ -65,6 +71,9 @@ impl Default for Policy {
             rootfs: PathBuf::new(),
             project: None,
             binds: Vec::new(),
+            devices: Vec::new(),
+            links: Vec::new(),
+            covers: Vec::new(),
             hostname: "envbox".to_owned(),
             // What the kernel calls a system without one.
             domainname: "(none)".to_owned(),
@@ -97,7 +106,7 @@ pub enum Isolation {
     /// What is around this process already, as in a container. The step is told what can be told
     /// without any privilege: clocks, random bytes, the machine, the order of directories; files,
     /// network, host name and users are those around. Fields of the policy that speak of them
-    /// (`rootfs`, `project`, `binds`, `uid`, `gid`, `network`, `home`, the sizes, `writable_root`)
+    /// (`rootfs`, `project`, `binds`, `devices`, `links`, `covers`, `uid`, `gid`, `network`, `home`, the sizes, `writable_root`)
     /// have no meaning then, paths are this process's, and the capabilities stay what they are.
     None,
 }
@@ -160,11 +169,50 @@ pub enum Project {
 pub struct Bind {
     /// The host path: a directory or a file.
     pub source: PathBuf,
-    /// The guest path. It must exist in the rootfs, or lie in `/tmp`, `/run` or the home directory,
-    /// where it is created.
+    /// The guest path. It must exist in the rootfs, or lie in `/tmp`, `/run`, `/sys` or the home
+    /// directory, where it is created.
     pub target: PathBuf,
     /// Whether the step may write to it.
     pub writable: bool,
+}
+
+/// A device node of the host that the step may open. It is bound, never made: the host's own is
+/// not touched, and its owner and mode decide who may open it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Device {
+    /// The host path of a character device.
+    pub source: PathBuf,
+    /// The guest path, below `/dev`.
+    pub target: PathBuf,
+}
+
+/// A symbolic link that the step finds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Link {
+    /// The guest path of the link.
+    pub path: PathBuf,
+    /// Where it leads.
+    pub content: PathBuf,
+}
+
+/// Something in `/proc` that the step does not see as it is. Where there is no such thing, nothing
+/// is covered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cover {
+    /// The guest path below `/proc`.
+    pub target: PathBuf,
+    /// What is in its place.
+    pub content: CoverContent,
+}
+
+/// What is in the place of something that a step does not see as it is; none of it can be written
+/// to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CoverContent {
+    /// A file with this text, in the place of a file.
+    Text(String),
+    /// Nothing, in the place of a directory.
+    EmptyDirectory,
 }
 
 /// What of the network the step sees.

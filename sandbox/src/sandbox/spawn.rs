@@ -3,6 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::FileTypeExt;
 use std::path::{Component, Path};
 
 use rustix::process::{getegid, geteuid};
@@ -88,6 +89,7 @@ impl Sandbox {
                 directory: metadata(&bind.source)?.is_dir(),
             });
         }
+        require_additions(&policy)?;
         Ok(Sandbox {
             policy,
             binds,
@@ -345,6 +347,47 @@ fn require_absolute(path: &Path) -> Result<(), SandboxError> {
             path: path.to_owned(),
         })
     }
+}
+
+/// Checks what a policy puts into filesystems of the sandbox's own.
+fn require_additions(policy: &Policy) -> Result<(), SandboxError> {
+    let misplaced = |path: &Path, place| SandboxError::Misplaced {
+        path: path.to_owned(),
+        place,
+    };
+    let below = |path: &Path, place: &Path| path.starts_with(place) && path != place;
+    for device in &policy.devices {
+        require_absolute(&device.source)?;
+        require_absolute(&device.target)?;
+        if !below(&device.target, Path::new("/dev")) {
+            return Err(misplaced(&device.target, "`/dev`"));
+        }
+        if !metadata(&device.source)?.file_type().is_char_device() {
+            return Err(SandboxError::NotADevice {
+                path: device.source.clone(),
+            });
+        }
+    }
+    let made = [
+        Path::new("/tmp"),
+        Path::new("/run"),
+        Path::new(super::identity::SYSTEM),
+        &policy.home,
+    ];
+    for link in &policy.links {
+        require_absolute(&link.path)?;
+        if !made.iter().any(|place| below(&link.path, place)) {
+            let place = "`/tmp`, `/run`, `/sys` or the home directory";
+            return Err(misplaced(&link.path, place));
+        }
+    }
+    for cover in &policy.covers {
+        require_absolute(&cover.target)?;
+        if !below(&cover.target, Path::new("/proc")) {
+            return Err(misplaced(&cover.target, "`/proc`"));
+        }
+    }
+    Ok(())
 }
 
 fn bytes(text: &OsString) -> Vec<u8> {

@@ -30,6 +30,18 @@ unsafe extern "C" {
     fn _exit(status: i32) -> !;
 }
 
+/// Makes a node with the numbers of the null device.
+fn make_node(path: &str) {
+    const MKNOD: i64 = 133;
+    const CHARACTER_DEVICE: i64 = 0o020_666;
+    let path = std::ffi::CString::new(path).unwrap();
+    let made = unsafe { syscall(MKNOD, path.as_ptr(), CHARACTER_DEVICE, (1 << 8) | 3_i64) };
+    report(match made {
+        0 => Ok(()),
+        _ => Err(std::io::Error::last_os_error()),
+    });
+}
+
 fn main() {
     let arguments: Vec<String> = std::env::args().collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
@@ -54,6 +66,17 @@ fn main() {
                 report(fs::OpenOptions::new().write(true).open(path));
             }
         }
+        ["open-both", paths @ ..] => {
+            for path in paths {
+                print!("{path}: ");
+                report(fs::OpenOptions::new().read(true).write(true).open(path));
+            }
+        }
+        ["chmod", path, mode] => {
+            let mode = u32::from_str_radix(mode, 8).unwrap();
+            report(fs::set_permissions(path, fs::Permissions::from_mode(mode)));
+        }
+        ["mknod", path] => make_node(path),
         ["connect", address] => report(TcpStream::connect(address)),
         ["loopback"] => loopback(),
         ["exit", code] => std::process::exit(code.parse().unwrap()),

@@ -63,12 +63,12 @@ fn mounts_are_as_the_policy_says() {
         /project overlay rw,nosuid,nodev
         /proc proc rw,nosuid,nodev,noexec
         /dev - ro,nosuid,nodev,noexec
-        /dev/full - rw,nosuid,noexec
-        /dev/null - rw,nosuid,noexec
-        /dev/random - rw,nosuid,noexec
-        /dev/tty - rw,nosuid,noexec
-        /dev/urandom - rw,nosuid,noexec
-        /dev/zero - rw,nosuid,noexec
+        /dev/full - ro,nosuid,noexec
+        /dev/null - ro,nosuid,noexec
+        /dev/random - ro,nosuid,noexec
+        /dev/tty - ro,nosuid,noexec
+        /dev/urandom - ro,nosuid,noexec
+        /dev/zero - ro,nosuid,noexec
         /dev/pts devpts rw,nosuid,noexec
         /dev/shm - rw,nosuid,nodev
         /tmp - rw,nosuid,nodev

@@ -7,6 +7,7 @@ mod bare;
 mod cpuid;
 mod determinism;
 mod files;
+mod gpu;
 mod harness;
 mod inside;
 mod library;
