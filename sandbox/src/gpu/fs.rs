@@ -86,6 +86,27 @@ impl HostFs {
         }
     }
 
+    /// Returns where a file of this host is for the rest of the world, links followed.
+    pub(super) fn outside(&self, path: &Path) -> io::Result<PathBuf> {
+        let found = self.resolve(path)?;
+        Ok(self.prefixed(&found))
+    }
+
+    /// As [`HostFs::outside`], but the last name is not followed if it is a link.
+    pub(super) fn outside_itself(&self, path: &Path) -> io::Result<PathBuf> {
+        match (path.parent(), path.file_name()) {
+            (Some(parent), Some(name)) => Ok(self.outside(parent)?.join(name)),
+            _ => self.outside(path),
+        }
+    }
+
+    fn prefixed(&self, path: &Path) -> PathBuf {
+        match &self.below {
+            None => path.to_owned(),
+            Some((_, root)) => root.join(path.strip_prefix("/").unwrap_or(path)),
+        }
+    }
+
     /// Returns the last name of where a link points, as `driver` in sysfs does.
     pub(super) fn link_name(&self, path: impl AsRef<Path>) -> Option<String> {
         let link = OFlags::PATH | OFlags::NOFOLLOW;

@@ -13,30 +13,42 @@
 //!
 //! **Invariant:** what is not known is refused, never passed (`every_state_has_its_verdict`).
 
+mod access;
 mod cache;
 mod candidate;
 mod cards;
+mod chosen;
+mod edits;
+mod elf;
 mod facts;
 mod fs;
 mod kernel;
 mod libraries;
 mod nodes;
 mod pci;
+mod plan;
 mod refusal;
+mod selection;
+mod supply;
 mod surroundings;
 mod usable;
 mod verdict;
 mod version;
 
+pub use access::{Caller, Forbidden};
 pub use candidate::{Candidate, Fate, Library, Unsound};
 pub use cards::{Card, MigInstance};
+pub use chosen::{ChooseError, Chosen, ChosenInstance, choose, choose_other};
+pub use edits::{EditRemark, Edits, LIBRARIES, Origin, PRIVATE, PROGRAMS};
 pub use facts::{GpuFacts, Nvidia, discover};
 pub use fs::HostFs;
 pub use kernel::{Flavour, KernelModule, KernelSource, Reading, SourceReading};
 pub use libraries::{LibraryPlaces, Searched, SearchedAs, SearchedState, UserLibraries};
 pub use nodes::{Answer, DeviceNodes, HostNodes, Node, NodeState, Numbers, Status};
 pub use pci::{OtherGpu, OtherVendor};
+pub use plan::{PlanError, PlanFrom, UngatedVendor, plan, plan_other};
 pub use refusal::{NotHeld, Refusal};
+pub use selection::{Name, Selection, SelectionError};
 pub use surroundings::Surroundings;
 pub use usable::{Remark, Usable};
 pub use verdict::{Admitted, DriverPolicy, Pinned, PinnedDevice, Required, Verdict, verdict};

@@ -4,6 +4,8 @@ use std::ffi::OsString;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
+use serde::Serialize;
+
 use crate::answer::Machine;
 
 /// What a step may see.
@@ -165,7 +167,7 @@ pub enum Project {
 }
 
 /// A host path that the step sees.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Bind {
     /// The host path: a directory or a file.
     pub source: PathBuf,
@@ -178,7 +180,7 @@ pub struct Bind {
 
 /// A device node of the host that the step may open. It is bound, never made: the host's own is
 /// not touched, and its owner and mode decide who may open it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Device {
     /// The host path of a character device.
     pub source: PathBuf,
@@ -187,7 +189,7 @@ pub struct Device {
 }
 
 /// A symbolic link that the step finds.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Link {
     /// The guest path of the link.
     pub path: PathBuf,
@@ -197,7 +199,7 @@ pub struct Link {
 
 /// Something in `/proc` that the step does not see as it is. Where there is no such thing, nothing
 /// is covered.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Cover {
     /// The guest path below `/proc`.
     pub target: PathBuf,
@@ -207,7 +209,8 @@ pub struct Cover {
 
 /// What is in the place of something that a step does not see as it is; none of it can be written
 /// to.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum CoverContent {
     /// A file with this text, in the place of a file.
     Text(String),

@@ -14,7 +14,7 @@ use crate::gpu::{
 const V: &str = "580.159.04";
 
 /// Directories that hosts keep the libraries in, what leads there, and the directory that is told.
-const LAYOUTS: [(&str, &str, SearchedAs); 15] = [
+pub(super) const LAYOUTS: [(&str, &str, SearchedAs); 15] = [
     (
         "libs /usr/lib/x86_64-linux-gnu V",
         "/usr/lib/x86_64-linux-gnu",

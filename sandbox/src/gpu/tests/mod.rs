@@ -1,7 +1,9 @@
 //! Hosts that are made from a few words in a directory.
 
 mod discovery;
+mod edits;
 mod properties;
+mod selection;
 mod verdicts;
 
 use std::cell::RefCell;
@@ -28,6 +30,9 @@ use super::{Answer, DeviceNodes, GpuFacts, HostFs, LibraryPlaces, Numbers, Statu
 /// | `pci ADDRESS VENDOR CLASS DRIVER` | a card on the bus |
 /// | `libs DIRECTORY V` | the user libraries with their links |
 /// | `elf PATH`, `elf32 PATH`, `empty PATH` | a file |
+/// | `named PATH NAME` | a library with a name of its own |
+/// | `mode PATH MODE UID GID` | another owner of a node |
+/// | `mig N:GI:CI` | a MIG instance of a GPU with its nodes |
 /// | `link PATH TARGET` | a link |
 /// | `cache PATH` | the linker's cache with that file |
 /// | `drop PATH` | the removal of any of these |
@@ -74,6 +79,9 @@ impl Host {
             "gpu" => self.gpu(first, second),
             "pci" => self.pci(rest),
             "libs" => self.libraries(first, second),
+            "named" => self.write(first, &named_elf(second)),
+            "mode" => self.mode(first, second),
+            "mig" => self.mig(rest),
             "elf" => self.write(rest, &elf(2)),
             "elf32" => self.write(rest, &elf(1)),
             "empty" => self.write(rest, b""),
@@ -163,7 +171,8 @@ impl Host {
         ];
         for name in names {
             let file = format!("{name}.so.{version}");
-            self.write(&format!("{directory}/{file}"), &elf(2));
+            let soname = format!("{name}.so.1");
+            self.write(&format!("{directory}/{file}"), &named_elf(&soname));
             let link = self.path(&format!("{directory}/{name}.so.1"));
             if fs::symlink_metadata(&link).is_err() {
                 symlink(&file, link).unwrap();
@@ -180,6 +189,35 @@ impl Host {
             gid: 0,
         };
         self.nodes.insert(path.into(), status);
+    }
+
+    fn mode(&mut self, path: &str, rest: &str) {
+        let words: Vec<&str> = rest.split(' ').collect();
+        let status = self.nodes.get_mut(Path::new(path)).unwrap();
+        status.mode = u32::from_str_radix(words[0], 8).unwrap();
+        (status.uid, status.gid) = (words[1].parse().unwrap(), words[2].parse().unwrap());
+    }
+
+    fn mig(&mut self, rest: &str) {
+        let words: Vec<u32> = rest.split(':').map(|it| it.parse().unwrap()).collect();
+        let [gpu, gi, ci] = words[..] else {
+            panic!("{rest}");
+        };
+        let minor = 3 + gpu * 135 + gi * 9;
+        let minors = "/proc/driver/nvidia-caps/mig-minors";
+        let mut text = self.files().text(minors).unwrap_or_default();
+        for (name, minor) in [(String::new(), minor), (format!("ci{ci}/"), minor + 1 + ci)] {
+            let name = format!("gpu{gpu}/gi{gi}/{name}access");
+            text += &format!("{name} {minor}\n");
+            let directory = format!("/proc/driver/nvidia/capabilities/gpu{gpu}/mig");
+            let file = name.replace(&format!("gpu{gpu}"), "");
+            self.write(&format!("{directory}{file}"), b"");
+            self.node(
+                &format!("/dev/nvidia-caps/nvidia-cap{minor}"),
+                &format!("237:{minor}"),
+            );
+        }
+        self.write(minors, text.as_bytes());
     }
 
     fn remove(&mut self, path: &str) {
@@ -242,6 +280,27 @@ fn elf(class: u8) -> Vec<u8> {
     bytes.extend([class, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 3, 0]);
     bytes.extend(if class == 2 { [62, 0] } else { [3, 0] });
     bytes.resize(64, 0);
+    bytes
+}
+
+/// A library that names itself.
+fn named_elf(name: &str) -> Vec<u8> {
+    let mut bytes = elf(2);
+    let (dynamic, strings) = (64 + 2 * 56, 64 + 2 * 56 + 3 * 16);
+    bytes[32] = 64;
+    (bytes[54], bytes[56]) = (56, 2);
+    let size = strings + 2 + name.len();
+    for (kind, offset, size) in [(1_u32, 0, size), (2, dynamic, 3 * 16)] {
+        bytes.extend(kind.to_le_bytes());
+        bytes.extend(5_u32.to_le_bytes());
+        for word in [offset, offset, offset, size, size, 8] {
+            bytes.extend((word as u64).to_le_bytes());
+        }
+    }
+    for word in [5, strings, 14, 1, 0, 0] {
+        bytes.extend((word as u64).to_le_bytes());
+    }
+    bytes.extend([b"\0", name.as_bytes(), b"\0"].concat());
     bytes
 }
 

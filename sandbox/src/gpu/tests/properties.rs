@@ -3,10 +3,12 @@
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use super::Host;
+use super::{Host, named_elf};
 use crate::gpu::cards::{Card, mig_minors};
 use crate::gpu::nodes::Registered;
-use crate::gpu::{DriverVersion, Minimum, Pinned, cache, kernel, pci, verdict};
+use crate::gpu::{
+    DriverVersion, Minimum, Pinned, Selection, cache, edits, elf, kernel, pci, supply, verdict,
+};
 
 /// All files whose content decides something.
 const FILES: [&str; 14] = [
@@ -83,4 +85,50 @@ proptest! {
         let judged = verdict(&[], &Pinned::default(), &facts);
         prop_assert!(serde_json::to_string(&(facts, judged)).is_ok());
     }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_bytes_make_planning_panic(bytes in content(), text in "(all|GPU-|MIG-|[0-9a-f]{0,20}|[:.,/]){0,6}") {
+        let written = String::from_utf8_lossy(&bytes);
+        let _ = written.parse::<Selection>();
+        if let Ok(selection) = text.parse::<Selection>() {
+            prop_assert_eq!(selection.to_string().parse::<Selection>(), Ok(selection));
+        }
+        let _ = edits::covered_params(&written);
+        let _ = supply::has_version(&bytes, &text);
+        let _ = soname_of(&bytes);
+        // Also with most of it in order.
+        let mut library = named_elf("libcuda.so.1");
+        for (at, byte) in bytes.iter().enumerate() {
+            let place = (at * 7 + 20) % library.len();
+            library[place] ^= byte;
+        }
+        let _ = soname_of(&library);
+    }
+}
+
+fn soname_of(bytes: &[u8]) -> Option<String> {
+    elf::soname(&|at, buffer| {
+        let rest = bytes
+            .get(usize::try_from(at).unwrap_or(usize::MAX)..)
+            .unwrap_or_default();
+        let count = rest.len().min(buffer.len());
+        buffer[..count].copy_from_slice(&rest[..count]);
+        Ok(count)
+    })
+}
+
+#[test]
+fn a_library_tells_its_name() {
+    assert_eq!(
+        soname_of(&named_elf("libcuda.so.1")).as_deref(),
+        Some("libcuda.so.1")
+    );
+    for name in ["", "a/b", "..", "."] {
+        assert_eq!(soname_of(&named_elf(name)), None);
+    }
+    assert_eq!(soname_of(&super::elf(2)), None);
 }

@@ -1,0 +1,143 @@
+//! The whole way from what a user asks for to what is put into a sandbox.
+
+use std::path::{Path, PathBuf};
+
+use super::access::{Caller, Forbidden};
+use super::chosen::{ChooseError, choose, choose_other};
+use super::edits::{self, Edits};
+use super::facts::GpuFacts;
+use super::fs::HostFs;
+use super::nodes::{DeviceNodes, Node};
+use super::pci::OtherVendor;
+use super::selection::Selection;
+use super::supply::{Supply, device_directory};
+use super::usable::Usable;
+
+/// Why a step cannot get the GPUs.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PlanError {
+    /// The selection does not fit this host.
+    #[error(transparent)]
+    Choose(#[from] ChooseError),
+    /// This user may not open a node.
+    #[error(transparent)]
+    Forbidden(#[from] Forbidden),
+    /// What was found is gone.
+    #[error("failed to look at `{}` again", path.display())]
+    Gone {
+        /// The host path.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+}
+
+impl PlanError {
+    /// Returns what to do about it.
+    pub fn remedy(&self) -> String {
+        match self {
+            PlanError::Choose(error) => error.remedy(),
+            PlanError::Forbidden(error) => error.remedy(),
+            PlanError::Gone { .. } => "run it again when the driver is not being changed".into(),
+        }
+    }
+}
+
+/// A host, as far as planning looks at it.
+#[derive(Clone, Copy)]
+pub struct PlanFrom<'a> {
+    /// Its files.
+    pub files: &'a HostFs,
+    /// Its nodes.
+    pub nodes: &'a dyn DeviceNodes,
+    /// Who will start the sandbox.
+    pub caller: &'a Caller,
+    /// What was found.
+    pub facts: &'a GpuFacts,
+}
+
+/// A vendor whose driver is not held to anything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UngatedVendor {
+    /// AMD.
+    Amd,
+    /// Intel.
+    Intel,
+}
+
+/// Plans what a step gets of NVIDIA's.
+///
+/// # Errors
+/// Returns why it cannot have what is selected.
+pub fn plan(
+    from: PlanFrom<'_>,
+    usable: &Usable,
+    selection: &Selection,
+) -> Result<Edits, PlanError> {
+    let nvidia = &from.facts.nvidia;
+    let chosen = choose(nvidia, selection)?;
+    let supply = Supply::find(from.files, nvidia, &usable.driver);
+    let mut edits = edits::nvidia(nvidia, &usable.driver, &chosen, &supply);
+    let addresses = chosen.iter().filter_map(|it| it.address.as_deref());
+    edits.add_system(&directories(from.files, addresses), supply.numa);
+    finish(from, edits)
+}
+
+/// Plans what a step gets of another vendor's: nodes, and no verdict on the driver.
+///
+/// # Errors
+/// Returns why it cannot have what is selected.
+pub fn plan_other(
+    from: PlanFrom<'_>,
+    vendor: UngatedVendor,
+    selection: &Selection,
+) -> Result<Edits, PlanError> {
+    let (name, found) = match vendor {
+        UngatedVendor::Amd => ("AMD", &from.facts.amd),
+        UngatedVendor::Intel => ("Intel", &from.facts.intel),
+    };
+    let found: &OtherVendor = found.as_ref().ok_or(ChooseError::Nothing)?;
+    let chosen = choose_other(found, selection)?;
+    let mut edits = edits::other(name, found, &chosen);
+    if edits.devices.is_empty() {
+        return Err(ChooseError::Nothing.into());
+    }
+    let addresses = chosen.iter().map(|gpu| gpu.address.as_str());
+    edits.add_system(&directories(from.files, addresses), false);
+    finish(from, edits)
+}
+
+/// Finds the directories of devices in `/sys`, each once.
+fn directories<'a>(
+    fs: &HostFs,
+    addresses: impl Iterator<Item = &'a str>,
+) -> Vec<(String, PathBuf)> {
+    let found = addresses.filter_map(|it| Some((it.to_owned(), device_directory(fs, it)?)));
+    let mut found: Vec<_> = found.collect();
+    found.sort();
+    found.dedup();
+    found
+}
+
+/// Checks that the caller may open the nodes, and turns the paths of sources into this process's.
+fn finish(from: PlanFrom<'_>, mut edits: Edits) -> Result<Edits, PlanError> {
+    for device in &mut edits.devices {
+        let node = Node::look(from.nodes, device.source.clone(), None);
+        from.caller.opens(from.files, &node)?;
+        let outside = from.files.outside_itself(&device.source);
+        device.source = outside.map_err(|source| gone(&device.source, source))?;
+    }
+    for file in &mut edits.files {
+        let outside = from.files.outside(&file.source);
+        file.source = outside.map_err(|source| gone(&file.source, source))?;
+    }
+    Ok(edits)
+}
+
+fn gone(path: &Path, source: std::io::Error) -> PlanError {
+    PlanError::Gone {
+        path: path.to_owned(),
+        source,
+    }
+}

@@ -1,0 +1,168 @@
+//! What of the host a step gets beside the nodes, as far as it takes looking: the names of
+//! libraries, the driver's program, its files in `/proc`, the devices in `/sys`.
+
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::OFlags;
+
+use super::elf;
+use super::facts::Nvidia;
+use super::fs::HostFs;
+use super::version::DriverVersion;
+
+/// What was found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Supply {
+    /// The driver's user libraries.
+    pub(super) libraries: Vec<SuppliedLibrary>,
+    /// `nvidia-smi`, of the driver's version.
+    pub(super) smi: Option<PathBuf>,
+    /// `nvidia-smi` of another version, in the place where it should be.
+    pub(super) other_smi: Option<PathBuf>,
+    /// The socket of the daemon that keeps GPUs started.
+    pub(super) persistenced: Option<PathBuf>,
+    /// The module's parameters.
+    pub(super) params: Option<String>,
+    /// Where the GPUs are for which the driver has a directory in `/proc`.
+    pub(super) addresses: Vec<String>,
+    /// Single files of `/sys` that tell of the modules.
+    pub(super) module_files: Vec<PathBuf>,
+    /// Whether the kernel tells which memory belongs to which processor.
+    pub(super) numa: bool,
+}
+
+/// A library of the driver's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct SuppliedLibrary {
+    pub(super) file: PathBuf,
+    /// What it calls itself.
+    pub(super) soname: Option<String>,
+}
+
+/// The driver's files in `/proc`.
+pub(super) const PARAMS: &str = "/proc/driver/nvidia/params";
+pub(super) const GPUS: &str = "/proc/driver/nvidia/gpus";
+pub(super) const NUMA: &str = "/sys/devices/system/node";
+const PCI: &str = "/sys/bus/pci/devices";
+const SMI: &str = "nvidia-smi";
+
+/// What programs read to learn of the modules: their version, and that they are started.
+const MODULE_FILES: [&str; 4] = [
+    "/sys/module/nvidia/version",
+    "/sys/module/nvidia/initstate",
+    "/sys/module/nvidia_uvm/version",
+    "/sys/module/nvidia_uvm/initstate",
+];
+
+impl Supply {
+    pub(super) fn find(fs: &HostFs, nvidia: &Nvidia, driver: &DriverVersion) -> Supply {
+        let library = |file: &PathBuf| SuppliedLibrary {
+            soname: soname(fs, file),
+            file: file.clone(),
+        };
+        let directories = directories(nvidia);
+        let (smi, other_smi) = smi(fs, &directories, driver);
+        let module_files = MODULE_FILES.iter().map(PathBuf::from);
+        let sockets = ["/run", "/var/run"].map(|run| format!("{run}/nvidia-persistenced/socket"));
+        Supply {
+            libraries: nvidia.libraries.files.iter().map(library).collect(),
+            smi,
+            other_smi,
+            persistenced: sockets.iter().map(PathBuf::from).find(|it| fs.exists(it)),
+            params: fs.text(PARAMS),
+            addresses: fs.list(GPUS).unwrap_or_default(),
+            module_files: module_files.filter(|it| fs.exists(it)).collect(),
+            numa: fs.exists(NUMA),
+        }
+    }
+}
+
+/// Returns where the device at an address really is in `/sys`.
+pub(super) fn device_directory(fs: &HostFs, address: &str) -> Option<PathBuf> {
+    let found = fs.resolve(&Path::new(PCI).join(address)).ok()?;
+    found.starts_with("/sys/devices").then_some(found)
+}
+
+fn soname(fs: &HostFs, file: &Path) -> Option<String> {
+    // A FIFO in the place of a file would make a plain open wait.
+    let file = fs.open(file, OFlags::RDONLY | OFlags::NONBLOCK).ok()?;
+    if !file.metadata().ok()?.is_file() {
+        return None;
+    }
+    elf::soname(&|at, buffer| file.read_at(buffer, at))
+}
+
+/// Lists the directories that the libraries lie in.
+fn directories(nvidia: &Nvidia) -> Vec<PathBuf> {
+    let files = nvidia.libraries.files.iter();
+    let mut directories: Vec<_> = files
+        .filter_map(|it| Some(it.parent()?.to_owned()))
+        .collect();
+    directories.sort();
+    directories.dedup();
+    directories
+}
+
+/// Finds `nvidia-smi` in the layouts that have such directories of libraries. It refuses to run
+/// with an NVML of another version, so its own has to stand in it.
+fn smi(
+    fs: &HostFs,
+    libraries: &[PathBuf],
+    driver: &DriverVersion,
+) -> (Option<PathBuf>, Option<PathBuf>) {
+    let mut other = None;
+    for path in libraries.iter().flat_map(|it| programs_beside(it)) {
+        let path = path.join(SMI);
+        let Ok(program) = fs.resolve(&path) else {
+            continue;
+        };
+        match fs.read(&program) {
+            Ok(bytes) if has_version(&bytes, driver.as_str()) => return (Some(program), None),
+            Ok(_) => other = other.or(Some(path)),
+            Err(_) => {}
+        }
+    }
+    (None, other)
+}
+
+/// Lists the directories of programs that go with one of libraries.
+fn programs_beside(libraries: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    // Debian's alternatives: programs lie in `/usr/lib/nvidia/current`.
+    let text = libraries.to_string_lossy();
+    if let Some((lib, rest)) = text.split_once("/x86_64-linux-gnu/nvidia/") {
+        found.push(PathBuf::from(format!("{lib}/nvidia/{rest}")));
+    }
+    if libraries.starts_with("/run/opengl-driver") || libraries.starts_with("/nix") {
+        found.push(PathBuf::from("/run/current-system/sw/bin"));
+    }
+    let is_library = |path: &&Path| {
+        let name = path.file_name().unwrap_or_default();
+        name == "lib" || name == "lib64"
+    };
+    let tops = libraries.ancestors().filter(is_library);
+    for top in tops.filter_map(Path::parent) {
+        found.extend(["bin", "sbin"].map(|name| top.join(name)));
+        if top == Path::new("/") {
+            found.push(PathBuf::from("/usr/bin"));
+        }
+    }
+    found
+}
+
+/// Returns whether a version stands somewhere, not as a part of a longer one.
+pub(super) fn has_version(bytes: &[u8], version: &str) -> bool {
+    let version = version.as_bytes();
+    if version.is_empty() {
+        return false;
+    }
+    let is_part = |byte: Option<&u8>| byte.is_some_and(|it| it.is_ascii_digit() || *it == b'.');
+    let found = bytes.windows(version.len()).enumerate();
+    { found }
+        .filter(|(_, window)| *window == version)
+        .any(|(at, _)| {
+            let before = at.checked_sub(1).and_then(|at| bytes.get(at));
+            !is_part(before) && !is_part(bytes.get(at + version.len()))
+        })
+}
