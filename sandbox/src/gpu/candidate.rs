@@ -78,7 +78,7 @@ pub enum Unsound {
 
 /// No driver for x86_64 Linux that has these files has a first number below this. Smaller ones are
 /// an interface's, as in `libcuda.so.1.1`.
-const LEAST_BRANCH: u32 = 100;
+pub(super) const LEAST_BRANCH: u32 = 100;
 
 impl Library {
     pub(super) const ALL: [Library; 2] = [Library::Cuda, Library::Ml];

@@ -17,7 +17,7 @@ use super::chosen::Chosen;
 use super::facts::Nvidia;
 use super::nodes::Node;
 use super::pci::{OtherGpu, OtherVendor};
-use super::supply::{GPUS, NUMA, PARAMS, Supply};
+use super::supply::{GPUS, NUMA, PARAMS, SuppliedLibrary, Supply};
 use super::version::DriverVersion;
 use crate::sandbox::{Bind, Cover, CoverContent, Device, Link, Policy};
 
@@ -121,28 +121,31 @@ pub enum EditRemark {
         /// The versions of its modules, as far as they have any.
         versions: BTreeMap<String, String>,
     },
-    /// A hook of a specification that has no meaning for us was not run.
-    HookIgnored {
-        /// Its arguments.
-        arguments: Vec<String>,
+    /// What a specification mounts has no place in a sandbox.
+    NoPlace {
+        /// Its place in a container.
+        path: PathBuf,
+    },
+    /// A variable of a specification is the environment's to set.
+    VariableIgnored {
+        /// Its name.
+        name: String,
     },
 }
 
+/// What edits for NVIDIA's GPUs are made of.
+#[derive(Clone, Copy)]
+pub(super) struct Found<'a> {
+    pub(super) nvidia: &'a Nvidia,
+    pub(super) driver: &'a DriverVersion,
+    pub(super) chosen: &'a [Chosen],
+    pub(super) supply: &'a Supply,
+}
+
 /// Says what a step gets of NVIDIA's.
-pub(super) fn nvidia(
-    nvidia: &Nvidia,
-    driver: &DriverVersion,
-    chosen: &[Chosen],
-    supply: &Supply,
-) -> Edits {
-    let mut edits = Edits {
-        chosen: chosen.iter().map(|it| it.name.clone()).collect(),
-        environment: environment(),
-        library_path: vec![PathBuf::from(LIBRARIES)],
-        ..Edits::default()
-    };
-    edits.add_nodes(nodes(nvidia, chosen));
-    edits.add_libraries(supply, driver);
+pub(super) fn nvidia(found: Found<'_>) -> Edits {
+    let supply = found.supply;
+    let mut edits = Edits::of_nvidia(found, nodes(found.nvidia, found.chosen));
     if let Some(smi) = &supply.smi {
         edits.add_file(smi, &Path::new(PROGRAMS).join("nvidia-smi"), false);
     }
@@ -151,10 +154,6 @@ pub(super) fn nvidia(
     }
     if let Some(socket) = &supply.persistenced {
         edits.add_file(socket, Path::new("/run/nvidia-persistenced/socket"), true);
-    }
-    edits.add_proc(supply, chosen);
-    for file in &supply.module_files {
-        edits.add_file(file, file, false);
     }
     edits
 }
@@ -229,7 +228,27 @@ impl Edits {
         all.join(OsStr::new(":"))
     }
 
-    pub(super) fn add_nodes<'a>(&mut self, nodes: impl IntoIterator<Item = &'a Node>) {
+    /// Makes what is the same whoever says which nodes and libraries there are.
+    pub(super) fn of_nvidia<'a>(
+        found: Found<'_>,
+        nodes: impl IntoIterator<Item = &'a Node>,
+    ) -> Edits {
+        let mut edits = Edits {
+            chosen: found.chosen.iter().map(|it| it.name.clone()).collect(),
+            environment: environment(),
+            library_path: vec![PathBuf::from(LIBRARIES)],
+            ..Edits::default()
+        };
+        edits.add_nodes(nodes);
+        edits.add_libraries(found.supply, found.driver);
+        edits.add_proc(found.supply, found.chosen);
+        for file in &found.supply.module_files {
+            edits.add_file(file, file, false);
+        }
+        edits
+    }
+
+    fn add_nodes<'a>(&mut self, nodes: impl IntoIterator<Item = &'a Node>) {
         let device = |node: &Node| Device {
             source: node.path.clone(),
             target: node.path.clone(),
@@ -246,35 +265,38 @@ impl Edits {
     }
 
     fn add_libraries(&mut self, supply: &Supply, driver: &DriverVersion) {
-        let end = format!(".{driver}");
-        let mut names = BTreeSet::new();
         for library in &supply.libraries {
             let name = library.file.file_name().unwrap_or_default();
             let name = name.to_string_lossy().into_owned();
-            let plain = name.strip_suffix(&end).filter(|it| it.ends_with(".so"));
-            match plain {
-                Some(plain) if !NEVER.contains(&plain) => {
+            match links_of(library, driver) {
+                Some(links) => {
                     self.add_file(&library.file, &Path::new(LIBRARIES).join(&name), false);
-                    let always = ALWAYS.iter().filter(|(library, _)| *library == plain);
-                    let always = always.map(|(_, link)| (*link).to_owned());
-                    for link in always.chain(library.soname.clone()) {
-                        if link != name && names.insert(link.clone()) {
-                            self.add_link(&link, &name);
-                        }
-                    }
+                    links.iter().for_each(|link| self.add_link(link, &name));
                 }
-                _ => self.remarks.push(EditRemark::LeftOut {
+                None => self.remarks.push(EditRemark::LeftOut {
                     file: library.file.clone(),
                 }),
             }
         }
     }
 
+    /// Links a name to a library, if there is such a library or link and the name is free.
+    pub(super) fn add_missing_link(&mut self, name: &str, library: &str) {
+        let path = Path::new(LIBRARIES).join(library);
+        let is_file = self.files.iter().any(|it| it.target == path);
+        if is_file || self.links.iter().any(|it| it.path == path) {
+            self.add_link(name, library);
+        }
+    }
+
     fn add_link(&mut self, name: &str, library: &str) {
-        self.links.push(Link {
-            path: Path::new(LIBRARIES).join(name),
-            content: PathBuf::from(library),
-        });
+        let path = Path::new(LIBRARIES).join(name);
+        let is_file = self.files.iter().any(|it| it.target == path);
+        if is_file || self.links.iter().any(|it| it.path == path) {
+            return;
+        }
+        let content = PathBuf::from(library);
+        self.links.push(Link { path, content });
     }
 
     /// Covers what the new `/proc` of a sandbox would else tell of the driver.
@@ -310,6 +332,24 @@ impl Edits {
             self.add_file(Path::new(NUMA), Path::new(NUMA), false);
         }
     }
+}
+
+/// Lists the further names of a library; none if it is no library of the driver's.
+pub(super) fn links_of(library: &SuppliedLibrary, driver: &DriverVersion) -> Option<Vec<String>> {
+    let name = library.file.file_name()?.to_str()?;
+    let plain = name.strip_suffix(&format!(".{driver}"))?;
+    if !plain.ends_with(".so") || NEVER.contains(&plain) {
+        return None;
+    }
+    let always = ALWAYS.iter().filter(|(library, _)| *library == plain);
+    let mut links: Vec<String> = always.map(|(_, link)| (*link).to_owned()).collect();
+    let soname = library.soname.iter();
+    let own: Vec<String> = soname
+        .filter(|it| *it != name && !links.contains(it))
+        .cloned()
+        .collect();
+    links.extend(own);
+    Some(links)
 }
 
 /// Returns the parameters of the module as the step sees them: the driver's libraries make no
@@ -354,8 +394,16 @@ impl fmt::Display for EditRemark {
                 }
                 Ok(())
             }
-            EditRemark::HookIgnored { arguments } => {
-                write!(f, "the hook `{}` is not run", arguments.join(" "))
+            EditRemark::NoPlace { path } => write!(
+                f,
+                "`{}` of the CDI specification has no place in a sandbox and is left out",
+                path.display()
+            ),
+            EditRemark::VariableIgnored { name } => {
+                write!(
+                    f,
+                    "the variable `{name}` of the CDI specification is left out"
+                )
             }
         }
     }

@@ -3,8 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use super::access::{Caller, Forbidden};
+use super::cdi::{self, CdiError};
 use super::chosen::{ChooseError, choose, choose_other};
-use super::edits::{self, Edits};
+use super::edits::{self, EditRemark, Edits, Found};
 use super::facts::GpuFacts;
 use super::fs::HostFs;
 use super::nodes::{DeviceNodes, Node};
@@ -12,6 +13,18 @@ use super::pci::OtherVendor;
 use super::selection::Selection;
 use super::supply::{Supply, device_directory};
 use super::usable::Usable;
+
+/// Whether CDI specifications are used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum CdiPolicy {
+    /// If one is there that fits the driver, else what was found on the host.
+    #[default]
+    Auto,
+    /// One has to be there and fit.
+    Require,
+    /// They are not read.
+    Off,
+}
 
 /// Why a step cannot get the GPUs.
 #[derive(Debug, thiserror::Error)]
@@ -23,6 +36,9 @@ pub enum PlanError {
     /// This user may not open a node.
     #[error(transparent)]
     Forbidden(#[from] Forbidden),
+    /// A specification is required and cannot be used.
+    #[error("the CDI specification that is required is not used")]
+    Cdi(#[from] CdiError),
     /// What was found is gone.
     #[error("failed to look at `{}` again", path.display())]
     Gone {
@@ -39,6 +55,7 @@ impl PlanError {
         match self {
             PlanError::Choose(error) => error.remedy(),
             PlanError::Forbidden(error) => error.remedy(),
+            PlanError::Cdi(error) => error.remedy(),
             PlanError::Gone { .. } => "run it again when the driver is not being changed".into(),
         }
     }
@@ -74,14 +91,51 @@ pub fn plan(
     from: PlanFrom<'_>,
     usable: &Usable,
     selection: &Selection,
+    cdi: CdiPolicy,
 ) -> Result<Edits, PlanError> {
     let nvidia = &from.facts.nvidia;
     let chosen = choose(nvidia, selection)?;
     let supply = Supply::find(from.files, nvidia, &usable.driver);
-    let mut edits = edits::nvidia(nvidia, &usable.driver, &chosen, &supply);
+    let found = Found {
+        nvidia,
+        driver: &usable.driver,
+        chosen: &chosen,
+        supply: &supply,
+    };
+    let mut edits = match cdi {
+        CdiPolicy::Off => edits::nvidia(found),
+        CdiPolicy::Require => of_specifications(from, found)?,
+        CdiPolicy::Auto => of_specifications(from, found).unwrap_or_else(|reason| {
+            let mut edits = edits::nvidia(found);
+            // That there is none is how most hosts are.
+            if !matches!(reason, CdiError::Absent { .. }) {
+                edits.remarks.push(EditRemark::CdiNotUsed {
+                    reason: in_full(&reason),
+                });
+            }
+            edits
+        }),
+    };
     let addresses = chosen.iter().filter_map(|it| it.address.as_deref());
     edits.add_system(&directories(from.files, addresses), supply.numa);
     finish(from, edits)
+}
+
+fn of_specifications(from: PlanFrom<'_>, found: Found<'_>) -> Result<Edits, CdiError> {
+    let registry = cdi::Registry::read(from.files, cdi::NVIDIA)?;
+    let wanted = cdi::Wanted {
+        fs: from.files,
+        nodes: from.nodes,
+        found,
+    };
+    cdi::edits(&wanted, &registry)
+}
+
+fn in_full(error: &CdiError) -> String {
+    match std::error::Error::source(error) {
+        Some(source) => format!("{error}: {source}"),
+        None => error.to_string(),
+    }
 }
 
 /// Plans what a step gets of another vendor's: nodes, and no verdict on the driver.

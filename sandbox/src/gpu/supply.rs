@@ -57,16 +57,12 @@ const MODULE_FILES: [&str; 4] = [
 
 impl Supply {
     pub(super) fn find(fs: &HostFs, nvidia: &Nvidia, driver: &DriverVersion) -> Supply {
-        let library = |file: &PathBuf| SuppliedLibrary {
-            soname: soname(fs, file),
-            file: file.clone(),
-        };
         let directories = directories(nvidia);
         let (smi, other_smi) = smi(fs, &directories, driver);
         let module_files = MODULE_FILES.iter().map(PathBuf::from);
         let sockets = ["/run", "/var/run"].map(|run| format!("{run}/nvidia-persistenced/socket"));
         Supply {
-            libraries: nvidia.libraries.files.iter().map(library).collect(),
+            libraries: libraries(fs, &nvidia.libraries.files),
             smi,
             other_smi,
             persistenced: sockets.iter().map(PathBuf::from).find(|it| fs.exists(it)),
@@ -76,6 +72,15 @@ impl Supply {
             numa: fs.exists(NUMA),
         }
     }
+}
+
+/// Reads the names that libraries give themselves.
+pub(super) fn libraries(fs: &HostFs, files: &[PathBuf]) -> Vec<SuppliedLibrary> {
+    let library = |file: &PathBuf| SuppliedLibrary {
+        soname: soname(fs, file),
+        file: file.clone(),
+    };
+    files.iter().map(library).collect()
 }
 
 /// Returns where the device at an address really is in `/sys`.

@@ -7,16 +7,21 @@ use super::Host;
 use super::discovery::LAYOUTS;
 use crate::Policy;
 use crate::gpu::{
-    Caller, DriverPolicy, Edits, Pinned, PlanError, PlanFrom, UngatedVendor, plan, plan_other,
-    verdict,
+    Caller, CdiPolicy, DriverPolicy, Edits, Pinned, PlanError, PlanFrom, UngatedVendor, plan,
+    plan_other, verdict,
 };
 
 /// An ordinary user.
-fn user() -> Caller {
+pub(super) fn user() -> Caller {
     Caller::new(1000, 1000, [])
 }
 
-fn planned(host: &Host, caller: &Caller, selection: &str) -> Result<Edits, PlanError> {
+pub(super) fn planned(
+    host: &Host,
+    caller: &Caller,
+    selection: &str,
+    cdi: CdiPolicy,
+) -> Result<Edits, PlanError> {
     let facts = host.discover();
     let admitted = verdict(&[], &Pinned::default(), &facts).admit(DriverPolicy::Locked);
     let from = PlanFrom {
@@ -25,11 +30,16 @@ fn planned(host: &Host, caller: &Caller, selection: &str) -> Result<Edits, PlanE
         caller,
         facts: &facts,
     };
-    plan(from, &admitted.unwrap().usable, &selection.parse().unwrap())
+    plan(
+        from,
+        &admitted.unwrap().usable,
+        &selection.parse().unwrap(),
+        cdi,
+    )
 }
 
 /// Edits in words, with the fixture's root left out.
-fn words(host: &Host, edits: &Edits) -> String {
+pub(super) fn words(host: &Host, edits: &Edits) -> String {
     let root = host.directory.path().canonicalize().unwrap();
     let host = |path: &Path| {
         let inside = path.strip_prefix(&root).unwrap();
@@ -83,7 +93,7 @@ fn all_of_a_driver_and_nothing_else_is_passed_on() {
          link /sys/bus/pci/devices/0000:05:00.0 ../../../devices/pci0000:00/0000:05:00.0
          text /sys/devices/system/node/online 0",
     );
-    let edits = planned(&host, &user(), "1").unwrap();
+    let edits = planned(&host, &user(), "1", CdiPolicy::Off).unwrap();
     insta::assert_snapshot!(words(&host, &edits), @r#"
     node /dev/nvidiactl
     node /dev/nvidia-uvm
@@ -94,9 +104,9 @@ fn all_of_a_driver_and_nothing_else_is_passed_on() {
     file /run/envbox/gpu/lib/libnvidia-ml.so.580.159.04 <- /usr/lib64/libnvidia-ml.so.580.159.04
     file /run/envbox/gpu/lib/libnvidia-nvvm.so.580.159.04 <- /usr/lib64/libnvidia-nvvm.so.580.159.04
     file /run/envbox/gpu/lib/libnvidia-ptxjitcompiler.so.580.159.04 <- /usr/lib64/libnvidia-ptxjitcompiler.so.580.159.04
+    file /sys/module/nvidia/version <- /sys/module/nvidia/version
     file /run/envbox/gpu/bin/nvidia-smi <- /usr/bin/nvidia-smi
     socket /run/nvidia-persistenced/socket <- /run/nvidia-persistenced/socket
-    file /sys/module/nvidia/version <- /sys/module/nvidia/version
     file /sys/devices/pci0000:00/0000:05:00.0 <- /sys/devices/pci0000:00/0000:05:00.0
     file /sys/devices/system/node <- /sys/devices/system/node
     link /run/envbox/gpu/lib/libcuda.so.1 -> libcuda.so.580.159.04
@@ -145,7 +155,7 @@ fn every_layout_is_passed_on() {
     for (layout, directory, _) in LAYOUTS {
         let text = format!("driver V\n gpu 0000:04:00.0 0\n {layout}").replace(" V", " 580.159.04");
         let host = Host::new(&text);
-        let edits = planned(&host, &user(), "all").unwrap();
+        let edits = planned(&host, &user(), "all", CdiPolicy::Auto).unwrap();
         let names: Vec<_> = edits.files.iter().map(|it| it.target.clone()).collect();
         for name in [
             "libcuda",
@@ -196,7 +206,7 @@ fn the_program_is_of_the_drivers_version_or_left_out() {
                 "driver 580.159.04\n gpu 0000:04:00.0 0\n libs {libraries} 580.159.04
                  text {program}/nvidia-smi x{text}y"
             ));
-            let edits = planned(&host, &user(), "all").unwrap();
+            let edits = planned(&host, &user(), "all", CdiPolicy::Off).unwrap();
             let smi = Path::new("/run/envbox/gpu/bin/nvidia-smi");
             let found = edits.files.iter().any(|it| it.target == smi);
             assert_eq!(found, taken, "{libraries} {text}");
@@ -213,28 +223,28 @@ fn the_program_is_of_the_drivers_version_or_left_out() {
 fn a_node_that_does_not_open_is_named_with_its_group() {
     let host =
         Host::new("good\n mode /dev/nvidia0 660 0 44\n text /etc/group root:x:0:\\nvideo:x:44:me");
-    let refused = |caller: Caller| planned(&host, &caller, "0").unwrap_err();
+    let refused = |caller: Caller| planned(&host, &caller, "0", CdiPolicy::Off).unwrap_err();
     let error = refused(user());
     assert_eq!(
         error.to_string(),
         "`/dev/nvidia0` (mode 0660, group `video`) does not open for this user"
     );
     assert!(error.remedy().contains("group `video`"));
-    let opens = |caller: Caller| planned(&host, &caller, "0").is_ok();
+    let opens = |caller: Caller| planned(&host, &caller, "0", CdiPolicy::Off).is_ok();
     assert!(opens(Caller::new(1000, 1000, [44])));
     assert!(opens(Caller::new(1000, 44, [])));
     assert!(opens(Caller::new(0, 0, [])));
     let host = Host::new("good\n mode /dev/nvidia0 660 7 45");
-    let error = planned(&host, &Caller::new(0, 0, []), "0").unwrap_err();
+    let error = planned(&host, &Caller::new(0, 0, []), "0", CdiPolicy::Off).unwrap_err();
     assert!(error.remedy().contains("group 45"), "{}", error.remedy());
     let host = Host::new("good\n mode /dev/nvidia0 600 0 0");
-    let error = planned(&host, &user(), "0").unwrap_err();
+    let error = planned(&host, &user(), "0", CdiPolicy::Off).unwrap_err();
     assert!(error.remedy().contains("mode"), "{}", error.remedy());
 }
 
 #[test]
 fn the_library_path_is_appended_last() {
-    let edits = planned(&Host::new("good"), &user(), "0").unwrap();
+    let edits = planned(&Host::new("good"), &user(), "0", CdiPolicy::Off).unwrap();
     let after = |before: Option<&str>| edits.library_path_after(before.map(OsStr::new));
     assert_eq!(after(None), "/run/envbox/gpu/lib");
     assert_eq!(after(Some("")), "/run/envbox/gpu/lib");

@@ -1,5 +1,6 @@
 //! Hosts that are made from a few words in a directory.
 
+mod cdi;
 mod discovery;
 mod edits;
 mod properties;

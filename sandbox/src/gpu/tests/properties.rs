@@ -7,7 +7,7 @@ use super::{Host, named_elf};
 use crate::gpu::cards::{Card, mig_minors};
 use crate::gpu::nodes::Registered;
 use crate::gpu::{
-    DriverVersion, Minimum, Pinned, Selection, cache, edits, elf, kernel, pci, supply, verdict,
+    DriverVersion, Minimum, Pinned, Selection, cache, cdi, edits, elf, kernel, pci, supply, verdict,
 };
 
 /// All files whose content decides something.
@@ -131,4 +131,29 @@ fn a_library_tells_its_name() {
         assert_eq!(soname_of(&named_elf(name)), None);
     }
     assert_eq!(soname_of(&super::elf(2)), None);
+}
+
+/// A specification in which some words are others.
+fn specification() -> impl Strategy<Value = Vec<u8>> {
+    let words = "(cdiVersion|kind|devices|containerEdits|mounts|hooks|deviceNodes|env|name|path|hostPath|nvidia.com/gpu|0.5.0|1.1.0|[:\\[\\]{},&*!|>'\"-]|\n|  | |null|[0-9]{1,30}){0,40}";
+    prop_oneof![content(), words.prop_map(String::into_bytes)]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_bytes_in_a_specification_panic(bytes in specification(), at in any::<proptest::sample::Index>()) {
+        let base = br#"{"cdiVersion": "0.5.0", "kind": "nvidia.com/gpu", "devices": [{"name": "0", "containerEdits": {}}]}"#;
+        let mut inside = base.to_vec();
+        let place = at.index(inside.len());
+        inside.splice(place..place, bytes.iter().copied());
+        for name in ["a.json", "a.yaml"] {
+            for bytes in [&bytes[..], &inside] {
+                if let Err(error) = cdi::parse(std::path::Path::new(name), bytes) {
+                    prop_assert!(error.to_string().contains(name));
+                }
+            }
+        }
+    }
 }
