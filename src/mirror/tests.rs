@@ -52,6 +52,7 @@ impl Case {
         Lockfile {
             request: Request::of(&manifest),
             base: None,
+            gpu: None,
             built: Vec::new(),
             interpreter: None,
             conda: LockedConda::default(),

@@ -211,6 +211,7 @@ fn base(
     let mut alone = Lockfile {
         request: request.clone(),
         base: Some(base),
+        gpu: None,
         built: Vec::new(),
         interpreter: None,
         conda: LockedConda::default(),

@@ -92,6 +92,7 @@ fn lock(
     Lockfile {
         request: Request::of(&manifest),
         base: None,
+        gpu: None,
         built: Vec::new(),
         interpreter,
         conda: LockedConda::default(),

@@ -93,6 +93,7 @@ pub fn write_project(
     let mut lock = Lockfile {
         request,
         base: None,
+        gpu: None,
         built: Vec::new(),
         interpreter: Some(LockedInterpreter {
             from: InterpreterSource::Debian,

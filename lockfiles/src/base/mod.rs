@@ -3,7 +3,7 @@
 //! Comes in: text. Goes out: values that are valid by construction. Does no I/O but for `fs`.
 //!
 //! **Invariant:** a value of one of these types is valid; text is checked in `FromStr` alone
-//! (`name::tests`, `digest::tests`).
+//! (`name::tests`, `digest::tests`, `version::tests`).
 
 mod context;
 mod digest;
@@ -15,6 +15,7 @@ mod mirror;
 mod name;
 mod package_url;
 mod platform;
+mod version;
 
 pub use context::{Context, Network, Transport};
 pub use digest::{Digest, Hasher, InvalidDigest};
@@ -28,3 +29,4 @@ pub use name::{
 };
 pub use package_url::package_url;
 pub use platform::{Platform, UnknownPlatform};
+pub use version::{DottedVersion, InvalidVersion};

@@ -7,7 +7,7 @@ use crate::lock::schema::Lockfile;
 /// One artifact that is not the same in both locks.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
 pub struct Change {
-    /// `python`, `conda`, `debian`, `interpreter` or `base`.
+    /// `python`, `conda`, `debian`, `interpreter`, `base` or `gpu`.
     pub ecosystem: &'static str,
     /// The package.
     pub name: String,
@@ -100,6 +100,11 @@ fn contents(lock: &Lockfile) -> Contents {
             digests.collect::<Vec<_>>().join(" ")
         );
         add("interpreter", "python", &interpreter.version, identity);
+    }
+    if let Some(gpu) = &lock.gpu {
+        for (name, text) in gpu.told() {
+            add("gpu", name, &text, String::new());
+        }
     }
     contents
 }

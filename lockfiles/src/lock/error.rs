@@ -75,6 +75,17 @@ pub enum LockError {
         #[source]
         source: InvalidEntry,
     },
+    /// What it says of a driver or a GPU cannot be.
+    #[error("line {line} of `{}` says something of a GPU that cannot be", file.display())]
+    Gpu {
+        /// The lockfile.
+        file: PathBuf,
+        /// The line, from 1.
+        line: usize,
+        /// Which and why.
+        #[source]
+        source: InvalidEntry,
+    },
     /// Entries are not in order, or one stands twice.
     #[error("`{}` has entries out of order or twice", file.display())]
     Unsorted {
@@ -110,6 +121,7 @@ impl Explain for LockError {
             Self::Missing { .. } => Kind::Stale,
             Self::Fs(error) => error.kind(),
             Self::Entry { .. }
+            | Self::Gpu { .. }
             | Self::Unsorted { .. }
             | Self::BrokenSeal { .. }
             | Self::NotCanonical { .. } => Kind::Integrity,
@@ -141,6 +153,10 @@ impl Explain for LockError {
                 "write `envbox.lock -text` in `.gitattributes` and check the file out again"
             }
             Self::TooNew { .. } => "update envbox",
+            Self::Gpu { .. } => {
+                "restore it from version control, or run `envbox lock --gpu` on a host with the GPU to \
+                 write it anew"
+            }
             Self::Encoding { .. }
             | Self::UnknownVersion { .. }
             | Self::Syntax { .. }

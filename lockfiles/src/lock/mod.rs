@@ -17,6 +17,7 @@ mod base;
 mod conda;
 mod diff;
 mod error;
+mod gpu;
 mod graph;
 mod groups;
 mod order;
@@ -36,6 +37,10 @@ mod tests;
 
 pub use diff::{Change, ChangeKind, diff};
 pub use error::LockError;
+pub use gpu::{
+    DriverMatch, GpuPinError, GpuReason, GpuRequirements, GpuRule, GpuSource, HostGpu,
+    LockedDevice, LockedDriver, LockedGpu, gpu_requirements,
+};
 pub use graph::{Asker, Ecosystem, Graph, Node, Way};
 pub use order::Disorder;
 pub use reason::{Affected, StaleReason};

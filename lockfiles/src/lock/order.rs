@@ -1,7 +1,7 @@
 //! The one order in which a lock lists things.
 
-use crate::lock::groups;
 use crate::lock::schema::{LockedPackage, LockedWheel, Lockfile, Request};
+use crate::lock::{gpu, groups};
 
 /// An entry that does not come after the one before it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -39,6 +39,9 @@ impl Lockfile {
         if let Some(interpreter) = &mut self.interpreter {
             interpreter.archives.sort_by_key(|archive| archive.platform);
         }
+        if let Some(gpu) = &mut self.gpu {
+            gpu.requires.sort();
+        }
         self.built.sort_by_key(|image| image.platform);
         self.debian.suites.sort_by(|a, b| a.name.cmp(&b.name));
         self.debian
@@ -54,6 +57,7 @@ impl Lockfile {
             .or_else(|| self.conda.disorder())
             .or_else(|| self.wheels())
             .or_else(|| self.packages())
+            .or_else(|| self.gpu.as_ref().and_then(gpu::disorder))
             .or_else(|| self.built())
     }
 

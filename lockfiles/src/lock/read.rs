@@ -40,9 +40,19 @@ impl Lockfile {
             }
         };
         let seal = wire.digest;
-        let lock = wire.into_lockfile().map_err(|source| LockError::Entry {
-            file: file.clone(),
-            source,
+        let lock = wire.into_lockfile().map_err(|source| {
+            let file = file.clone();
+            match source.place.clone() {
+                Some(place) => LockError::Gpu {
+                    file,
+                    line: 1 + text.as_bytes()[..place.start]
+                        .iter()
+                        .filter(|byte| **byte == b'\n')
+                        .count(),
+                    source,
+                },
+                None => LockError::Entry { file, source },
+            }
         })?;
         if let Some(source) = lock.disorder() {
             return Err(LockError::Unsorted { file, source });

@@ -3,7 +3,9 @@
 use std::fmt::Display;
 
 use crate::base::{CondaName, DebianName, GroupName, ImageReference, Platform, RegistryName};
-use crate::manifest::{ChannelPriority, CondaBase, InterpreterSource, Prerelease};
+use crate::manifest::{
+    ChannelPriority, CondaBase, DevicePin, DriverPin, GpuVendor, InterpreterSource, Prerelease,
+};
 
 /// Which sections of a lock a change concerns; the others can be kept.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -211,6 +213,33 @@ pub enum StaleReason {
         word(&Some(*asked))
     )]
     CondaBaseChanged { locked: CondaBase, asked: CondaBase },
+    #[error("`[gpu]` was added")]
+    GpuAdded,
+    #[error("`[gpu]` was removed")]
+    GpuRemoved,
+    #[error(
+        "`[gpu] vendor` changed from {} to {}",
+        word(&Some(*locked)),
+        word(&Some(*asked))
+    )]
+    GpuVendorChanged { locked: GpuVendor, asked: GpuVendor },
+    #[error("`[gpu] cuda` changed from {} to {}", value(locked), value(asked))]
+    CudaChanged {
+        locked: Option<String>,
+        asked: Option<String>,
+    },
+    #[error(
+        "`[gpu] driver` changed from {} to {}",
+        word(&Some(*locked)),
+        word(&Some(*asked))
+    )]
+    DriverPinChanged { locked: DriverPin, asked: DriverPin },
+    #[error(
+        "`[gpu] device` changed from {} to {}",
+        word(&Some(*locked)),
+        word(&Some(*asked))
+    )]
+    DevicePinChanged { locked: DevicePin, asked: DevicePin },
     #[error("the group `{group}` was added")]
     GroupAdded { group: GroupName },
     #[error("the group `{group}` was removed")]
@@ -255,7 +284,14 @@ impl StaleReason {
             | Self::GroupAdded { .. }
             | Self::GroupRemoved { .. }
             | Self::LinkScriptAllowed { .. }
-            | Self::LinkScriptRefused { .. } => Affected::NONE,
+            | Self::LinkScriptRefused { .. }
+            | Self::GpuAdded
+            | Self::GpuRemoved
+            | Self::GpuVendorChanged { .. }
+            | Self::DriverPinChanged { .. }
+            | Self::DevicePinChanged { .. }
+            // Conda packages that depend on it have `__cuda`, which is a reason of its own.
+            | Self::CudaChanged { .. } => Affected::NONE,
             // The suite decides the interpreter and the C library that wheels are chosen for.
             Self::PlatformAdded { .. }
             | Self::PlatformRemoved { .. }

@@ -8,6 +8,9 @@ use crate::manifest::{Conda, Manifest, NamedUrl};
 /// The virtual package that tells what the processor can do (CEP 30).
 const ARCHSPEC: &str = "__archspec";
 
+/// The virtual package that tells which CUDA a machine has.
+const CUDA: &str = "__cuda";
+
 impl Request {
     /// Returns the part of `manifest` that a resolution depends on.
     pub fn of(manifest: &Manifest) -> Self {
@@ -35,6 +38,7 @@ impl Request {
                 .conda
                 .as_ref()
                 .map(|conda| CondaRequest::of(manifest, conda)),
+            gpu: manifest.gpu.clone(),
             groups: manifest
                 .groups
                 .iter()
@@ -55,6 +59,12 @@ impl CondaRequest {
         virtual_packages
             .entry(ARCHSPEC)
             .or_insert_with(|| manifest.sandbox.cpu_baseline.archspec().to_owned());
+        // So does the CUDA, which is never that of the host.
+        if let Some(cuda) = manifest.gpu.as_ref().and_then(|gpu| gpu.cuda.as_ref()) {
+            virtual_packages
+                .entry(CUDA)
+                .or_insert_with(|| cuda.to_string());
+        }
         let python_names = conda.python_names.iter().map(|(package, names)| {
             let names: Vec<_> = sorted(names).iter().map(ToString::to_string).collect();
             format!("{package}={}", names.join(","))

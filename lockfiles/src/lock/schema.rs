@@ -8,7 +8,8 @@ use crate::base::{
     Compression, CondaName, DebianName, Digest, EnvironmentName, GroupName, ImageReference,
     Platform, PythonName, RegistryName,
 };
-use crate::manifest::{ChannelPriority, CondaBase, InterpreterSource, Prerelease};
+use crate::lock::gpu::LockedGpu;
+use crate::manifest::{ChannelPriority, CondaBase, Gpu, InterpreterSource, Prerelease};
 
 /// A complete lock: every artifact with digest and size.
 ///
@@ -27,6 +28,8 @@ pub struct Lockfile {
     pub python: Vec<LockedWheel>,
     /// The suites and packages of a base of Debian's.
     pub debian: LockedDebian,
+    /// The driver and the GPU that it is for, where the manifest or a pin says anything of one.
+    pub gpu: Option<LockedGpu>,
     /// The images that were built of it, sorted by platform; not what it locks, but what building
     /// must give.
     pub built: Vec<BuiltImage>,
@@ -106,6 +109,8 @@ pub struct Request {
     pub base: Option<ImageReference>,
     /// `[conda]`, if there is one.
     pub conda: Option<CondaRequest>,
+    /// `[gpu]`, if there is one.
+    pub gpu: Option<Gpu>,
     /// `[groups.NAME]`, by name: resolved together with the rest, and chosen by name.
     pub groups: BTreeMap<GroupName, GroupRequest>,
 }

@@ -104,6 +104,10 @@ impl Lockfile {
                 &mut package.required_by,
             )
         });
+        if let Some(mut gpu) = lock.gpu.take() {
+            gpu.requires.keep(&lock);
+            lock.gpu = Some(gpu);
+        }
         if !chosen.is_empty() {
             // They were built of what is always asked for.
             lock.built.clear();

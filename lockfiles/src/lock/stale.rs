@@ -4,6 +4,7 @@ use crate::base::{Explain, Kind};
 use crate::lock::groups;
 use crate::lock::reason::{Affected, StaleReason};
 use crate::lock::schema::{CondaRequest, Lockfile, Request};
+use crate::manifest::Gpu;
 
 /// Checks whether `lock` answers `request`.
 ///
@@ -16,6 +17,7 @@ pub fn satisfies(lock: &Lockfile, request: &Request) -> Result<(), Stale> {
     python(locked, request, &mut reasons);
     debian(locked, request, &mut reasons);
     conda(locked, request, &mut reasons);
+    gpu(locked, request, &mut reasons);
     groups::compare(&locked.groups, &request.groups, &mut reasons);
     if reasons.is_empty() {
         return Ok(());
@@ -158,6 +160,36 @@ fn conda(locked: &Request, asked: &Request, reasons: &mut Vec<StaleReason>) {
             conda_packages(locked, asked, reasons);
         }
     }
+}
+
+fn gpu(locked: &Request, asked: &Request, reasons: &mut Vec<StaleReason>) {
+    let (locked, asked) = match (&locked.gpu, &asked.gpu) {
+        (None, None) => return,
+        (None, Some(_)) => return reasons.push(StaleReason::GpuAdded),
+        (Some(_), None) => return reasons.push(StaleReason::GpuRemoved),
+        (Some(locked), Some(asked)) => (locked, asked),
+    };
+    values(
+        (&locked.vendor, &asked.vendor),
+        |locked, asked| StaleReason::GpuVendorChanged { locked, asked },
+        reasons,
+    );
+    let cuda = |gpu: &Gpu| gpu.cuda.as_ref().map(ToString::to_string);
+    values(
+        (&cuda(locked), &cuda(asked)),
+        |locked, asked| StaleReason::CudaChanged { locked, asked },
+        reasons,
+    );
+    values(
+        (&locked.driver, &asked.driver),
+        |locked, asked| StaleReason::DriverPinChanged { locked, asked },
+        reasons,
+    );
+    values(
+        (&locked.device, &asked.device),
+        |locked, asked| StaleReason::DevicePinChanged { locked, asked },
+        reasons,
+    );
 }
 
 fn channels(locked: &CondaRequest, asked: &CondaRequest, reasons: &mut Vec<StaleReason>) {

@@ -10,7 +10,10 @@ use crate::lock::schema::{LockedConda, Lockfile};
 use crate::manifest::InterpreterSource;
 
 /// The newest version this program reads and writes.
-pub const CURRENT: u64 = MIXED;
+pub const CURRENT: u64 = GPU;
+
+/// The version that has drivers and GPUs.
+const GPU: u64 = 4;
 
 /// The version that has conda packages, groups, and wheels that are built.
 const MIXED: u64 = 3;
@@ -29,7 +32,9 @@ impl Lockfile {
             .interpreter
             .as_ref()
             .map(|interpreter| interpreter.from);
-        if self.request.conda.is_some()
+        if self.request.gpu.is_some() || self.gpu.is_some() {
+            GPU
+        } else if self.request.conda.is_some()
             || !self.request.groups.is_empty()
             || self.sources().next().is_some()
             || self.conda != LockedConda::default()

@@ -1,6 +1,7 @@
 //! The serde shapes of `envbox.lock`, every version, and their way into [`Lockfile`].
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -10,6 +11,7 @@ use crate::base::{
 };
 use crate::lock::base::BaseWire;
 use crate::lock::conda::{CondaRequestWire, CondaWire};
+use crate::lock::gpu::{GpuRequestWire, GpuWire};
 use crate::lock::groups::GroupWire;
 use crate::lock::schema::{
     Artifact, BuiltImage, LockedArchive, LockedDebian, LockedInterpreter, LockedPackage,
@@ -40,6 +42,7 @@ pub(super) struct LockWire {
     python: Vec<WheelWire>,
     #[serde(default)]
     debian: DebianWire,
+    gpu: Option<GpuWire>,
     #[serde(default)]
     built: Vec<BuiltWire>,
 }
@@ -72,6 +75,7 @@ struct RequestWire {
     packages: Vec<DebianName>,
     base: Option<ImageReference>,
     conda: Option<CondaRequestWire>,
+    gpu: Option<GpuRequestWire>,
     #[serde(default)]
     groups: BTreeMap<GroupName, GroupWire>,
 }
@@ -135,6 +139,8 @@ pub struct InvalidEntry {
     pub entry: String,
     /// What is wrong with it.
     pub problem: String,
+    /// Where it is in the text, if that is known.
+    pub(super) place: Option<Range<usize>>,
 }
 
 impl InvalidEntry {
@@ -142,21 +148,38 @@ impl InvalidEntry {
         Self {
             entry: entry.to_owned(),
             problem: problem.into(),
+            place: None,
+        }
+    }
+
+    pub(super) fn at(entry: &str, problem: impl Into<String>, place: Range<usize>) -> Self {
+        Self {
+            place: Some(place),
+            ..Self::new(entry, problem)
         }
     }
 }
 
 impl LockWire {
     pub(super) fn into_lockfile(self) -> Result<Lockfile, InvalidEntry> {
-        let all = self.request.platforms.clone();
+        let request = self.request.into_request()?;
+        let all = request.platforms.clone();
         let wheel = |wire: WheelWire| wire.into_wheel(&all);
         let package = |wire: PackageWire| wire.into_package(&all);
-        let asked = self.request.base.as_ref();
+        let asked = request.base.as_ref();
         if asked.is_some() != self.base.is_some() {
             let problem = "the request and the lock do not both have an image to stand on";
             return Err(InvalidEntry::new("base", problem));
         }
+        if request.gpu.is_some() && self.gpu.is_none() {
+            return Err(InvalidEntry::new(
+                "gpu",
+                "the request has it, and the lock has not",
+            ));
+        }
+        let gpu = self.gpu.map(|gpu| gpu.into_gpu(request.gpu.as_ref(), &all));
         Ok(Lockfile {
+            gpu: gpu.transpose()?,
             base: self
                 .base
                 .map(|base| base.into_base(asked, &all))
@@ -193,14 +216,14 @@ impl LockWire {
                     image_id: wire.image_id,
                 })
                 .collect(),
-            request: self.request.into_request(),
+            request,
         })
     }
 }
 
 impl RequestWire {
-    fn into_request(self) -> Request {
-        Request {
+    fn into_request(self) -> Result<Request, InvalidEntry> {
+        Ok(Request {
             name: self.name,
             platforms: self.platforms,
             python: self.python,
@@ -219,12 +242,13 @@ impl RequestWire {
             packages: self.packages,
             base: self.base,
             conda: self.conda.map(CondaRequestWire::into_request),
+            gpu: self.gpu.map(GpuRequestWire::into_request).transpose()?,
             groups: self
                 .groups
                 .into_iter()
                 .map(|(name, group)| (name, group.into_request()))
                 .collect(),
-        }
+        })
     }
 }
 

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use crate::base::{Digest, Hasher, Platform};
 use crate::lock::base::base_table;
 use crate::lock::conda::{conda_tables, request_table};
+use crate::lock::gpu::{self, gpu_tables};
 use crate::lock::groups::group_tables;
 use crate::lock::schema::{
     Artifact, LockedInterpreter, LockedPackage, LockedSuite, Lockfile, Origin, Request,
@@ -80,6 +81,9 @@ impl Lockfile {
         for package in &self.debian.packages {
             package_table(&mut text, package, platforms);
         }
+        if let Some(gpu) = &self.gpu {
+            gpu_tables(&mut text, gpu, platforms);
+        }
         for image in &self.built {
             text.push_str("\n[[built]]\n");
             string(&mut text, "platform", &image.platform.to_string());
@@ -127,6 +131,9 @@ impl Request {
         optional(&mut text, "base", base.as_deref());
         if let Some(conda) = &self.conda {
             request_table(&mut text, conda);
+        }
+        if let Some(gpu) = &self.gpu {
+            gpu::request_table(&mut text, gpu);
         }
         group_tables(&mut text, &self.groups);
         text

@@ -209,6 +209,25 @@ pub enum Problem {
     /// The image's own package manager would have to install it.
     #[error("an environment that stands on an image cannot have its Python from `debian`")]
     ImagePython,
+    /// Something of NVIDIA's is said of a GPU that is another's.
+    #[error("CUDA is NVIDIA's, and `vendor` is `{vendor}`")]
+    CudaElsewhere {
+        /// The vendor.
+        vendor: String,
+    },
+    /// The machines that are declared have less than what is needed.
+    #[error(
+        "the machines that conda packages are chosen for have CUDA `{declared}`, but `cuda` of [gpu] \
+         (line {line}) needs `{needed}`"
+    )]
+    TwoCudas {
+        /// `__cuda` of `[conda] virtual-packages`.
+        declared: String,
+        /// `[gpu] cuda`.
+        needed: String,
+        /// Where that stands, from 1.
+        line: usize,
+    },
     /// The project does not run on the Python chosen.
     #[error("Python {python} does not meet `requires-python = \"{requires}\"` of `{}`", file.display())]
     RequiresPython {
@@ -345,6 +364,12 @@ impl Problem {
             Self::RequiresPython { .. } => "choose another `python`, or change `requires-python`",
             Self::NoDigest { .. } => {
                 "add the digest: `skopeo inspect --format '{{.Digest}}' docker://IMAGE` tells it"
+            }
+            Self::CudaElsewhere { .. } => "remove it, or write `vendor = \"nvidia\"`",
+            Self::TwoCudas { needed, .. } => {
+                return Some(format!(
+                    "write `__cuda = \"{needed}\"`, or leave it out: it is then that of [gpu]"
+                ));
             }
             Self::TwoBases => "remove one of the two tables",
             Self::ImagePython => "write `from = \"standalone\"`, or leave it out",

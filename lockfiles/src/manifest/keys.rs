@@ -20,10 +20,11 @@ pub(super) const ROOT: Keys = Keys {
         "conda",
         "debian",
         "groups",
+        "gpu",
         "sandbox",
         "data",
     ],
-    planned: &["gpu"],
+    planned: &[],
 };
 
 pub(super) const DATUM: Keys = Keys {
@@ -115,6 +116,12 @@ pub(super) const DEBIAN: Keys = Keys {
     planned: &[],
 };
 
+pub(super) const GPU: Keys = Keys {
+    table: "[gpu]",
+    known: &["vendor", "cuda", "driver", "device"],
+    planned: &[],
+};
+
 pub(super) const SANDBOX: Keys = Keys {
     table: "[sandbox]",
     known: &[
@@ -151,7 +158,16 @@ pub(super) const GROUP_ITEM: Keys = Keys {
 
 /// Returns the table that `key` belongs in.
 pub(super) fn table_of(key: &str) -> Option<&'static str> {
-    [&ENVIRONMENT, &BASE, &PYTHON, &CONDA, &DEBIAN, &SANDBOX]
+    let tables = [
+        &ENVIRONMENT,
+        &BASE,
+        &PYTHON,
+        &CONDA,
+        &DEBIAN,
+        &GPU,
+        &SANDBOX,
+    ];
+    tables
         .into_iter()
         .find(|keys| keys.known.contains(&key))
         .map(|keys| keys.table)

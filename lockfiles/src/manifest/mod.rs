@@ -18,6 +18,7 @@ mod edit;
 mod environment;
 mod environment_yml;
 mod error;
+mod gpu;
 mod groups;
 mod init;
 mod keys;
@@ -47,8 +48,8 @@ pub use python_version::allowed_pythons;
 pub use requirements_txt::{HashedRequirement, read_requirements};
 pub use schema::{
     BaseImage, ChannelPriority, Conda, CondaBase, CondaChannel, CpuBaseline, Datum, Debian,
-    Environment, Framework, FrameworkKnobs, Group, Interpreter, InterpreterSource, Manifest,
-    NamedUrl, OutputTimes, Prerelease, Python, PythonVersion, SandboxPolicy, StepClock, StepCpuid,
-    StepFileStatus, StepNetwork,
+    DevicePin, DriverPin, Environment, Framework, FrameworkKnobs, Gpu, GpuVendor, Group,
+    Interpreter, InterpreterSource, Manifest, NamedUrl, OutputTimes, Prerelease, Python,
+    PythonVersion, SandboxPolicy, StepClock, StepCpuid, StepFileStatus, StepNetwork,
 };
 pub use script::{described, has_header};

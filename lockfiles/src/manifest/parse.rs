@@ -13,6 +13,7 @@ use crate::manifest::debian::debian;
 use crate::manifest::environment::{environment, environment_or, requires_python};
 use crate::manifest::environment_yml::dependencies;
 use crate::manifest::error::{ManifestError, Problem};
+use crate::manifest::gpu::{check_cuda, gpu};
 use crate::manifest::groups::groups;
 use crate::manifest::init::environment_name;
 use crate::manifest::keys::{self, ROOT};
@@ -201,6 +202,10 @@ fn whole<'a>(
         groups(table, base.as_ref(), conda.as_ref(), &mut gathered)
     })?;
     python.constraints.append(&mut gathered.constraints);
+    let gpu = root.map("gpu", gpu)?;
+    if let (Some(gpu), Some(conda)) = (root.get("gpu"), root.get("conda")) {
+        check_cuda(gpu, conda)?;
+    }
     let sandbox = sandbox(&root.section("sandbox", &keys::SANDBOX)?)?;
     let data = root.map("data", |table| data(table, &sandbox))?;
     let manifest = Manifest {
@@ -209,6 +214,7 @@ fn whole<'a>(
         python,
         groups: groups.unwrap_or_default(),
         conda,
+        gpu,
         debian: debian(&root.section("debian", &keys::DEBIAN)?)?,
         sandbox,
         data: data.unwrap_or_default(),

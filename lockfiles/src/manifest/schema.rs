@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use jiff::Timestamp;
 
 use crate::base::{
-    CondaName, DebianName, Digest, EnvironmentName, GroupName, ImageReference, Platform,
-    PythonName, RegistryName,
+    CondaName, DebianName, Digest, DottedVersion, EnvironmentName, GroupName, ImageReference,
+    Platform, PythonName, RegistryName,
 };
 
 /// A well-formed manifest: names normalized, requirements read in, nothing resolved.
@@ -27,6 +27,8 @@ pub struct Manifest {
     pub debian: Debian,
     /// `[groups.NAME]`: locked together with the rest, and chosen by name.
     pub groups: BTreeMap<GroupName, Group>,
+    /// `[gpu]`, if the environment is for one.
+    pub gpu: Option<Gpu>,
     /// `[sandbox]`.
     pub sandbox: SandboxPolicy,
     /// `[data]`, sorted by path; no entry lies in another.
@@ -241,6 +243,57 @@ pub struct Group {
     pub conda: Vec<String>,
     /// `debian`: packages beyond the base.
     pub debian: Vec<DebianName>,
+}
+
+/// `[gpu]`, with defaults filled in.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Gpu {
+    /// `vendor`.
+    pub vendor: GpuVendor,
+    /// `cuda`: the CUDA that the environment needs, whether or not a package tells. One number: any
+    /// driver that runs programs of this CUDA; two: one that has all of it.
+    pub cuda: Option<DottedVersion>,
+    /// `driver`.
+    pub driver: DriverPin,
+    /// `device`.
+    pub device: DevicePin,
+}
+
+/// Who makes the GPU.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum GpuVendor {
+    /// NVIDIA.
+    #[default]
+    Nvidia,
+    /// AMD.
+    Amd,
+    /// Intel.
+    Intel,
+}
+
+/// How `envbox lock --gpu` pins the driver of its host.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DriverPin {
+    /// The whole version: only that holds the compiler in the driver, and with it the bits.
+    #[default]
+    Exact,
+    /// The first number, which NVIDIA calls the branch.
+    Branch,
+    /// Not at all.
+    None,
+}
+
+/// What `envbox lock --gpu` makes of the GPU of its host.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DevicePin {
+    /// It is written down.
+    #[default]
+    Record,
+    /// Steps run on its like only.
+    Require,
 }
 
 /// `[sandbox]`, with defaults filled in.

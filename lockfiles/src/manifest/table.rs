@@ -160,8 +160,12 @@ impl<'a> Value<'a> {
         Self { source, inner }
     }
 
+    pub(super) fn span(self) -> Range<usize> {
+        self.inner.span()
+    }
+
     pub(super) fn error(self, problem: Problem) -> ManifestError {
-        self.source.error(self.inner.span(), problem)
+        self.source.error(self.span(), problem)
     }
 
     /// Returns an error at `part` of the string, as far as it stands there as it reads.

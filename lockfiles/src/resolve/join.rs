@@ -157,8 +157,10 @@ impl Resolution<'_> {
             conda: packages.conda,
             python: packages.python,
             debian: system.debian,
+            gpu: None,
             built: Vec::new(),
         };
+        lock.derive_gpu(self.previous.and_then(|previous| previous.gpu.as_ref()));
         if let Some(previous) = self.previous
             && previous.digest() == lock.digest()
         {

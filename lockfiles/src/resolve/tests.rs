@@ -50,6 +50,7 @@ pub(crate) fn manifest(
         base: None,
         python: Python::default(),
         conda: None,
+        gpu: None,
         groups: BTreeMap::new(),
         debian: Debian {
             suite: suite.map(str::to_owned),
@@ -105,6 +106,7 @@ impl Project {
         let locked = Lockfile {
             request: Request::of(&manifest),
             base: None,
+            gpu: None,
             built: Vec::new(),
             interpreter: Some(LockedInterpreter {
                 from: InterpreterSource::Debian,

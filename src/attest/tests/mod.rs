@@ -102,11 +102,13 @@ fn lock() -> Lockfile {
     direct.artifact.origin = Origin::Url("https://example.com/direct-0.1.whl".to_owned());
     Lockfile {
         base: None,
+        gpu: None,
         built: Vec::new(),
         conda: LockedConda::default(),
         request: Request {
             base: None,
             conda: None,
+            gpu: None,
             groups: std::collections::BTreeMap::new(),
             name: "iris".parse().unwrap(),
             platforms: Platform::ALL.to_vec(),

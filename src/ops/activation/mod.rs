@@ -122,6 +122,7 @@ fn variables(
         base: None,
         python: Vec::new(),
         debian: LockedDebian::default(),
+        gpu: None,
         built: Vec::new(),
         ..lock.clone()
     };

@@ -77,6 +77,7 @@ pub(in crate::ops) fn keep(context: &Context, lock: &Lockfile, store: &Store) ->
 fn environment(lock: &Lockfile, built_from: &BuiltFrom) -> Lockfile {
     Lockfile {
         python: built_from.requires.clone(),
+        gpu: None,
         built: Vec::new(),
         ..lock.clone()
     }

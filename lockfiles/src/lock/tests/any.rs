@@ -10,17 +10,21 @@ use proptest::sample::{Index, select, subsequence};
 
 use crate::base::{Compression, Digest, ImageReference, Platform, RegistryName};
 use crate::lock::{
-    Activation, Artifact, BuiltImage, CondaRequest, GroupRequest, LockedArchive, LockedBase,
-    LockedConda, LockedCondaPackage, LockedDebian, LockedImage, LockedInterpreter, LockedLayer,
+    Activation, Artifact, BuiltImage, CondaRequest, GpuReason, GpuRequirements, GpuRule, GpuSource,
+    GroupRequest, LockedArchive, LockedBase, LockedConda, LockedCondaPackage, LockedDebian,
+    LockedDevice, LockedDriver, LockedGpu, LockedImage, LockedInterpreter, LockedLayer,
     LockedPackage, LockedSuite, LockedVirtualPackage, LockedWheel, Lockfile, Origin, Request,
 };
-use crate::manifest::{ChannelPriority, CondaBase, InterpreterSource, Prerelease};
+use crate::manifest::{
+    ChannelPriority, CondaBase, DevicePin, DriverPin, Gpu, GpuVendor, InterpreterSource, Prerelease,
+};
 
 pub(super) fn any_lock() -> impl Strategy<Value = Lockfile> {
     any_request().prop_flat_map(|request| {
         let platforms = request.platforms.clone();
+        let gpu = any_gpu(request.gpu.clone(), platforms.clone());
         (
-            Just(request),
+            (Just(request), gpu),
             option::of(any_interpreter(platforms.clone())),
             any_wheels(platforms.clone()),
             any_debian(platforms.clone()),
@@ -29,7 +33,7 @@ pub(super) fn any_lock() -> impl Strategy<Value = Lockfile> {
             any_conda(platforms),
         )
             .prop_map(
-                |(request, interpreter, python, debian, base, built, conda)| {
+                |((request, gpu), interpreter, python, debian, base, built, conda)| {
                     let mut lock = Lockfile {
                         request: Request {
                             base: base.as_ref().map(|base| base.reference.clone()),
@@ -40,6 +44,7 @@ pub(super) fn any_lock() -> impl Strategy<Value = Lockfile> {
                         conda,
                         python,
                         debian,
+                        gpu,
                         built,
                     };
                     lock.sort();
@@ -105,31 +110,127 @@ fn any_request() -> impl Strategy<Value = Request> {
     );
     let conda = option::of(any_conda_request());
     let groups = btree_map("[a-z0-9]{1,4}", any_group(), 0..3);
-    let parts = (environment, python, debian, conda, groups);
-    parts.prop_map(|(environment, python, debian, conda, groups)| Request {
-        name: environment.0.parse().unwrap(),
-        platforms: environment.1,
-        python: environment.2,
-        python_from: environment.3,
-        requirements: python.0,
-        constraints: python.1,
-        overrides: python.2,
-        exclude_newer: python.3,
-        prerelease: python.4,
-        extra_indexes: python.5,
-        find_links: python.6,
-        no_build: python.7,
-        suite: debian.0,
-        snapshot: debian.1,
-        security: debian.2,
-        packages: debian.3.iter().map(|name| name.parse().unwrap()).collect(),
-        base: None,
-        conda,
-        groups: groups
+    let rest = (conda, option::of(any_gpu_request()), groups);
+    let parts = (environment, python, debian, rest);
+    parts.prop_map(
+        |(environment, python, debian, (conda, gpu, groups))| Request {
+            name: environment.0.parse().unwrap(),
+            platforms: environment.1,
+            python: environment.2,
+            python_from: environment.3,
+            requirements: python.0,
+            constraints: python.1,
+            overrides: python.2,
+            exclude_newer: python.3,
+            prerelease: python.4,
+            extra_indexes: python.5,
+            find_links: python.6,
+            no_build: python.7,
+            suite: debian.0,
+            snapshot: debian.1,
+            security: debian.2,
+            packages: debian.3.iter().map(|name| name.parse().unwrap()).collect(),
+            base: None,
+            conda,
+            gpu,
+            groups: groups
+                .into_iter()
+                .map(|(name, group)| (name.parse().unwrap(), group))
+                .collect(),
+        },
+    )
+}
+
+fn any_gpu_request() -> impl Strategy<Value = Gpu> {
+    (
+        select(vec![GpuVendor::Nvidia, GpuVendor::Amd, GpuVendor::Intel]),
+        option::of("[0-9]{1,2}(\\.[0-9])?"),
+        select(vec![DriverPin::Exact, DriverPin::Branch, DriverPin::None]),
+        select(vec![DevicePin::Record, DevicePin::Require]),
+    )
+        .prop_map(|(vendor, cuda, driver, device)| Gpu {
+            vendor,
+            cuda: cuda.map(|cuda| cuda.parse().unwrap()),
+            driver,
+            device,
+        })
+}
+
+/// A table that fits what `asked` asks for.
+fn any_gpu(
+    asked: Option<Gpu>,
+    platforms: Vec<Platform>,
+) -> impl Strategy<Value = Option<LockedGpu>> {
+    let device = (
+        option::of("\\PC{0,12}"),
+        option::of("[0-9]{1,2}\\.[0-9]"),
+        option::of(any::<u32>()),
+        option::of(any::<bool>()),
+    );
+    let pin = option::of("[0-9]{1,3}(\\.[0-9]{1,3}){1,2}");
+    let because = btree_map("[a-z]{1,4}", any_reason(platforms), 0..4);
+    (option::of(device), pin, because).prop_map(move |(device, pin, because)| {
+        let policy = asked.clone().unwrap_or_default();
+        let driver = |version: String| {
+            Some(LockedDriver {
+                driver: version.parse().unwrap(),
+                precision: policy.driver.precision()?,
+            })
+        };
+        let device = device.map(|(name, capability, multiprocessors, mig)| LockedDevice {
+            name,
+            compute_capability: capability.map(|text| text.parse().unwrap()),
+            multiprocessors,
+            mig,
+            policy: policy.device,
+        });
+        let because = because
             .into_iter()
-            .map(|(name, group)| (name.parse().unwrap(), group))
-            .collect(),
+            .map(|(package, reason)| GpuReason { package, ..reason });
+        let gpu = match policy.vendor {
+            GpuVendor::Nvidia => LockedGpu {
+                vendor: policy.vendor,
+                pin: pin.and_then(driver),
+                device,
+                requires: GpuRequirements {
+                    because: because.collect(),
+                },
+            },
+            vendor => LockedGpu {
+                vendor,
+                pin: None,
+                device: None,
+                requires: GpuRequirements::default(),
+            },
+        };
+        let is_wanted = asked.is_some() || gpu.pin.is_some() || gpu.device.is_some();
+        is_wanted.then_some(gpu)
     })
+}
+
+fn any_reason(platforms: Vec<Platform>) -> impl Strategy<Value = GpuReason> {
+    (
+        select(vec![
+            GpuSource::Conda,
+            GpuSource::Manifest,
+            GpuSource::Python,
+        ]),
+        "\\PC{0,8}",
+        any_platforms(platforms),
+        select(vec![GpuRule::MinorVersionCompatibility, GpuRule::Toolkit]),
+        ("[0-9]{1,3}(\\.[0-9]{1,3}){0,2}", "[0-9]{1,2}\\.[0-9]"),
+    )
+        .prop_map(
+            |(source, version, platforms, rule, (driver, api))| GpuReason {
+                source,
+                package: String::new(),
+                version,
+                platforms,
+                rule,
+                driver: driver.parse().unwrap(),
+                cuda_api: api.parse().unwrap(),
+            },
+        )
 }
 
 fn any_group() -> impl Strategy<Value = GroupRequest> {

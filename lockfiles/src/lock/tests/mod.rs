@@ -1,4 +1,5 @@
 mod any;
+mod gpu;
 mod graph;
 mod reading;
 mod select;
@@ -82,6 +83,7 @@ fn request() -> Request {
         packages: Vec::new(),
         base: None,
         conda: None,
+        gpu: None,
         groups: BTreeMap::new(),
     }
 }
@@ -109,6 +111,7 @@ fn plain() -> Lockfile {
                 package("libc6", "2.36-9+deb12u10", AMD64),
             ],
         },
+        gpu: None,
         built: Vec::new(),
     }
 }
@@ -182,6 +185,7 @@ fn full() -> Lockfile {
                 everywhere,
             ],
         },
+        gpu: None,
         built: Vec::new(),
     }
 }

@@ -28,7 +28,7 @@ fn tampered(lock: &Lockfile, from: &str, to: &str) -> LockError {
 #[test]
 fn every_tampering_has_its_own_error() {
     for (from, to, expected) in [
-        ("version = 1\n", "version = 4\n", "format version 4"),
+        ("version = 1\n", "version = 5\n", "format version 5"),
         ("version = 1\n", "version = 0\n", "there never was"),
         ("version = 1\n", "version = -1\n", "failed to parse"),
         ("size = ", "size = 9", "edited by hand"),
@@ -256,7 +256,7 @@ fn what_is_out_of_order_or_twice_is_named() {
 fn errors_read_well() {
     let newer = tampered(&plain(), "version = 1\n", "version = 9\n");
     insta::assert_snapshot!(rendered(&newer), @"
-    `envbox.lock` has format version 9, and this envbox reads up to 3
+    `envbox.lock` has format version 9, and this envbox reads up to 4
     hint: update envbox
     ");
     let edited = tampered(&plain(), "dash_0.5.12-2", "dash_0.5.12-3");
@@ -271,7 +271,7 @@ fn errors_read_well() {
        |
     20 | no-biuld = true
        | ^^^^^^^^
-    unknown field `no-biuld`, expected one of `name`, `platforms`, `python`, `python-from`, `requirements`, `constraints`, `overrides`, `exclude-newer`, `prerelease`, `extra-indexes`, `find-links`, `no-build`, `suite`, `snapshot`, `security`, `packages`, `base`, `conda`, `groups`
+    unknown field `no-biuld`, expected one of `name`, `platforms`, `python`, `python-from`, `requirements`, `constraints`, `overrides`, `exclude-newer`, `prerelease`, `extra-indexes`, `find-links`, `no-build`, `suite`, `snapshot`, `security`, `packages`, `base`, `conda`, `gpu`, `groups`
     hint: run `envbox lock` to write it anew, or restore it from version control
     "#);
     let twice = tampered(&plain(), "    \"numpy\",\n", "    \"pandas>=2\",\n");

@@ -1,7 +1,10 @@
 use crate::base::{Explain as _, Platform};
+use crate::lock::tests::gpu::gpu;
 use crate::lock::tests::{conda, full, grouped, plain};
 use crate::lock::{Affected, CondaRequest, GroupRequest, Request, Stale, satisfies};
-use crate::manifest::{ChannelPriority, CondaBase, InterpreterSource, Prerelease};
+use crate::manifest::{
+    ChannelPriority, CondaBase, DevicePin, DriverPin, Gpu, GpuVendor, InterpreterSource, Prerelease,
+};
 
 fn stale(change: impl FnOnce(&mut Request)) -> Stale {
     let lock = full();
@@ -346,4 +349,46 @@ fn a_new_platform_is_a_reason() {
 fn reasons_are_machine_readable() {
     let stale = stale(|request| request.python = Some("3.13".to_owned()));
     insta::assert_snapshot!(serde_json::to_string(&stale).unwrap(), @r#"{"reasons":[{"reason":"python-changed","locked":"3.12.9","asked":"3.13"}]}"#);
+}
+
+#[test]
+fn each_change_of_a_gpu_is_a_reason_of_its_own() {
+    type Case = (fn(&mut Request), &'static str);
+    let cases: [Case; 6] = [
+        (|request| request.gpu = None, "`[gpu]` was removed"),
+        (
+            |request| request.gpu.as_mut().unwrap().vendor = GpuVendor::Amd,
+            "`[gpu] vendor` changed from `nvidia` to `amd`",
+        ),
+        (
+            |request| request.gpu.as_mut().unwrap().cuda = None,
+            "`[gpu] cuda` changed from `12.4` to nothing",
+        ),
+        (
+            |request| request.gpu.as_mut().unwrap().driver = DriverPin::None,
+            "`[gpu] driver` changed from `branch` to `none`",
+        ),
+        (
+            |request| request.gpu.as_mut().unwrap().device = DevicePin::Record,
+            "`[gpu] device` changed from `require` to `record`",
+        ),
+        (
+            |request| request.gpu = Some(Gpu::default()),
+            "`[gpu] cuda` changed from `12.4` to nothing; `[gpu] driver` changed from `branch` to \
+             `exact`; `[gpu] device` changed from `require` to `record`",
+        ),
+    ];
+    let lock = gpu();
+    for (change, expected) in cases {
+        let mut request = lock.request.clone();
+        change(&mut request);
+        let stale = satisfies(&lock, &request).unwrap_err();
+        let whole = format!("the lockfile does not answer the manifest: {expected}");
+        assert_eq!(stale.to_string(), whole);
+        assert_eq!(stale.affected, Affected::NONE);
+    }
+    let mut request = full().request;
+    request.gpu = Some(Gpu::default());
+    let stale = satisfies(&full(), &request).unwrap_err();
+    assert!(stale.to_string().ends_with("`[gpu]` was added"));
 }

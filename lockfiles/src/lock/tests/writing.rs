@@ -3,6 +3,7 @@ use std::path::Path;
 
 use crate::base::{Digest, Platform};
 use crate::lock::tests::any::any_lock;
+use crate::lock::tests::gpu::gpu;
 use crate::lock::tests::{built, conda, full, grouped, on_image, parse, plain, text};
 use crate::lock::{BuiltImage, ChangeKind, Lockfile, Request, diff};
 use crate::manifest::Manifest;
@@ -13,7 +14,15 @@ const COMPAT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/compat");
 
 #[test]
 fn what_is_written_is_read_back() {
-    for lock in [plain(), full(), on_image(), conda(), grouped(), built()] {
+    for lock in [
+        plain(),
+        full(),
+        on_image(),
+        conda(),
+        grouped(),
+        built(),
+        gpu(),
+    ] {
         assert_eq!(parse(&text(&lock)).unwrap(), lock);
     }
 }
@@ -27,6 +36,7 @@ fn the_written_form_is_stable() {
         (conda(), "v3/conda.lock"),
         (built(), "v3/built.lock"),
         (grouped(), "v3/groups.lock"),
+        (gpu(), "v4/gpu.lock"),
     ] {
         let golden = fs::read_to_string(Path::new(COMPAT).join(file)).unwrap();
         assert_eq!(text(&lock), golden, "{file}");
@@ -43,7 +53,7 @@ fn locks_of_every_version_are_readable() {
             read += 1;
         }
     }
-    assert!(read >= 4, "the locks of versions 1, 2 and 3 are there");
+    assert!(read >= 4, "the locks of versions 1 to 4 are there");
 }
 
 #[test]
@@ -202,7 +212,13 @@ fn a_conda_request_has_what_decides_and_no_place() {
 
 #[test]
 fn only_what_needs_a_version_raises_it() {
-    for (lock, version) in [(plain(), 1), (on_image(), 2), (conda(), 3), (grouped(), 3)] {
+    for (lock, version) in [
+        (plain(), 1),
+        (on_image(), 2),
+        (conda(), 3),
+        (grouped(), 3),
+        (gpu(), 4),
+    ] {
         assert!(text(&lock).contains(&format!("\nversion = {version}\n")));
     }
     let mut asks = plain();

@@ -8,7 +8,9 @@ fn every_mistake_has_a_place() {
         "[pyhton]\n",
         "[python]\nrequirments = [\"numpy\"]\n",
         "[python]\npackages = []\n",
-        "[gpu]\n",
+        "[gpus]\n",
+        "[gpu]\nvender = \"nvidia\"\n",
+        "[sandbox]\ncuda = \"13\"\n",
         "[sandbox]\nclock = \"frozn\"\n",
         // Types.
         "[python]\nrequirements = \"numpy\"\n",
@@ -79,11 +81,23 @@ fn every_mistake_has_a_place() {
       | ^^^^^^^^
     hint: move it to [debian]
 
-    envbox.toml:4:2: the table `[gpu]` is not supported yet
+    envbox.toml:4:2: unknown key `gpus` in the manifest
       |
-    4 | [gpu]
-      |  ^^^
-    hint: remove it, or update envbox
+    4 | [gpus]
+      |  ^^^^
+    hint: write `gpu`
+
+    envbox.toml:5:1: unknown key `vender` in [gpu]
+      |
+    5 | vender = "nvidia"
+      | ^^^^^^
+    hint: write `vendor`
+
+    envbox.toml:5:1: unknown key `cuda` in [sandbox]
+      |
+    5 | cuda = "13"
+      | ^^^^
+    hint: move it to [gpu]
 
     envbox.toml:5:9: `frozn` is not one of `frozen`, `logical`, `ticking`, `real`
       |

@@ -2,6 +2,7 @@ mod any_input;
 mod conda;
 mod edit;
 mod files;
+mod gpu;
 mod init;
 mod mistakes;
 mod values;

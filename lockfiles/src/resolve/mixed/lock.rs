@@ -361,6 +361,7 @@ impl<'a> Mixed<'a> {
                 conda: conda.clone(),
                 python: Vec::new(),
                 debian: self.system.debian.clone(),
+                gpu: None,
                 built: Vec::new(),
             },
         }))

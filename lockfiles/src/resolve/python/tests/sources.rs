@@ -151,6 +151,7 @@ fn resolve(
             conda: LockedConda::default(),
             python: Vec::new(),
             debian: LockedDebian::default(),
+            gpu: None,
             built: Vec::new(),
         },
     });
