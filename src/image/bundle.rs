@@ -22,7 +22,7 @@ use rustix::fs::{AtFlags, CWD};
 use serde_json::{Value, json};
 
 use crate::image::plan::STEP;
-use crate::image::{ImageError, ImageSettings};
+use crate::image::{BundleGpus, ImageError, ImageSettings};
 use crate::layers::modified;
 use crate::rootfs::Rootfs;
 use crate::store::EntryKind;
@@ -40,6 +40,8 @@ pub struct BundleSettings {
     pub user: (u32, u32),
     /// Whether the step sees the host's network.
     pub host_network: bool,
+    /// The GPUs that the step gets, if any.
+    pub gpus: Option<BundleGpus>,
 }
 
 /// Writes a bundle of `rootfs` into the empty or absent `directory`.
@@ -64,7 +66,11 @@ pub fn write_bundle(
         owned.map_err(FsError::at("change the owner of", &project))?;
     }
     copy(rootfs, &directory.join("rootfs"))?;
-    let mut bytes = serde_json::to_vec_pretty(&config(settings)).expect("maps have text for keys");
+    let mut config = config(settings);
+    if let Some(gpus) = &settings.gpus {
+        gpus.add_to(&mut config)?;
+    }
+    let mut bytes = serde_json::to_vec_pretty(&config).expect("maps have text for keys");
     bytes.push(b'\n');
     // The last file: a bundle without it does not run.
     Ok(write_atomic(&directory.join("config.json"), &bytes)?)

@@ -6,6 +6,7 @@
 
 mod build;
 mod bundle;
+mod bundle_gpu;
 mod codec;
 mod document_error;
 mod documents;
@@ -22,6 +23,7 @@ pub use build::{
     Image, ImageSettings, LOCK_LABEL, Layer, LayerOptions, POLICY_LABEL, build, image_id,
 };
 pub use bundle::{BundleSettings, write_bundle};
+pub use bundle_gpu::BundleGpus;
 pub use codec::Codec;
 pub use document_error::DocumentError;
 pub use documents::{

@@ -5,12 +5,15 @@ use std::path::{Path, PathBuf};
 
 use envbox_lockfiles::base::{Context, Digest, FsError, Platform};
 use envbox_lockfiles::foreign::{self, ExportFormat};
+use envbox_lockfiles::lock::Lockfile;
 use envbox_lockfiles::manifest::StepNetwork;
 use serde::Serialize;
 
-use crate::image::{BundleSettings, write_bundle};
+use crate::image::{BundleGpus, BundleSettings, ImageSettings, write_bundle};
 use crate::ops::build::settings;
-use crate::ops::run::{HOME, Locking, environment_of, up_to_date};
+use crate::ops::run::{
+    GpuNeeds, GpuOptions, HOME, Locking, RunError, environment_of, grant, up_to_date,
+};
 use crate::ops::sbom::platform_of;
 use crate::ops::{Error, Project};
 
@@ -27,6 +30,7 @@ pub struct BundleReport {
 }
 
 /// Writes an OCI runtime bundle that runs `command`, by default the interpreter, into `directory`.
+/// One with GPUs names the files of the driver that runs now.
 ///
 /// # Errors
 /// Returns [`Error`]; `directory` must then be removed if it is there.
@@ -36,6 +40,7 @@ pub fn bundle(
     locking: Locking,
     directory: &Path,
     command: &[OsString],
+    gpu: Option<&GpuOptions>,
 ) -> Result<BundleReport, Error> {
     let context = &project.context(context);
     let lock = up_to_date(context, project, locking)?;
@@ -46,6 +51,9 @@ pub fn bundle(
         let text = |argument: &OsString| argument.to_string_lossy().into_owned();
         image.command = command.iter().map(text).collect();
     }
+    let gpus = gpu
+        .map(|gpu| gpus(context, &lock, &image, gpu))
+        .transpose()?;
     let user = (
         rustix::process::geteuid().as_raw(),
         rustix::process::getegid().as_raw(),
@@ -56,6 +64,7 @@ pub fn bundle(
         home: HOME.to_owned(),
         user,
         host_network: policy.network == StepNetwork::Host,
+        gpus,
     };
     write_bundle(directory, &rootfs, &bundle)?;
     let absolute = std::path::absolute(directory).map_err(FsError::at("open", directory))?;
@@ -63,6 +72,26 @@ pub fn bundle(
         lock: lock.digest(),
         bundle: absolute,
         root: user.0 == 0,
+    })
+}
+
+/// Decides about the GPUs as a run does.
+fn gpus(
+    context: &Context,
+    lock: &Lockfile,
+    image: &ImageSettings,
+    options: &GpuOptions,
+) -> Result<BundleGpus, Error> {
+    let needs = GpuNeeds::of(lock).map_err(RunError::from)?;
+    let granted = grant(context, &needs, options).map_err(RunError::from)?;
+    let environment = image.environment.iter();
+    let mut environment: Vec<_> = environment
+        .map(|(name, value)| (name.into(), value.into()))
+        .collect();
+    granted.add_to(&mut environment);
+    Ok(BundleGpus {
+        edits: granted.edits,
+        environment,
     })
 }
 

@@ -1,9 +1,10 @@
 //! `envbox gpu`: which GPU drivers this host has, and what stands in the way of a step.
 
-use envbox_sandbox::gpu::{
-    DriverPolicy, GpuFacts, HostFs, HostNodes, LibraryPlaces, Pinned, discover, verdict,
-};
+use envbox_sandbox::gpu::{DriverPolicy, GpuFacts, Pinned, PlanError, cdi_document, verdict};
 use serde::Serialize;
+
+use crate::ops::Error;
+use crate::ops::run::{GpuError, GpuHost, RunError};
 
 /// What was found.
 #[derive(Debug, Serialize)]
@@ -21,10 +22,9 @@ pub struct GpuReport {
     pub remedy: Option<String>,
 }
 
-/// Looks at this host. Loads no library, runs no program and makes no node.
-pub fn gpu() -> GpuReport {
-    let files = HostFs::host();
-    let facts = discover(&files, &HostNodes(&files), &LibraryPlaces::default());
+/// Looks at a host. Loads no library, runs no program and makes no node.
+pub fn gpu(host: &GpuHost) -> GpuReport {
+    let facts = host.discover();
     let mut report = GpuReport {
         driver: None,
         remarks: Vec::new(),
@@ -44,4 +44,20 @@ pub fn gpu() -> GpuReport {
         }
     }
     report
+}
+
+/// Writes what steps get of a host's NVIDIA GPUs as a CDI specification.
+///
+/// # Errors
+/// Returns [`GpuError`] when no step could use one.
+pub fn cdi(host: &GpuHost) -> Result<String, Error> {
+    let facts = host.discover();
+    let admitted = verdict(&[], &Pinned::default(), &facts).admit(DriverPolicy::default());
+    let document = admitted
+        .map_err(|refusal| GpuError::Refused(Box::new(refusal)))
+        .and_then(|admitted| {
+            let document = cdi_document(&host.files, &facts, &admitted.usable);
+            document.map_err(|error| PlanError::from(error).into())
+        });
+    Ok(document.map_err(RunError::from)?)
 }

@@ -15,11 +15,12 @@ use envbox_lockfiles::base::fs::{create_dir_all, read};
 use envbox_lockfiles::base::{Context, Digest, Explain, FsError, Kind};
 use envbox_lockfiles::lock::Groups;
 use envbox_lockfiles::manifest::StepClock;
+use envbox_sandbox::gpu::DriverPolicy;
 
 use crate::ops::diff_runs::{RunsDiff, diff_runs};
-use crate::ops::run::{Locking, Recording, RunOptions, RunReport, Variable, run};
+use crate::ops::run::{GpuOptions, Locking, Recording, RunOptions, RunReport, Variable, run};
 use crate::ops::{Error, Project};
-use crate::record::{RunId, RunRecord};
+use crate::record::{ParametersNoted, RunId, RunRecord};
 use crate::snapshot::{RestoreError, restore};
 use crate::store::Store;
 
@@ -251,6 +252,19 @@ fn run_options(
         working_directory: Some(seen.directory.clone()),
         locking: Locking::Frozen,
         record: recording,
+        gpu: gpus(noted),
         ..RunOptions::default()
+    })
+}
+
+/// Returns the GPUs that a run asked for. Which there are is for this host to say.
+fn gpus(noted: &ParametersNoted) -> Option<GpuOptions> {
+    Some(GpuOptions {
+        selection: noted.gpu.as_ref()?.parse().ok()?,
+        driver: match noted.any_driver {
+            true => DriverPolicy::Compatible,
+            false => DriverPolicy::Locked,
+        },
+        ..GpuOptions::default()
     })
 }

@@ -5,6 +5,7 @@
 //! could not tell them apart.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::PathBuf;
 
 use envbox_lockfiles::base::Digest;
@@ -176,6 +177,12 @@ pub struct ParametersNoted {
     pub clock: Option<String>,
     /// `--cpus`.
     pub cpus: Option<u32>,
+    /// `--gpu`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gpu: Option<String>,
+    /// Whether `--driver` allowed another driver than the pinned one.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub any_driver: bool,
 }
 
 /// The environment.
@@ -205,6 +212,50 @@ pub struct ComputeSeen {
     pub baseline: String,
     /// The processor's model, where the instruction CPUID told of it.
     pub cpu: Option<String>,
+    /// The GPUs, if it was given any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gpu: Option<GpuSeen>,
+}
+
+/// What of GPUs the step could see.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GpuSeen {
+    /// Whose they are: `nvidia`, `amd` or `intel`.
+    pub vendor: String,
+    /// The version of the driver, if it has one that is held.
+    pub driver: Option<String>,
+    /// The GPUs, in the order in which they were chosen.
+    pub cards: Vec<GpuCard>,
+}
+
+impl fmt::Display for GpuSeen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names = self.cards.iter().map(|card| match &card.name {
+            Some(name) => name.clone(),
+            None => format!("a GPU of {}'s", self.vendor),
+        });
+        let names: Vec<String> = names.collect();
+        f.write_str(&names.join(", "))?;
+        match &self.driver {
+            Some(driver) => write!(f, ", driver {driver}"),
+            None => f.write_str(", any driver"),
+        }
+    }
+}
+
+/// A GPU, or an instance of one.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GpuCard {
+    /// Its name, as the driver tells it.
+    pub name: Option<String>,
+    /// Its compute capability, like `9.0`.
+    pub compute_capability: Option<String>,
+    /// How many multiprocessors it has: random numbers and sums depend on it.
+    pub multiprocessors: Option<u32>,
+    /// Its memory in bytes.
+    pub memory: Option<u64>,
+    /// Whether it is an instance of a divided GPU.
+    pub mig: bool,
 }
 
 /// What of the machine is known besides.
@@ -216,6 +267,24 @@ pub struct ComputeNoted {
     pub cpu: Option<String>,
     /// The namespaces, by the kernel's names.
     pub namespaces: Vec<String>,
+    /// What is known of the GPUs, if the step was given any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gpu: Option<GpuNoted>,
+}
+
+/// What is known of GPUs besides.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GpuNoted {
+    /// Who told the driver's version.
+    pub source: Option<String>,
+    /// What the driver told, by what it told it of.
+    pub told: BTreeMap<String, String>,
+    /// The files of the driver's that the step got, by the path inside.
+    pub files: BTreeMap<String, Digest>,
+    /// The libraries for GPUs that the step's processes had loaded, with their versions.
+    pub loaded: BTreeMap<String, String>,
+    /// What is remarkable about it.
+    pub remarks: Vec<String>,
 }
 
 /// What is read besides the project's files and the environment.

@@ -2,6 +2,7 @@
 
 mod attest;
 mod export;
+mod gpu;
 mod records;
 mod step;
 mod verify;
@@ -14,6 +15,7 @@ use envbox::registry::ImageName;
 
 pub(crate) use attest::{KeyCommand, Provenance, Sbom, SbomFormat, VerifyAttestation};
 pub(crate) use export::{ExportBundle, ExportCommand, ExportDocument, ExportRun};
+pub(crate) use gpu::{GpuCommand, Gpus};
 pub(crate) use records::{DataCommand, Replay, Report, Runs, RunsCommand, Show};
 pub(crate) use step::{CommandLine, Conditions, Inside, Run, RunAnywhere, Shell, Step, StepWorld};
 pub(crate) use verify::{Vary, Verify};
@@ -230,8 +232,12 @@ pub(crate) enum Command {
     /// not.
     ///
     /// Loads no library of the driver, runs no program and makes no device node. The status is 1 when
-    /// no step could use a GPU of NVIDIA's. Steps do not get GPUs yet.
-    Gpu,
+    /// no step could use a GPU of NVIDIA's.
+    #[command(args_conflicts_with_subcommands = true)]
+    Gpu {
+        #[command(subcommand)]
+        command: Option<GpuCommand>,
+    },
     /// Look after the store.
     #[command(subcommand)]
     Store(StoreCommand),

@@ -7,6 +7,7 @@ use envbox_lockfiles::base::{Explain, FsError, Kind};
 use envbox_sandbox::SandboxError;
 
 use crate::data::DataError;
+use crate::ops::run::GpuError;
 use crate::record::RecordError;
 use crate::snapshot::SnapshotError;
 use crate::store::StoreError;
@@ -66,6 +67,9 @@ pub enum RunError {
     /// Declared data cannot be used.
     #[error(transparent)]
     Data(#[from] DataError),
+    /// The step does not get the GPUs that it asks for.
+    #[error(transparent)]
+    Gpu(#[from] GpuError),
     /// The store cannot be used.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -98,6 +102,7 @@ impl Explain for RunError {
             Self::Record(error) => error.kind(),
             Self::Snapshot(error) => error.kind(),
             Self::Data(error) => error.kind(),
+            Self::Gpu(error) => error.kind(),
             Self::Store(error) => error.kind(),
             Self::File(error) => error.kind(),
         }
@@ -132,6 +137,7 @@ impl Explain for RunError {
             Self::Record(error) => return error.hints(),
             Self::Snapshot(error) => return error.hints(),
             Self::Data(error) => return error.hints(),
+            Self::Gpu(error) => return error.hints(),
             Self::Store(error) => return error.hints(),
             Self::File(error) => return error.hints(),
         };

@@ -19,6 +19,7 @@ use envbox_sandbox::{
 
 use crate::data::inputs;
 use crate::ops::run::environment::{HOME, environment};
+use crate::ops::run::gpu::{GpuNeeds, grant};
 use crate::ops::run::guest_paths::Guest;
 use crate::ops::run::held::{channel, told};
 use crate::ops::run::inputs::{MountPoints, mounts};
@@ -54,6 +55,8 @@ pub struct Prepared<'a> {
     pub groups: &'a [String],
     /// What the manifest declares as data.
     pub data: &'a [Datum],
+    /// What the lock asks of GPUs, where a step gets any.
+    pub gpu: &'a GpuNeeds,
 }
 
 /// Runs a command in a prepared environment and brings its outputs home.
@@ -69,7 +72,11 @@ pub fn execute(
     let project = fs::canonicalize(project).map_err(FsError::at("open", project))?;
     refuse_store_in_project(&context.store, &project)?;
     let policy = options.policy(prepared.sandbox);
-    let step = step(prepared, &policy, &project, options)?;
+    let mut step = step(prepared, &policy, &project, options)?;
+    let gpu = options.gpu.as_ref();
+    let gpu = gpu.map(|gpu| grant(context, prepared.gpu, gpu));
+    let gpu = gpu.transpose()?;
+    gpu.iter().for_each(|gpu| gpu.add_to(&mut step.env));
     warn_of_owner(context, &project, options.access);
     let inputs = match prepared.data {
         [] => Vec::new(),
@@ -82,7 +89,8 @@ pub fn execute(
     let upper = directory.upper();
     let upper = (options.access == Access::Overlay).then_some(&*upper);
     let (binds, mount_points) = mounts(&inputs, &project, upper)?;
-    let foundation = Foundation::new(context, prepared, &policy, options, (id, &step, &inputs));
+    let given = (id, &step, &*inputs, gpu.as_ref());
+    let foundation = Foundation::new(context, prepared, &policy, options, given);
     let mut recorder = Recorder::begin(context, prepared, &project, options, foundation);
     if options.access == Access::Direct {
         recorder.iter_mut().for_each(Recorder::read);
@@ -96,6 +104,7 @@ pub fn execute(
     held.binds.extend(binds);
     held.binds
         .extend(channel(prepared.rootfs, directory.path())?);
+    gpu.iter().for_each(|gpu| gpu.edits.apply(&mut held));
     let mut tell = |note: Note| {
         let message = note.to_string();
         context.report(Event::Warning { message });

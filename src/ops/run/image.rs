@@ -9,7 +9,7 @@ use crate::attest::PublicKey;
 use crate::image::{ImageConfig, LOCK_LABEL, POLICY_LABEL, locked};
 use crate::ops::inside::InsidePolicy;
 use crate::ops::run::verb::documented;
-use crate::ops::run::{Prepared, RunOptions, RunReport, execute};
+use crate::ops::run::{GpuNeeds, Prepared, RunOptions, RunReport, execute};
 use crate::ops::{Error, pull};
 use crate::registry::ImageName;
 use crate::rootfs::image;
@@ -55,6 +55,7 @@ pub fn run_image(
             lockfile: None,
             groups: &[],
             data: &[],
+            gpu: &GpuNeeds::default(),
         };
         Ok(execute(context, &prepared, project, options)?)
     })

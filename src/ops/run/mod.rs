@@ -10,6 +10,7 @@
 mod environment;
 mod error;
 mod execute;
+mod gpu;
 mod guest_paths;
 mod held;
 mod image;
@@ -27,6 +28,7 @@ mod verb;
 pub use environment::Rest;
 pub use error::RunError;
 pub use execute::{Prepared, execute};
+pub use gpu::{GpuError, GpuHost, GpuNeeds, GpuOptions};
 pub use held::{Held, HeldState};
 pub use image::run_image;
 pub use mlflow::MlflowRun;
@@ -37,6 +39,7 @@ pub use verb::{run, write_failure};
 
 pub(in crate::ops) use environment::{Callers, HOME, environment, image_environment, is_ours};
 pub(in crate::ops) use execute::{answered, libraries};
+pub(in crate::ops) use gpu::grant;
 pub(in crate::ops) use held::{GUEST as HELD_FILE, PYTHON as PYTHON_MARK};
 pub(in crate::ops) use options::overridden;
 pub(in crate::ops) use report::{exit, lossy, usage};

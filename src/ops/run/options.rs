@@ -9,8 +9,8 @@ use std::path::PathBuf;
 use envbox_lockfiles::manifest::{SandboxPolicy, StepClock};
 use envbox_sandbox::{Signals, Terminal};
 
-use crate::ops::run::Recording;
 use crate::ops::run::environment::{Callers, Rest};
+use crate::ops::run::{GpuOptions, Recording};
 
 /// What to run, and how.
 #[derive(Debug, Default)]
@@ -54,6 +54,8 @@ pub struct RunOptions {
     pub result_file: Option<PathBuf>,
     /// What is recorded of the run, and where.
     pub record: Recording,
+    /// `--gpu`: the GPUs that the step gets, if any.
+    pub gpu: Option<GpuOptions>,
 }
 
 impl RunOptions {

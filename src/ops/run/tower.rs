@@ -7,12 +7,14 @@ use std::path::{Path, PathBuf};
 
 use envbox_lockfiles::base::{Context, Digest};
 use envbox_lockfiles::manifest::{SandboxPolicy, StepClock, StepCpuid, StepNetwork};
+use envbox_sandbox::gpu::DriverPolicy;
 use envbox_sandbox::{Cpuid, Source, Step, cpu_model};
 use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::data::Input;
 use crate::ops::audit::sources;
+use crate::ops::run::gpu::Granted;
 use crate::ops::run::recorder::hint_of;
 use crate::ops::run::{Access, HeldState, Prepared, RunOptions, RunReport, Variable};
 use crate::record::{
@@ -46,6 +48,7 @@ pub(super) struct Foundation {
     policy: SandboxPolicy,
     inputs: Vec<Input>,
     access: Access,
+    gpu: Option<Granted>,
 }
 
 /// What was found in the project before the step.
@@ -64,7 +67,7 @@ impl Foundation {
         prepared: &Prepared<'_>,
         policy: &SandboxPolicy,
         options: &RunOptions,
-        (run, step, inputs): (RunId, &Step, &[Input]),
+        (run, step, inputs, gpu): (RunId, &Step, &[Input], Option<&Granted>),
     ) -> Self {
         let rootfs = prepared.rootfs.file_name().unwrap_or_default();
         Self {
@@ -85,6 +88,7 @@ impl Foundation {
             policy: policy.clone(),
             inputs: inputs.to_vec(),
             access: options.access,
+            gpu: gpu.cloned(),
         }
     }
 
@@ -157,6 +161,7 @@ impl Foundation {
             cpus: self.policy.cpus,
             baseline: self.policy.cpu_baseline.name().to_owned(),
             cpu: cpu.clone().filter(|_| !masked),
+            gpu: self.gpu.as_ref().map(|gpu| gpu.seen.clone()),
         };
         let isolation = report.map(|report| &report.isolation);
         let names = isolation.map(|isolation| isolation.namespaces.iter());
@@ -170,9 +175,10 @@ impl Foundation {
                 .flatten()
                 .map(|&name| name.to_owned())
                 .collect(),
+            gpu: self.gpu.as_ref().map(|gpu| gpu.noted.clone()),
         };
         const CPUID: &str = "the instruction CPUID tells of the host's processor";
-        let because = match cpuid {
+        let mut because = match cpuid {
             _ if masked => Vec::new(),
             Some(Cpuid::NotHeld(why)) => vec![format!("{CPUID}: {why}")],
             _ => vec![CPUID.to_owned()],
@@ -182,6 +188,9 @@ impl Foundation {
             true => Firmness::Held,
             false => Firmness::Recorded,
         };
+        let gpu = self.gpu.as_ref();
+        because.extend(gpu.iter().flat_map(|gpu| gpu.because.iter().cloned()));
+        let state = state.max(gpu.map_or(Firmness::Held, |gpu| gpu.state));
         Block::new(seen, noted, state, because)
     }
 
@@ -302,6 +311,11 @@ fn parameters_noted(options: &RunOptions, groups: &[String]) -> ParametersNoted 
         seed: options.seed,
         clock: options.clock.as_ref().map(word),
         cpus: options.cpus,
+        gpu: options.gpu.as_ref().map(|gpu| gpu.selection.to_string()),
+        any_driver: options
+            .gpu
+            .as_ref()
+            .is_some_and(|gpu| gpu.driver == DriverPolicy::Compatible),
         ..ParametersNoted::default()
     };
     for variable in &options.env {

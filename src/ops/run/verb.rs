@@ -6,7 +6,7 @@ use envbox_lockfiles::lock::{Lockfile, Request, satisfies};
 
 use crate::ops::closure::closure;
 use crate::ops::lock::{LockOptions, lock};
-use crate::ops::run::{Locking, Prepared, RunOptions, RunReport, execute};
+use crate::ops::run::{GpuNeeds, Locking, Prepared, RunError, RunOptions, RunReport, execute};
 use crate::ops::run::{failure_document, write_document};
 use crate::ops::{Error, Project, pull};
 use crate::rootfs::{Rootfs, find, prepare};
@@ -87,8 +87,18 @@ fn run_step(
         lockfile: Some(&project.lockfile()),
         groups: &groups,
         data: &project.manifest().data,
+        gpu: &needs(project, options)?,
     };
     Ok(execute(context, &prepared, project.directory(), options)?)
+}
+
+/// Returns what the lock asks of GPUs, if the step is to get any: only then is it read for that.
+fn needs(project: &Project, options: &RunOptions) -> Result<GpuNeeds, Error> {
+    if options.gpu.is_none() {
+        return Ok(GpuNeeds::default());
+    }
+    let lock = project.chosen(&Lockfile::read(&project.lockfile())?)?;
+    Ok(GpuNeeds::of(&lock).map_err(RunError::from)?)
 }
 
 /// Returns the environment, and the lock's digest, when this program has read and checked the same

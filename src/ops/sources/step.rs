@@ -14,7 +14,7 @@ use serde::Serialize;
 use crate::ops::Error;
 use crate::ops::closure::closure;
 use crate::ops::inside::InsidePolicy;
-use crate::ops::run::{Prepared, RunOptions, execute};
+use crate::ops::run::{GpuNeeds, Prepared, RunOptions, execute};
 use crate::rootfs::{Rootfs, prepare};
 use crate::store::Store;
 
@@ -116,6 +116,7 @@ fn step(
         lockfile: None,
         groups: &[],
         data: &[],
+        gpu: &GpuNeeds::default(),
     };
     let report = execute(context, &prepared, directory, &options);
     let report = report.map_err(|error| BuildFailure {

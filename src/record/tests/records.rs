@@ -60,6 +60,7 @@ pub(crate) fn record(second: i64) -> RunRecord {
                 cpus: 1,
                 baseline: "x86-64-v3".to_owned(),
                 cpu: None,
+                gpu: None,
             }),
             data: held::<_, DataNoted>(DataSeen::default()),
             entropy: held::<_, EntropyNoted>(EntropySeen {

@@ -7,7 +7,7 @@ use clap::Subcommand;
 use envbox::base::Platform;
 use envbox::record::RunName;
 
-use super::Groups;
+use super::{Gpus, Groups};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum ExportCommand {
@@ -79,6 +79,8 @@ pub(crate) struct ExportBundle {
     pub(crate) frozen: bool,
     #[command(flatten)]
     pub(crate) groups: Groups,
+    #[command(flatten)]
+    pub(crate) gpus: Gpus,
     /// What runs, and its arguments; by default the interpreter.
     #[arg(last = true, value_name = "COMMAND")]
     pub(crate) command: Vec<OsString>,

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::ArgAction;
 use envbox::registry::ImageName;
 
-use super::Groups;
+use super::{Gpus, Groups};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct RunAnywhere {
@@ -98,6 +98,8 @@ pub(crate) struct Step {
     /// Call the run by this name. May be given several times.
     #[arg(long, value_name = "NAME")]
     pub(crate) tag: Vec<String>,
+    #[command(flatten)]
+    pub(crate) gpus: Gpus,
     #[command(flatten)]
     pub(crate) conditions: Conditions,
 }

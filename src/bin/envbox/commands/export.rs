@@ -69,6 +69,7 @@ fn export_bundle(session: &Session, args: &ExportBundle) -> Result<ExitCode, Fai
         locking(args.frozen),
         &args.directory,
         &args.command,
+        args.gpus.options().as_ref(),
     )?;
     session.tell("envbox.export.bundle/1", &report, text)?;
     Ok(ExitCode::SUCCESS)

@@ -2,14 +2,26 @@
 
 use std::process::ExitCode;
 
-use envbox::ops::gpu::{GpuReport, gpu as look};
+use envbox::ops::gpu::{GpuReport, cdi, gpu as look};
+use envbox::ops::run::GpuHost;
 
-use crate::commands::Session;
+use crate::args::GpuCommand;
+use crate::commands::{Session, document};
 use crate::exit;
 use crate::render::Failure;
 
-pub(super) fn gpu(session: &Session) -> Result<ExitCode, Failure> {
-    let report = look();
+pub(super) fn gpu(session: &Session, command: Option<&GpuCommand>) -> Result<ExitCode, Failure> {
+    let host = GpuHost::default();
+    if let Some(GpuCommand::Cdi { output }) = command {
+        let text = cdi(&host)?;
+        return document::write(
+            session,
+            "envbox.gpu.cdi/1",
+            text.as_bytes(),
+            output.as_deref(),
+        );
+    }
+    let report = look(&host);
     session.print("envbox.gpu/1", &report, text)?;
     Ok(match report.refused {
         Some(_) => ExitCode::from(exit::FOUND_WRONG),

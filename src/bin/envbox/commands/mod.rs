@@ -156,7 +156,9 @@ pub(crate) fn dispatch(args: Args) -> ExitCode {
         Command::Pull(args) => session.and_then(|session| pull::pull(&session, &args)),
         Command::Fetch => session.and_then(|session| fetch::fetch(&session)),
         Command::Mirror(args) => session.and_then(|session| mirror::mirror(&session, &args)),
-        Command::Gpu => session.and_then(|session| gpu::gpu(&session)),
+        Command::Gpu { command } => {
+            session.and_then(|session| gpu::gpu(&session, command.as_ref()))
+        }
         Command::Doctor => session.and_then(|session| doctor::doctor(&session)),
         Command::Sbom(args) => session.and_then(|session| sbom::sbom(&session, &args)),
         Command::Provenance(args) => {

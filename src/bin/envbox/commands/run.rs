@@ -167,6 +167,7 @@ fn options(
         seed: conditions.world.seed.map(u64::from),
         clock: conditions.world.clock.as_deref().map(clock),
         cpus: conditions.world.cpus,
+        gpu: args.gpus.options(),
         ..RunOptions::default()
     })
 }

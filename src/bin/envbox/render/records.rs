@@ -196,10 +196,12 @@ fn compute(record: &RunRecord) -> Vec<String> {
     let compute = &record.tower.compute;
     let (seen, noted) = (&compute.seen, &compute.noted);
     let cpu = noted.cpu.as_deref().unwrap_or("unknown");
-    vec![
+    let mut lines = vec![
         format!("{} processors, {}", seen.cpus, seen.baseline),
         format!("on {cpu}, Linux {}", noted.kernel),
-    ]
+    ];
+    lines.extend(seen.gpu.as_ref().map(ToString::to_string));
+    lines
 }
 
 fn data(record: &RunRecord) -> Vec<String> {

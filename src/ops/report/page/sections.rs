@@ -29,6 +29,10 @@ pub(super) fn environment(record: &RunRecord) -> Markup {
             ("processors", compute.seen.cpus.to_string()),
             ("instructions", compute.seen.baseline.clone()),
             ("processor", compute.noted.cpu.clone().unwrap_or_default()),
+            (
+                "GPUs",
+                compute.seen.gpu.iter().map(ToString::to_string).collect(),
+            ),
             ("kernel", compute.noted.kernel.clone()),
             ("namespaces", compute.noted.namespaces.join(", ")),
             ("seed", entropy.seed.to_string()),

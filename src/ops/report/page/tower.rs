@@ -82,7 +82,9 @@ fn summary(record: &RunRecord, name: BlockName) -> String {
         BlockName::Compute => {
             let seen = &tower.compute.seen;
             let plural = if seen.cpus == 1 { "" } else { "s" };
-            format!("{} processor{plural}, {}", seen.cpus, seen.baseline)
+            let gpu = seen.gpu.as_ref().map(|gpu| format!(", {gpu}"));
+            let gpu = gpu.unwrap_or_default();
+            format!("{} processor{plural}, {}{gpu}", seen.cpus, seen.baseline)
         }
         BlockName::Data => match tower.data.seen.inputs.len() {
             0 => "no inputs are declared".to_owned(),

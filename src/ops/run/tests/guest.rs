@@ -24,6 +24,13 @@ fn main() -> std::io::Result<()> {
             "close" => fs::set_permissions(next(), Permissions::from_mode(0))?,
             "pipe" => assert_eq!(unsafe { mkfifo(format!("{}\0", next()).as_ptr(), 0o600) }, 0),
             "environment" => std::env::vars_os().for_each(|pair| println!("{pair:?}")),
+            "read" => print!("{}", fs::read_to_string(next())?),
+            "list" => {
+                let names = fs::read_dir(next())?.map(|entry| Ok(entry?.file_name().into_string().unwrap()));
+                let mut names = names.collect::<std::io::Result<Vec<String>>>()?;
+                names.sort();
+                println!("{}", names.join(" "));
+            }
             "directory" => println!("{}", std::env::current_dir()?.display()),
             "time" => {
                 let time = fs::metadata(next())?.modified()?;

@@ -1,5 +1,7 @@
 //! Steps in the real sandbox. Inside is nothing but the guest beside this file.
 
+mod gpu;
+
 use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader, Read as _, Seek as _};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
@@ -13,7 +15,9 @@ use envbox_sandbox::{Exit, Signals};
 use jiff::Timestamp;
 
 use crate::ops::run::execute::{Prepared, execute};
-use crate::ops::run::{Access, FailedBy, RunError, RunOptions, RunReport, failure_document};
+use crate::ops::run::{
+    Access, FailedBy, GpuNeeds, RunError, RunOptions, RunReport, failure_document,
+};
 
 /// Where the guest is compiled, once for this process.
 static GUEST: LazyLock<tempfile::TempDir> = LazyLock::new(|| {
@@ -34,6 +38,7 @@ struct World {
     root: tempfile::TempDir,
     context: Context,
     manifest: Manifest,
+    gpu: GpuNeeds,
 }
 
 fn manifest(text: &str) -> Manifest {
@@ -62,6 +67,7 @@ impl World {
             context: Context::new(root.path().join("store"), Timestamp::UNIX_EPOCH),
             root,
             manifest: manifest(""),
+            gpu: GpuNeeds::default(),
         }
     }
 
@@ -99,6 +105,7 @@ impl World {
             lockfile: None,
             groups: &[],
             data: &[],
+            gpu: &self.gpu,
         };
         execute(&self.context, &prepared, &self.path("project"), options)
     }

@@ -1,0 +1,59 @@
+//! What can be typed about GPUs.
+
+use std::path::PathBuf;
+
+use envbox::ops::run::{GpuHost, GpuOptions};
+use envbox_sandbox::gpu::{CdiPolicy, DriverPolicy, Selection};
+
+/// What can be asked about GPUs besides.
+#[derive(Debug, clap::Subcommand)]
+pub(crate) enum GpuCommand {
+    /// Print what steps get of this host's NVIDIA GPUs as a CDI specification, for container
+    /// engines: `envbox gpu cdi > /etc/cdi/nvidia.json`, then `podman run --device
+    /// nvidia.com/gpu=all`.
+    ///
+    /// It names the files of the driver that runs now: make it again after each update.
+    Cdi {
+        /// Write to this file instead of standard output.
+        #[arg(short, long, value_name = "FILE")]
+        output: Option<PathBuf>,
+    },
+}
+
+/// Which GPUs a step gets.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Gpus {
+    /// Give the command GPUs: `all` (what there is no value for), or with commas between them an
+    /// index, `GPU-…`, an address on the bus, `0:1` or `MIG-…` for a MIG instance. The driver is
+    /// verified first: one that does not work, or that the lockfile does not allow, is refused.
+    #[arg(long, value_name = "GPUS", num_args = 0..=1, default_missing_value = "all")]
+    pub(crate) gpu: Option<Selection>,
+    /// With --gpu: `locked` refuses a driver other than the one that the lockfile is held to;
+    /// `compatible` allows each that the packages can use, and records that it was not held
+    /// [default: locked].
+    #[arg(long, value_name = "POLICY", requires = "gpu", value_parser = ["locked", "compatible"])]
+    pub(crate) driver: Option<String>,
+    /// With --gpu: whether what the host's CDI specifications say is done, if they fit the driver
+    /// [default: auto].
+    #[arg(long, value_name = "POLICY", requires = "gpu", value_parser = ["auto", "require", "off"])]
+    pub(crate) cdi: Option<String>,
+}
+
+impl Gpus {
+    /// Returns what the words stand for; none without `--gpu`.
+    pub(crate) fn options(&self) -> Option<GpuOptions> {
+        Some(GpuOptions {
+            selection: self.gpu.clone()?,
+            driver: match self.driver.as_deref() {
+                Some("compatible") => DriverPolicy::Compatible,
+                _ => DriverPolicy::Locked,
+            },
+            cdi: match self.cdi.as_deref() {
+                Some("require") => CdiPolicy::Require,
+                Some("off") => CdiPolicy::Off,
+                _ => CdiPolicy::Auto,
+            },
+            host: GpuHost::default(),
+        })
+    }
+}

@@ -1,0 +1,50 @@
+//! Why a step does not get the GPUs that it asks for.
+
+use envbox_lockfiles::base::{Explain, FsError, Kind};
+use envbox_sandbox::gpu::{PlanError, Refusal, VersionError};
+
+use crate::store::StoreError;
+
+/// A step does not get the GPUs that it asks for, and so does not run.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum GpuError {
+    /// The driver does not work, or is not one that the lock allows.
+    #[error(transparent)]
+    Refused(Box<Refusal>),
+    /// The GPUs that were chosen cannot be had.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+    /// A driver in the lockfile is none.
+    #[error("the lockfile names a GPU driver that is none")]
+    Version(#[source] VersionError),
+    /// The store cannot be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A file of the driver's cannot be read.
+    #[error(transparent)]
+    File(#[from] FsError),
+}
+
+impl Explain for GpuError {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::Refused(_) => Kind::Host,
+            Self::Plan(PlanError::Choose(_)) => Kind::User,
+            Self::Plan(_) => Kind::Host,
+            Self::Version(_) => Kind::User,
+            Self::Store(error) => error.kind(),
+            Self::File(error) => error.kind(),
+        }
+    }
+
+    fn hints(&self) -> Vec<String> {
+        match self {
+            Self::Refused(refusal) => vec![refusal.remedy()],
+            Self::Plan(error) => vec![error.remedy()],
+            Self::Version(_) => vec!["lock again with `envbox lock --gpu`".to_owned()],
+            Self::Store(error) => error.hints(),
+            Self::File(error) => error.hints(),
+        }
+    }
+}

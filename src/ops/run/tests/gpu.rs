@@ -1,0 +1,279 @@
+//! Steps with a GPU, on a host that is made in a directory. What stands for its nodes are devices
+//! that every host has.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use envbox_sandbox::gpu::{
+    Answer, DeviceNodes, DriverPolicy, HostFs, LibraryPlaces, Match, Numbers, Pin, Pinned,
+    Required, Status,
+};
+
+use super::{World, manifest};
+use crate::ops::run::{GpuError, GpuHost, GpuNeeds, GpuOptions, Recording, RunError};
+use crate::record::{Firmness, Journal};
+
+const DRIVER: &str = "580.159.04";
+
+/// What the kernel would say of the nodes of a driver.
+struct Nodes;
+
+impl DeviceNodes for Nodes {
+    fn status(&self, path: &Path) -> io::Result<Status> {
+        let numbers = |major, minor| Ok(Some(Numbers { major, minor }));
+        let numbers = match path.to_str() {
+            Some("/dev/nvidiactl") => numbers(195, 255),
+            Some("/dev/nvidia0") => numbers(195, 0),
+            Some("/dev/nvidia1") => numbers(195, 1),
+            Some("/dev/nvidia-uvm") => numbers(238, 0),
+            _ => Err(io::Error::from_raw_os_error(2)),
+        };
+        Ok(Status {
+            numbers: numbers?,
+            mode: 0o666,
+            uid: 0,
+            gid: 0,
+        })
+    }
+
+    fn ask_version(&self, _: &Path) -> io::Result<Answer> {
+        Ok(Answer::Version(DRIVER.into()))
+    }
+}
+
+/// Makes a host with a driver and two GPUs below `root`.
+fn host(root: &Path) -> GpuHost {
+    let write = |path: &str, text: &str| {
+        let path = root.join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    };
+    write("sys/module/nvidia/version", &format!("{DRIVER}\n"));
+    let nvrm = "NVRM version: NVIDIA UNIX Open Kernel Module for x86_64";
+    write(
+        "proc/driver/nvidia/version",
+        &format!("{nvrm}  {DRIVER}  Release Build  (me@here)\n"),
+    );
+    write("proc/driver/nvidia/params", "ModifyDeviceFiles: 1\n");
+    write(
+        "proc/devices",
+        "Character devices:\n195 nvidia\n238 nvidia-uvm\n\nBlock devices:\n",
+    );
+    for card in ["0", "1"] {
+        let address = format!("0000:0{card}:00.0");
+        write(
+            &format!("proc/driver/nvidia/gpus/{address}/information"),
+            &format!(
+                "Model: \t NVIDIA H100 80GB HBM3\nGPU UUID: \t GPU-{card}\nVideo BIOS: \t 96.00\n\
+                 Device Minor: \t {card}\nGPU Excluded:\t No\n"
+            ),
+        );
+    }
+    fs::create_dir_all(root.join("dev")).unwrap();
+    for name in ["nvidiactl", "nvidia0", "nvidia1", "nvidia-uvm"] {
+        symlink("/dev/full", root.join("dev").join(name)).unwrap();
+    }
+    // The beginning of a 64-bit library for this machine.
+    let mut elf = vec![0; 64];
+    elf[..6].copy_from_slice(b"\x7fELF\x02\x01");
+    (elf[16], elf[18]) = (3, 62);
+    let libraries = root.join("usr/lib64");
+    fs::create_dir_all(&libraries).unwrap();
+    for name in [
+        "libcuda",
+        "libnvidia-ml",
+        "libnvidia-ptxjitcompiler",
+        "libnvidia-nvvm",
+    ] {
+        fs::write(libraries.join(format!("{name}.so.{DRIVER}")), &elf).unwrap();
+    }
+    GpuHost {
+        files: Arc::new(HostFs::below(root).unwrap()),
+        nodes: Some(Arc::new(Nodes)),
+        places: LibraryPlaces::default(),
+    }
+}
+
+/// A world on such a host, and the options of a step that asks for `selection`.
+fn world(selection: &str) -> (World, GpuOptions) {
+    let world = World::new();
+    let options = GpuOptions {
+        selection: selection.parse().unwrap(),
+        host: host(&world.path("host")),
+        ..GpuOptions::default()
+    };
+    (world, options)
+}
+
+fn pinned(driver: &str) -> GpuNeeds {
+    GpuNeeds {
+        pinned: Pinned {
+            driver: Some(Pin {
+                driver: driver.parse().unwrap(),
+                precision: Match::Exact,
+            }),
+            device: None,
+        },
+        ..GpuNeeds::default()
+    }
+}
+
+/// Runs the guest with a GPU and returns what it printed and what is on record of the machine.
+fn run(world: &World, gpu: &GpuOptions, words: &str) -> (String, serde_json::Value) {
+    use std::io::{Read as _, Seek as _};
+    let (mut options, mut output) = world.options(words);
+    options.gpu = Some(gpu.clone());
+    let journal = world.path("runs");
+    options.record = Recording {
+        journal: Some(journal.clone()),
+        ..Recording::default()
+    };
+    let report = world.execute(&options).unwrap();
+    assert_eq!(report.exit, envbox_sandbox::Exit::Code(0));
+    let mut text = String::new();
+    output.rewind().unwrap();
+    output.read_to_string(&mut text).unwrap();
+    let record = fs::read_to_string(Journal::at(&journal).file(report.run)).unwrap();
+    let record: serde_json::Value = serde_json::from_str(&record).unwrap();
+    (text, record["tower"]["compute"].clone())
+}
+
+#[test]
+fn a_step_gets_the_gpu_that_it_asks_for() {
+    let (mut world, gpu) = world("1");
+    world.gpu = pinned(DRIVER);
+    let (text, record) = run(
+        &world,
+        &gpu,
+        "list /run/envbox/gpu/lib list /dev environment exit 0",
+    );
+    let mut lines = text.lines();
+    assert_eq!(
+        lines.next().unwrap(),
+        "libcuda.so libcuda.so.1 libcuda.so.580.159.04 libnvidia-ml.so.1 \
+         libnvidia-ml.so.580.159.04 libnvidia-nvvm.so.580.159.04 \
+         libnvidia-ptxjitcompiler.so.580.159.04"
+    );
+    let devices: Vec<&str> = lines.next().unwrap().split(' ').collect();
+    let ours: Vec<_> = devices
+        .iter()
+        .filter(|name| name.starts_with("nvidia"))
+        .collect();
+    assert_eq!(ours, [&"nvidia-uvm", &"nvidia1", &"nvidiactl"]);
+    for set in [
+        "(\"CUDA_DEVICE_ORDER\", \"PCI_BUS_ID\")",
+        "(\"LD_LIBRARY_PATH\", \"/run/envbox/gpu/lib\")",
+        "(\"NCCL_ALGO\", \"Ring\")",
+        "(\"XLA_FLAGS\", \"--xla_gpu_deterministic_ops=true\")",
+    ] {
+        assert!(text.contains(set), "{set}: {text}");
+    }
+    let names: Vec<&str> = text.lines().skip(2).collect();
+    assert!(names.is_sorted(), "{text}");
+    let gpu = &record["seen"]["gpu"];
+    assert_eq!(gpu["driver"], DRIVER);
+    assert_eq!(gpu["cards"][0]["name"], "NVIDIA H100 80GB HBM3");
+    assert_eq!(gpu["cards"].as_array().unwrap().len(), 1);
+    let noted = &record["noted"]["gpu"];
+    assert_eq!(noted["told"]["1 uuid"], "GPU-1");
+    assert_eq!(noted["files"].as_object().unwrap().len(), 4);
+}
+
+#[test]
+fn without_being_asked_a_step_gets_none() {
+    let world = World::new();
+    let (_, text) = world.run("list /dev list /run environment exit 0");
+    assert!(
+        !text.contains("nvidia") && !text.contains("CUDA_DEVICE_ORDER"),
+        "{text}"
+    );
+}
+
+#[test]
+fn what_the_manifest_sets_stays() {
+    let (mut world, gpu) = world("all");
+    world.manifest = manifest(
+        "[sandbox]\nenv = { LD_LIBRARY_PATH = \"/opt/lib\", XLA_FLAGS = \"--mine\", NCCL_ALGO = \"Tree\" }",
+    );
+    let (text, _) = run(&world, &gpu, "environment exit 0");
+    for set in [
+        "(\"LD_LIBRARY_PATH\", \"/opt/lib:/run/envbox/gpu/lib\")",
+        "(\"XLA_FLAGS\", \"--mine --xla_gpu_deterministic_ops=true\")",
+        "(\"NCCL_ALGO\", \"Tree\")",
+    ] {
+        assert!(text.contains(set), "{set}: {text}");
+    }
+}
+
+#[test]
+fn a_driver_that_is_not_the_pinned_one() {
+    let (mut world, mut gpu) = world("all");
+    world.gpu = pinned("580.126.09");
+    let error = world.refused(|options| options.gpu = Some(gpu.clone()));
+    assert!(
+        matches!(&error, RunError::Gpu(GpuError::Refused(_))),
+        "{error}"
+    );
+    assert_eq!(error.exit_status(), 125);
+    insta::assert_snapshot!(error, @"the lockfile is held to the NVIDIA driver 580.126.09, but this host has 580.159.04");
+
+    gpu.driver = DriverPolicy::Compatible;
+    let (_, record) = run(&world, &gpu, "exit 0");
+    assert_eq!(record["state"], "not-held");
+    insta::assert_snapshot!(record["because"][0].as_str().unwrap(), @"");
+}
+
+#[test]
+fn a_driver_that_nothing_pins_is_recorded() {
+    let (world, gpu) = world("0");
+    let (_, record) = run(&world, &gpu, "exit 0");
+    assert_eq!(
+        record["state"],
+        serde_json::to_value(Firmness::Recorded).unwrap()
+    );
+    let because = record["because"].as_array().unwrap();
+    assert!(
+        because
+            .iter()
+            .any(|why| why == "the lock pins no GPU driver"),
+        "{because:?}"
+    );
+}
+
+#[test]
+fn packages_that_need_a_newer_driver_are_refused() {
+    let (mut world, gpu) = world("all");
+    world.gpu.required.push(Required {
+        minimum: "590".parse().unwrap(),
+        because: "nvidia-cuda-runtime 14.0.1".to_owned(),
+    });
+    let error = world.refused(|options| {
+        options.gpu = Some(GpuOptions {
+            driver: DriverPolicy::Compatible,
+            ..gpu.clone()
+        });
+    });
+    insta::assert_snapshot!(error, @"nvidia-cuda-runtime 14.0.1 needs the NVIDIA driver 590 or newer, but this host has 580.159.04");
+}
+
+#[test]
+fn a_host_without_a_gpu_runs_no_step_that_asks_for_one() {
+    let (world, mut gpu) = world("all");
+    let nothing = world.path("nothing");
+    fs::create_dir(&nothing).unwrap();
+    gpu.host = GpuHost {
+        files: Arc::new(HostFs::below(&nothing).unwrap()),
+        ..GpuHost::default()
+    };
+    let error = world.refused(|options| options.gpu = Some(gpu.clone()));
+    insta::assert_snapshot!(error, @"this host has no NVIDIA GPU and no NVIDIA driver");
+    assert_eq!(world.runs(), 0);
+    let none: [PathBuf; 0] = [];
+    let made = fs::read_dir(&nothing)
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
+    assert_eq!(made.collect::<Vec<_>>(), none);
+}
