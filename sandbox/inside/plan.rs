@@ -124,7 +124,7 @@ pub const OPERATION_MOUNT: u64 = 3;
 pub const OPERATION_HOLD: u64 = 4;
 /// Create the directory `name` in `target`.
 pub const OPERATION_DIRECTORY: u64 = 5;
-/// Create the file `name` in `target`, with `source` in it.
+/// Create the file `name` in `target`, with the bytes of `parameters` in it.
 pub const OPERATION_FILE: u64 = 6;
 /// Create the symbolic link `name` in `target`, pointing to `source`.
 pub const OPERATION_LINK: u64 = 7;

@@ -36,7 +36,7 @@ pub use host::{
 };
 pub use sandbox::{
     Bind, Clock, Cover, CoverContent, Device, Ended, Exit, FileStatus, Isolation, Limits, Link,
-    Network, Orphans, Outcome, Policy, Project, Running, Sandbox, SandboxError, Signals, Stage,
-    Step, Terminal, Usage,
+    Network, NewFile, Orphans, Outcome, Policy, Project, Running, Sandbox, SandboxError, Signals,
+    Stage, Step, Terminal, Usage,
 };
 pub use sys::{Caught, SignalRelay, mirror_signal, own_host_name_and_mounts};

@@ -44,19 +44,6 @@ impl<'a> Text<'a> {
         }
     }
 
-    /// The text, without its terminator.
-    pub fn bytes(self) -> &'a [u8] {
-        let mut size = 0;
-        // SAFETY: the string is terminated and lives as long as said. The reads are volatile, or
-        // the compiler would make it a call of `strlen`, which nobody provides.
-        unsafe {
-            while self.start.add(size).read_volatile() != 0 {
-                size += 1;
-            }
-            core::slice::from_raw_parts(self.start, size)
-        }
-    }
-
     /// The address to hand to the kernel.
     pub fn address(self) -> usize {
         self.start as usize

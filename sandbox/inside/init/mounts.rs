@@ -203,7 +203,7 @@ fn create(plan: &Plan, root: i32, operation: &Operation) -> Result<()> {
         _ => {
             let flags = O_CREAT | O_NOFOLLOW | O_WRONLY;
             kernel::open(parent, name, flags, mode).and_then(|file| {
-                let content = plan.text(operation.source).bytes();
+                let content = plan.bytes(operation.parameters);
                 let result = match content {
                     b"" => Ok(()),
                     bytes => kernel::write(file, bytes),

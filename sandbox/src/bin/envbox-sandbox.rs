@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use envbox_sandbox::gpu::{
-    DriverPolicy, HostFs, HostNodes, LibraryPlaces, Pinned, discover, verdict,
+    DriverPolicy, HostFs, HostNodes, LibraryPlaces, Pinned, discover, try_inside, verdict,
 };
 use envbox_sandbox::{
     Baseline, Bind, Clock, Cover, CoverContent, Device, Exit, FileStatus, HostFacts, Isolation,
@@ -22,6 +22,7 @@ usage: envbox-sandbox [OPTION...] ROOTFS COMMAND [ARGUMENT...]
        envbox-sandbox --bare [OPTION...] COMMAND [ARGUMENT...]
        envbox-sandbox --facts
        envbox-sandbox --gpu [ROOT]
+       envbox-sandbox --try-gpu [OPTION...] ROOTFS
   --project-overlay LOWER UPPER WORK | --project DIR | --project-read-only DIR
   --bind SOURCE TARGET | --bind-read-only SOURCE TARGET
   --device SOURCE TARGET   --link PATH CONTENT   --cover FILE TEXT   --empty DIR
@@ -40,6 +41,7 @@ struct Request {
     policy: Policy,
     step: Step,
     usage: bool,
+    try_gpu: bool,
 }
 
 fn main() -> ExitCode {
@@ -70,6 +72,9 @@ fn main() -> ExitCode {
         eprintln!("{USAGE}");
         return ExitCode::from(125);
     };
+    if request.try_gpu {
+        return try_gpu(&request);
+    }
     let print_usage = request.usage;
     match run(request) {
         Ok(outcome) => {
@@ -111,6 +116,26 @@ fn gpu(files: &HostFs) -> ExitCode {
         }
         Err(refusal) => {
             eprintln!("error: {refusal}\n\nhint: {}", refusal.remedy());
+            ExitCode::from(125)
+        }
+    }
+}
+
+/// Tries NVIDIA's driver with the policy and the environment that are given, and prints what it
+/// tells as a document.
+fn try_gpu(request: &Request) -> ExitCode {
+    let tried = try_inside(&request.policy, &request.step.env, &HostFacts::minimal());
+    match tried {
+        Ok(probed) => {
+            let text = serde_json::to_string_pretty(&probed);
+            println!("{}", text.expect("strings and numbers are a document"));
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("error: {error}");
+            if let Some(remedy) = error.remedy() {
+                eprintln!("\nhint: {remedy}");
+            }
             ExitCode::from(125)
         }
     }
@@ -175,6 +200,7 @@ fn option_into(
         policy,
         step,
         usage,
+        try_gpu,
     } = request;
     let mut path = || rest.next().map(PathBuf::from);
     match option {
@@ -236,6 +262,7 @@ fn option_into(
         "--audit" => policy.audit = true,
         "--terminal" => step.terminal = Terminal::Pty,
         "--usage" => *usage = true,
+        "--try-gpu" => *try_gpu = true,
         _ => return None,
     }
     Some(())

@@ -181,6 +181,16 @@ impl Arena {
         })
     }
 
+    /// Appends bytes of any kind.
+    fn raw(&mut self, bytes: &[u8]) -> Span {
+        let offset = self.bytes.len() as u64;
+        self.bytes.extend_from_slice(bytes);
+        Span {
+            offset,
+            count: bytes.len() as u64,
+        }
+    }
+
     /// Appends a table of elements of `width` words each.
     fn table(&mut self, words: &[u64], width: usize) -> Span {
         self.bytes.resize(self.bytes.len().next_multiple_of(8), 0);
@@ -270,7 +280,7 @@ impl Arena {
                     _ => wire::OPERATION_FILE,
                 };
                 if let Operation::File { content, .. } = operation {
-                    entry.source = self.text(content)?;
+                    entry.parameters = self.raw(content);
                 }
                 (entry.target, entry.name) = (self.text(parent)?, self.text(name)?);
                 entry.value = u64::from(*mode);

@@ -56,7 +56,7 @@ pub enum Operation {
         parent: PathBuf,
         name: OsString,
         mode: u32,
-        content: String,
+        content: Vec<u8>,
     },
     /// Creates a FIFO.
     Fifo {

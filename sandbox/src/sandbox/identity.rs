@@ -109,6 +109,6 @@ fn file(parent: &Path, name: &str, content: String) -> Operation {
         parent: parent.to_owned(),
         name: OsString::from(name),
         mode: 0o444,
-        content,
+        content: content.into_bytes(),
     }
 }

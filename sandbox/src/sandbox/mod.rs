@@ -22,7 +22,7 @@ pub use crate::init::Stage;
 pub use error::SandboxError;
 pub use policy::{
     Bind, Clock, Cover, CoverContent, Device, FileStatus, Isolation, Limits, Link, Network,
-    Orphans, Policy, Project, Signals, Step, Terminal,
+    NewFile, Orphans, Policy, Project, Signals, Step, Terminal,
 };
 pub use running::{Ended, Exit, Outcome, Running, Usage};
 pub use spawn::Sandbox;

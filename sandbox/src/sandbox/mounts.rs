@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::{Component, Path, PathBuf};
 
 use super::identity;
-use super::policy::{CoverContent, Device, Link, Policy, Project};
+use super::policy::{CoverContent, Device, Link, NewFile, Policy, Project};
 use crate::answer::World;
 use crate::init::{Attribute, Held, Operation, overlay};
 
@@ -113,6 +113,10 @@ pub fn operations(policy: &Policy, world: &World, binds: &[CheckedBind]) -> Vec<
         .links
         .iter()
         .for_each(|it| link(&mut list, &made, it));
+    policy
+        .files
+        .iter()
+        .for_each(|it| file(&mut list, &made, it));
     // Last, because everything in it had to be made first.
     list.push(Operation::Attributes {
         target: PathBuf::from("/dev"),
@@ -128,8 +132,10 @@ pub fn operations(policy: &Policy, world: &World, binds: &[CheckedBind]) -> Vec<
 fn has_own_system(policy: &Policy) -> bool {
     let binds = policy.binds.iter().map(|bind| &bind.target);
     let links = policy.links.iter().map(|link| &link.path);
+    let files = policy.files.iter().map(|file| &file.path);
     { binds }
         .chain(links)
+        .chain(files)
         .any(|path| path.starts_with(identity::SYSTEM))
 }
 
@@ -144,7 +150,7 @@ fn device(list: &mut Vec<Operation>, device: &Device) {
             parent,
             name,
             mode: 0o444,
-            content: String::new(),
+            content: Vec::new(),
         });
     }
     list.push(Operation::Bind {
@@ -163,6 +169,20 @@ fn link(list: &mut Vec<Operation>, made: &[&Path], link: &Link) {
             parent,
             name,
             content: link.content.clone(),
+        });
+    }
+}
+
+fn file(list: &mut Vec<Operation>, made: &[&Path], file: &NewFile) {
+    if let Some(mount) = made.iter().find(|mount| file.path.starts_with(mount)) {
+        make_parents(list, mount, &file.path);
+    }
+    if let Some((parent, name)) = parts(&file.path) {
+        list.push(Operation::File {
+            parent,
+            name,
+            mode: file.mode,
+            content: file.content.clone(),
         });
     }
 }
@@ -258,7 +278,7 @@ fn devices(list: &mut Vec<Operation>, shm_size: u64, seeded: bool) {
             parent: dev(),
             name: OsString::from(name),
             mode: 0o444,
-            content: String::new(),
+            content: Vec::new(),
         });
         let path = dev().join(name);
         list.push(Operation::Bind {
@@ -327,7 +347,7 @@ fn mount_point(list: &mut Vec<Operation>, mount: &Path, bind: &CheckedBind) {
             parent,
             name,
             mode: 0o644,
-            content: String::new(),
+            content: Vec::new(),
         }
     });
 }

@@ -24,6 +24,8 @@ pub struct Policy {
     pub devices: Vec<Device>,
     /// Symbolic links in `/tmp`, `/run`, `/sys` or the home directory.
     pub links: Vec<Link>,
+    /// Files in `/tmp`, `/run`, `/sys` or the home directory that exist in the sandbox alone.
+    pub files: Vec<NewFile>,
     /// What the step sees in the place of something in `/proc`.
     pub covers: Vec<Cover>,
     /// The host name inside.
@@ -75,6 +77,7 @@ impl Default for Policy {
             binds: Vec::new(),
             devices: Vec::new(),
             links: Vec::new(),
+            files: Vec::new(),
             covers: Vec::new(),
             hostname: "envbox".to_owned(),
             // What the kernel calls a system without one.
@@ -108,7 +111,7 @@ pub enum Isolation {
     /// What is around this process already, as in a container. The step is told what can be told
     /// without any privilege: clocks, random bytes, the machine, the order of directories; files,
     /// network, host name and users are those around. Fields of the policy that speak of them
-    /// (`rootfs`, `project`, `binds`, `devices`, `links`, `covers`, `uid`, `gid`, `network`, `home`, the sizes, `writable_root`)
+    /// (`rootfs`, `project`, `binds`, `devices`, `links`, `files`, `covers`, `uid`, `gid`, `network`, `home`, the sizes, `writable_root`)
     /// have no meaning then, paths are this process's, and the capabilities stay what they are.
     None,
 }
@@ -195,6 +198,17 @@ pub struct Link {
     pub path: PathBuf,
     /// Where it leads.
     pub content: PathBuf,
+}
+
+/// A file that is made when the sandbox starts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewFile {
+    /// The guest path.
+    pub path: PathBuf,
+    /// Its permissions.
+    pub mode: u32,
+    /// What is in it.
+    pub content: Vec<u8>,
 }
 
 /// Something in `/proc` that the step does not see as it is. Where there is no such thing, nothing

@@ -374,11 +374,12 @@ fn require_additions(policy: &Policy) -> Result<(), SandboxError> {
         Path::new(super::identity::SYSTEM),
         &policy.home,
     ];
-    for link in &policy.links {
-        require_absolute(&link.path)?;
-        if !made.iter().any(|place| below(&link.path, place)) {
+    let links = policy.links.iter().map(|link| &link.path);
+    for path in links.chain(policy.files.iter().map(|file| &file.path)) {
+        require_absolute(path)?;
+        if !made.iter().any(|place| below(path, place)) {
             let place = "`/tmp`, `/run`, `/sys` or the home directory";
-            return Err(misplaced(&link.path, place));
+            return Err(misplaced(path, place));
         }
     }
     for cover in &policy.covers {

@@ -8,6 +8,7 @@ mod cpuid;
 mod determinism;
 mod files;
 mod gpu;
+mod gpu_driver;
 mod harness;
 mod inside;
 mod library;

@@ -3,6 +3,7 @@
 mod cdi;
 mod discovery;
 mod edits;
+mod probe;
 mod properties;
 mod selection;
 mod verdicts;
