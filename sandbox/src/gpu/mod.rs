@@ -1,7 +1,12 @@
-//! Which GPU drivers this host has, and whether a step may use them.
+//! Which GPU drivers this host has, whether a step may use them, what is put into its sandbox for
+//! that, and whether it works there.
 //!
-//! Comes in: a [`HostFs`], the nodes behind [`DeviceNodes`], the places to search. Goes out:
-//! [`GpuFacts`], and from these and what a lockfile wants a [`Verdict`].
+//! One line of types: [`discover`] makes [`GpuFacts`] of a [`HostFs`] and the nodes behind
+//! [`DeviceNodes`]; [`verdict`] says of these and what a lockfile wants whether the driver is
+//! [`Usable`]; [`plan`] makes [`Edits`] of a [`Selection`] of its GPUs, which [`Edits::apply`] puts
+//! into a policy; [`try_inside`] starts the driver there and returns what it tells as [`Probed`].
+//! Files, in this order: `facts` and what it reads, `verdict`, `selection`, `chosen`, `supply`,
+//! `edits`, `cdi`, `plan`, `probe`.
 //!
 //! Looking loads no library, runs no program and makes no node: NVIDIA's own libraries do all three
 //! when root asks them. A node is opened only where a driver is registered for its number, because
@@ -12,6 +17,9 @@
 //! **Invariant:** no bytes in any file make it panic (`no_bytes_make_discovery_panic`).
 //!
 //! **Invariant:** what is not known is refused, never passed (`every_state_has_its_verdict`).
+//!
+//! **Invariant:** a step sees what was planned and nothing else of any GPU
+//! (`a_step_finds_what_was_planned_and_nothing_else`).
 
 mod access;
 mod cache;

@@ -2,9 +2,9 @@
 //! for.
 
 use std::fs;
-use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 
-use crate::harness::as_everyone;
+use crate::harness::{Caller, as_everyone};
 
 /// The nodes below the host's `/dev`, with what could be changed of them.
 fn nodes() -> Vec<(String, u32, u32, i64)> {
@@ -84,6 +84,36 @@ fn a_device_has_to_be_one_and_to_lie_below_dev() {
             assert_eq!(String::from_utf8(output.stderr).unwrap(), error);
             assert_eq!(output.status.code(), Some(125));
         }
+    });
+}
+
+/// Root's own groups are dropped, and it is the owner in most cases; others cannot drop theirs, and
+/// have to keep them, for that is how a host lets its users at a GPU.
+#[test]
+fn a_group_of_the_caller_opens_what_it_opens_outside() {
+    const VIDEO: u32 = 44;
+    as_everyone(|world| {
+        // Only root can give a file to a group that it is not in.
+        if world.caller == Caller::Current {
+            return;
+        }
+        let node = world.file("node", "x");
+        fs::set_permissions(&node, fs::Permissions::from_mode(0o660)).unwrap();
+        std::os::unix::fs::chown(&node, Some(0), Some(VIDEO)).unwrap();
+        let options = ["--bind", node.to_str().unwrap(), "/run/node"];
+        let opens = |groups: &[&str]| {
+            let mut command = std::process::Command::new("setpriv");
+            command
+                .args(["--reuid", "54321", "--regid", "54321"])
+                .args(groups);
+            command.arg(world.path("supervisor")).args(options);
+            command
+                .arg(world.path("rootfs"))
+                .args(["/bin/guest", "open-both", "/run/node"]);
+            String::from_utf8(command.output().unwrap().stdout).unwrap()
+        };
+        assert_eq!(opens(&["--groups", "44"]), "/run/node: ok\n");
+        assert_eq!(opens(&["--clear-groups"]), "/run/node: PermissionDenied\n");
     });
 }
 
