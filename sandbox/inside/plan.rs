@@ -132,6 +132,10 @@ pub const OPERATION_LINK: u64 = 7;
 pub const OPERATION_FIFO: u64 = 9;
 /// Set attributes on the mount at `target`.
 pub const OPERATION_ATTRIBUTES: u64 = 8;
+/// Mount a new filesystem of type `source` over the root. It is the root from then on.
+pub const OPERATION_ROOT: u64 = 10;
+/// Set the times of `target` to `value` seconds since 1970.
+pub const OPERATION_TIMES: u64 = 11;
 
 /// It is no error that the target does not exist.
 pub const OPERATION_FLAG_OPTIONAL: u64 = 1;

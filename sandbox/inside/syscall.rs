@@ -82,6 +82,7 @@ pub mod number {
     pub const OPENAT: usize = 257;
     pub const MKDIRAT: usize = 258;
     pub const MKNODAT: usize = 259;
+    pub const UTIMENSAT: usize = 280;
     pub const SYMLINKAT: usize = 266;
     pub const FACCESSAT: usize = 269;
     pub const SCHED_SETAFFINITY: usize = 203;

@@ -39,4 +39,4 @@ pub use sandbox::{
     Network, NewFile, Orphans, Outcome, Policy, Project, Running, Sandbox, SandboxError, Signals,
     Stage, Step, Terminal, Usage,
 };
-pub use sys::{Caught, SignalRelay, mirror_signal, own_host_name_and_mounts};
+pub use sys::{Caught, SignalRelay, inherited_descriptor, mirror_signal, own_host_name_and_mounts};

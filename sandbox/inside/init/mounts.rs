@@ -10,7 +10,7 @@ use crate::kernel::{
 use crate::plan::{
     OPERATION_ATTRIBUTES, OPERATION_BIND, OPERATION_DIRECTORY, OPERATION_FIFO, OPERATION_FILE,
     OPERATION_FLAG_GUEST, OPERATION_FLAG_OPTIONAL, OPERATION_HOLD, OPERATION_LINK, OPERATION_MOUNT,
-    OPERATION_REBIND, Operation, Stage,
+    OPERATION_REBIND, OPERATION_ROOT, OPERATION_TIMES, Operation, Stage,
 };
 use crate::reader::Plan;
 use crate::syscall::{Errno, Result, call, number};
@@ -84,6 +84,8 @@ fn perform(plan: &Plan, root: i32, operation: &Operation) -> Result<()> {
     match operation.kind {
         OPERATION_BIND | OPERATION_REBIND => bind(plan, root, operation),
         OPERATION_MOUNT => mount(plan, root, operation),
+        OPERATION_ROOT => mount_root(plan, root, operation),
+        OPERATION_TIMES => set_times(plan, root, operation),
         OPERATION_HOLD => hold(plan, root, operation),
         OPERATION_DIRECTORY | OPERATION_FILE | OPERATION_FIFO | OPERATION_LINK => {
             create(plan, root, operation)
@@ -121,12 +123,43 @@ fn bind(plan: &Plan, root: i32, operation: &Operation) -> Result<()> {
 
 /// Makes a new filesystem and mounts it.
 fn mount(plan: &Plan, root: i32, operation: &Operation) -> Result<()> {
+    // As in `bind`: there may be nothing to mask.
+    let target = kernel::open_inside(root, plan.text(operation.target))?;
+    let tree = make(plan, operation)?;
+    attach(tree, target)?;
+    kernel::close(tree);
+    kernel::close(target);
+    Ok(())
+}
+
+/// Makes a new filesystem and mounts it over the root. Paths are resolved in it from then on: it
+/// takes the number that the root had.
+fn mount_root(plan: &Plan, root: i32, operation: &Operation) -> Result<()> {
+    let tree = make(plan, operation)?;
+    attach(tree, root)?;
+    kernel::duplicate(tree, root, O_CLOEXEC)?;
+    kernel::close(tree);
+    Ok(())
+}
+
+/// Sets both times of a file or directory.
+fn set_times(plan: &Plan, root: i32, operation: &Operation) -> Result<()> {
+    let target = kernel::open_inside(root, plan.text(operation.target))?;
+    let times = [operation.value, 0, operation.value, 0];
+    let empty = Text::from(c"").address();
+    let arguments = [target as usize, empty, address(&times), AT_EMPTY_PATH];
+    // SAFETY: the path is terminated, and the times have the layout of two `struct timespec`.
+    let result = unsafe { call(number::UTIMENSAT, arguments) };
+    kernel::close(target);
+    result.map(drop)
+}
+
+/// Makes a new filesystem, mounted nowhere yet.
+fn make(plan: &Plan, operation: &Operation) -> Result<i32> {
     const FLAG: usize = 0;
     const STRING: usize = 1;
     const CREATE: usize = 6;
     const CLOEXEC: usize = 1;
-    // As in `bind`: there may be nothing to mask.
-    let target = kernel::open_inside(root, plan.text(operation.target))?;
     let kind = plan.text(operation.source).address();
     // SAFETY: the type is terminated.
     let context = unsafe { call(number::FSOPEN, [kind, CLOEXEC]) }?;
@@ -148,11 +181,8 @@ fn mount(plan: &Plan, root: i32, operation: &Operation) -> Result<()> {
             [context, CLOEXEC, operation.value as usize],
         )
     }? as i32;
-    attach(tree, target)?;
-    kernel::close(tree);
-    kernel::close(target);
     kernel::close(context as i32);
-    Ok(())
+    Ok(tree)
 }
 
 fn hold(plan: &Plan, root: i32, operation: &Operation) -> Result<()> {

@@ -260,6 +260,21 @@ impl Arena {
                 entry.value = *attributes;
                 entry.parameters = self.parameters(parameters)?;
             }
+            Operation::Root {
+                kind,
+                parameters,
+                attributes,
+            } => {
+                entry.kind = wire::OPERATION_ROOT;
+                entry.source = self.text(kind)?;
+                entry.value = *attributes;
+                entry.parameters = self.parameters(parameters)?;
+            }
+            Operation::Times { target, seconds } => {
+                entry.kind = wire::OPERATION_TIMES;
+                entry.target = self.text(target)?;
+                entry.value = *seconds;
+            }
             Operation::Hold { source, descriptor } => {
                 entry.kind = wire::OPERATION_HOLD;
                 entry.value = u64::from(descriptor.unsigned_abs());

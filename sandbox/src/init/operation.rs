@@ -72,6 +72,14 @@ pub enum Operation {
     },
     /// Sets attributes on a mount.
     Attributes { target: PathBuf, attributes: u64 },
+    /// Mounts a new filesystem over the root; guest paths are resolved in it from then on.
+    Root {
+        kind: &'static str,
+        parameters: Vec<(&'static str, Option<String>)>,
+        attributes: u64,
+    },
+    /// Sets the times of a file or directory, in seconds since 1970.
+    Times { target: PathBuf, seconds: u64 },
 }
 
 impl Operation {
@@ -130,6 +138,25 @@ pub fn overlay(sources: [Held; 3], target: &Path) -> impl Iterator<Item = Operat
     sources.into_iter().zip(HELD).map(hold).chain([mount])
 }
 
+/// Returns the operations that lay the tree at the guest path `below` under the root: what the root
+/// lacks is there then, and what it has is as before.
+pub fn root_over(below: &Path, attributes: u64) -> [Operation; 3] {
+    let [(first, upper), (second, lower), _] = HELD;
+    let hold = |path: &Path, descriptor| Operation::Hold {
+        source: Held::Guest(path.to_owned()),
+        descriptor,
+    };
+    let mount = Operation::Root {
+        kind: "overlay",
+        parameters: vec![
+            ("lowerdir", Some(format!("{upper}:{lower}"))),
+            ("userxattr", None),
+        ],
+        attributes,
+    };
+    [hold(Path::new("/"), first), hold(below, second), mount]
+}
+
 impl fmt::Display for Operation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -150,6 +177,10 @@ impl fmt::Display for Operation {
             Operation::File { parent, name, .. } => create(f, "file", parent, name),
             Operation::Fifo { parent, name, .. } => create(f, "FIFO", parent, name),
             Operation::Link { parent, name, .. } => create(f, "link", parent, name),
+            Operation::Root { .. } => f.write_str("lay mount points under the rootfs"),
+            Operation::Times { target, .. } => {
+                write!(f, "set the times of `{}`", target.display())
+            }
             Operation::Attributes { target, .. } => {
                 write!(f, "set the attributes of `{}`", target.display())
             }

@@ -103,6 +103,9 @@ pub enum SandboxError {
         /// The error number of `execve`; `ENOENT` says that its interpreter is missing.
         errno: i32,
     },
+    /// The process that the step must not outlive is gone.
+    #[error("the process that started envbox ended, and the step with it")]
+    ParentGone,
     /// Init ended without saying what became of the step, because somebody killed it.
     #[error("the sandbox was killed from outside")]
     Killed,

@@ -12,6 +12,7 @@ mod bare;
 mod error;
 mod identity;
 mod mounts;
+mod points;
 mod policy;
 mod running;
 mod seccomp;

@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::path::{Component, Path, PathBuf};
 
 use super::identity;
+use super::points::{self, Missing};
 use super::policy::{CoverContent, Device, Link, NewFile, Policy, Project};
 use crate::answer::World;
 use crate::init::{Attribute, Held, Operation, overlay};
@@ -73,9 +74,26 @@ pub fn root_attributes(policy: &Policy) -> u64 {
     }
 }
 
-/// Returns the operations for a policy whose binds were checked.
-pub fn operations(policy: &Policy, world: &World, binds: &[CheckedBind]) -> Vec<Operation> {
+/// Returns the guest paths below which mount points are made by the way.
+pub fn made(policy: &Policy) -> [&Path; 7] {
+    let fixed = ["/dev", "/proc", PROJECT, "/run", "/sys", "/tmp"];
+    let [dev, proc, project, run, sys, tmp] = fixed.map(Path::new);
+    [dev, proc, project, run, sys, tmp, &policy.home]
+}
+
+/// Returns the operations for a policy whose binds were checked, and whose rootfs lacks the mount
+/// points `missing`.
+pub fn operations(
+    policy: &Policy,
+    world: &World,
+    binds: &[CheckedBind],
+    missing: &[Missing],
+) -> Vec<Operation> {
     let mut list = Vec::with_capacity(64);
+    if !missing.is_empty() {
+        let attributes = root_attributes(policy);
+        list.extend(points::operations(missing, attributes, policy.epoch));
+    }
     // The project first: its paths are the host's, and nothing covers them yet.
     project(&mut list, policy.project.as_ref());
     proc(&mut list);
@@ -90,11 +108,16 @@ pub fn operations(policy: &Policy, world: &World, binds: &[CheckedBind]) -> Vec<
     list.extend(system);
     list.push(tmpfs("/run", RUN_SIZE, "755"));
     list.push(tmpfs(&policy.home, policy.tmp_size, "755"));
-    let mut made = vec![Path::new("/tmp"), Path::new("/run"), &policy.home];
+    let mut made: Vec<&Path> = ["/dev/shm", "/tmp", "/run"].map(Path::new).into();
+    made.push(&policy.home);
     made.extend(seals_system.then_some(Path::new(identity::SYSTEM)));
     for bind in binds {
         let owned = made.iter().find(|mount| bind.target.starts_with(mount));
-        if let Some(mount) = owned {
+        // What is below another bind is the host's, where nothing is made.
+        let within = |other: &CheckedBind| {
+            other.target != bind.target && bind.target.starts_with(&other.target)
+        };
+        if let Some(mount) = owned.filter(|_| !binds.iter().any(within)) {
             mount_point(&mut list, mount, bind);
         }
         let (source, target) = (bind.source.clone(), bind.target.clone());

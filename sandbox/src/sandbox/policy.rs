@@ -174,8 +174,8 @@ pub enum Project {
 pub struct Bind {
     /// The host path: a directory or a file.
     pub source: PathBuf,
-    /// The guest path. It must exist in the rootfs, or lie in `/tmp`, `/run`, `/sys` or the home
-    /// directory, where it is created.
+    /// The guest path. Where the rootfs lacks it, it is there for this sandbox alone; the rootfs
+    /// is not written to. In the project or in another bind it must exist.
     pub target: PathBuf,
     /// Whether the step may write to it.
     pub writable: bool,
@@ -306,6 +306,8 @@ pub struct Step {
     pub terminal: Terminal,
     /// What becomes of signals to this process while the step runs.
     pub signals: Signals,
+    /// A pidfd of the process that the step must not outlive, beside this one.
+    pub parent: Option<OwnedFd>,
     /// What becomes of children of this process that it did not start.
     pub orphans: Orphans,
     /// Standard input, if not the caller's.
@@ -325,6 +327,7 @@ impl Default for Step {
             cwd: PathBuf::from("/"),
             terminal: Terminal::None,
             signals: Signals::Forward,
+            parent: None,
             orphans: Orphans::Leave,
             stdin: None,
             stdout: None,

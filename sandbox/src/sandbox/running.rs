@@ -33,6 +33,8 @@ pub struct Running {
     own: Standard,
     subjects: Subjects,
     started: Instant,
+    /// What init said last, if that was heard before anybody watched.
+    early: Option<Report>,
     /// Whether the step ended and nothing of it is left.
     ended: bool,
 }
@@ -57,6 +59,8 @@ pub(super) struct Subjects {
     pub command: OsString,
     pub isolation: Isolation,
     pub orphans: Orphans,
+    /// Who must not die before the step does.
+    pub parent: Option<OwnedFd>,
     pub rootfs: PathBuf,
     pub operations: Vec<Operation>,
 }
@@ -95,6 +99,7 @@ pub struct Usage {
 }
 
 /// What init said last.
+#[derive(Debug)]
 enum Report {
     Exit(Exit),
     Failed(SandboxError),
@@ -120,6 +125,7 @@ impl Running {
             own,
             subjects,
             started,
+            early: None,
             ended: false,
         })
     }
@@ -127,6 +133,26 @@ impl Running {
     /// Returns whether the instruction CPUID tells of the policy's machine.
     pub fn cpuid(&self) -> Cpuid {
         self.answers.cpuid()
+    }
+
+    /// Returns the process id, as this process has it, of the step's pid 1: with it goes everything
+    /// that the step started. Waits until there is one; there is none when the sandbox cannot be had.
+    ///
+    /// # Errors
+    /// Fails if the sandbox cannot be heard.
+    pub fn process(&mut self) -> io::Result<Option<u32>> {
+        while self.child.is_none() && self.early.is_none() {
+            let Some(message) = self.launched.receive()? else {
+                break;
+            };
+            let mut report = None;
+            self.handle(message, &mut report)?;
+            self.early = report;
+        }
+        Ok(self
+            .child
+            .as_ref()
+            .and_then(|child| process_of(child.as_fd())))
     }
 
     /// Sends a signal to the step.
@@ -160,9 +186,9 @@ impl Running {
     /// As [`Running::wait`].
     pub fn watch_step(mut self, tell: &mut dyn FnMut(Note)) -> Result<Ended, SandboxError> {
         let supervise = |source| SandboxError::Supervise { source };
-        let mut report = None;
+        let mut report = self.early.take();
         let mut alike = self.alike();
-        while self.turn(&mut report).map_err(supervise)? {
+        while report.is_none() && self.turn(&mut report).map_err(supervise)? {
             let notes = self.answers.notes();
             if !notes.is_empty() {
                 // Theirs is not our code.
@@ -216,6 +242,13 @@ impl Running {
                 .iter()
                 .map(|relay| PollFd::new(relay, PollFlags::IN)),
         );
+        let parent = events.len();
+        events.extend(
+            self.subjects
+                .parent
+                .iter()
+                .map(|parent| PollFd::new(parent, PollFlags::IN)),
+        );
         let asked = events.len();
         for (descriptor, flags) in self.answers.interests() {
             events.push(PollFd::from_borrowed_fd(descriptor, flags));
@@ -231,7 +264,11 @@ impl Running {
                 terminal.move_bytes(side, *flags)?;
             }
         }
-        if happened[signals..asked].iter().any(|it| !it.is_empty()) {
+        if happened[parent..asked].iter().any(|it| !it.is_empty()) {
+            *report = Some(Report::Failed(SandboxError::ParentGone));
+            return Ok(false);
+        }
+        if happened[signals..parent].iter().any(|it| !it.is_empty()) {
             self.forward_signals()?;
         }
         self.answers.happened(&happened[asked..])?;

@@ -13,6 +13,7 @@ use rustix::time::{ClockId, clock_gettime};
 use super::bare::{self, Allowed};
 use super::error::SandboxError;
 use super::mounts::{self, CheckedBind};
+use super::points::{self, Missing};
 use super::policy::{
     Clock, FileStatus, Isolation, Limits, Network, Orphans, Policy, Project, Signals, Step,
     Terminal,
@@ -43,6 +44,7 @@ const CLONE_NEWTIME: i32 = 0x80;
 pub struct Sandbox {
     policy: Policy,
     binds: Vec<CheckedBind>,
+    missing: Vec<Missing>,
     allowed: Allowed,
 }
 
@@ -59,6 +61,7 @@ impl Sandbox {
                 allowed: bare::require(&policy, facts)?,
                 policy,
                 binds: Vec::new(),
+                missing: Vec::new(),
             });
         }
         require_host(facts)?;
@@ -90,9 +93,11 @@ impl Sandbox {
             });
         }
         require_additions(&policy)?;
+        let missing = points::missing(&policy.rootfs, &binds, &mounts::made(&policy))?;
         Ok(Sandbox {
             policy,
             binds,
+            missing,
             allowed: Allowed::ALL,
         })
     }
@@ -115,7 +120,10 @@ impl Sandbox {
         stands_in.map_err(|source| SandboxError::Launch { source })?;
         let isolation = self.policy.isolation;
         let operations = match isolation {
-            Isolation::Namespaces => mounts::operations(&self.policy, answers.world(), &self.binds),
+            Isolation::Namespaces => {
+                let (binds, missing) = (&self.binds, &self.missing);
+                mounts::operations(&self.policy, answers.world(), binds, missing)
+            }
             Isolation::None => Vec::new(),
         };
         let mut plan = self.plan(&step, &answers, &offsets)?;
@@ -152,6 +160,7 @@ impl Sandbox {
                 command,
                 isolation,
                 orphans: step.orphans,
+                parent: step.parent,
                 rootfs,
                 operations,
             },

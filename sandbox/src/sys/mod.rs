@@ -16,6 +16,7 @@ pub use signals::{Caught, SignalRelay, mirror_signal};
 pub use wait::{process_of, reap_others, wait_child};
 
 use std::io;
+use std::os::fd::{FromRawFd as _, OwnedFd};
 
 use rustix::mount::{MountPropagationFlags, mount_change};
 
@@ -32,6 +33,24 @@ pub fn own_host_name_and_mounts() -> io::Result<()> {
     }
     let whole = MountPropagationFlags::PRIVATE | MountPropagationFlags::REC;
     Ok(mount_change("/", whole)?)
+}
+
+/// Returns a copy of a descriptor that this process was started with, and sees to it that no program
+/// it starts gets the original.
+///
+/// # Errors
+/// Fails if there is none of that number.
+pub fn inherited_descriptor(number: u16) -> io::Result<OwnedFd> {
+    let number = libc::c_int::from(number);
+    // SAFETY: takes numbers alone, and says so if the first is no descriptor.
+    let copy = unsafe { libc::fcntl(number, libc::F_DUPFD_CLOEXEC, 3) };
+    if copy < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: as above; sets a flag of the descriptor.
+    let _best = unsafe { libc::fcntl(number, libc::F_SETFD, libc::FD_CLOEXEC) };
+    // SAFETY: the kernel has just made it, and nobody else knows of it.
+    Ok(unsafe { OwnedFd::from_raw_fd(copy) })
 }
 
 /// Returns whether the kernel knows a seccomp return action.

@@ -5,7 +5,7 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileTypeExt;
 
-use crate::harness::as_everyone;
+use crate::harness::{World, as_everyone};
 
 #[test]
 fn an_overlay_takes_what_is_written() {
@@ -119,6 +119,48 @@ fn binds_get_their_mount_points_in_private_directories() {
                 "ReadOnlyFilesystem\n"
             );
         }
+    });
+}
+
+/// Anywhere in the rootfs, of which nothing is touched, and which looks as without.
+#[test]
+fn binds_get_their_mount_points_where_the_rootfs_has_none() {
+    as_everyone(|world| {
+        let file = world.file("data.csv", "1,2");
+        let file = file.to_str().unwrap();
+        let directory = world.directory("out");
+        let directory = directory.to_str().unwrap();
+        fs::create_dir_all(world.path("rootfs/usr/share")).unwrap();
+        fs::write(world.path("rootfs/usr/share/there"), "there").unwrap();
+        let list = |world: &World| {
+            let find = std::process::Command::new("find")
+                .arg(world.path("rootfs"))
+                .output();
+            find.unwrap().stdout
+        };
+        let before = list(world);
+        let options = [
+            "--bind-read-only",
+            file,
+            "/data/deep/er.csv",
+            "--bind-read-only",
+            file,
+            "/usr/share/data.csv",
+            "--bind",
+            directory,
+            "/usr/out",
+        ];
+        let look = |guest: &[&str]| world.look(&options, guest);
+        for target in ["/data/deep/er.csv", "/usr/share/data.csv"] {
+            assert_eq!(look(&["cat", target]), "1,2");
+            assert_eq!(look(&["write", target, "x"]), "ReadOnlyFilesystem\n");
+        }
+        assert_eq!(look(&["cat", "/usr/share/there"]), "there");
+        assert_eq!(look(&["write", "/usr/out/x", "y"]), "ok\n");
+        assert_eq!(look(&["write", "/data/x", "y"]), "ReadOnlyFilesystem\n");
+        assert_eq!(look(&["write", "/usr/x", "y"]), "ReadOnlyFilesystem\n");
+        assert_eq!(fs::read_to_string(world.path("out/x")).unwrap(), "y");
+        assert_eq!(list(world), before);
     });
 }
 
