@@ -19,6 +19,9 @@ use crate::ops::{Error, Project, activation};
 use crate::rootfs::image_library;
 use crate::store::Store;
 
+/// What progress calls it.
+const STAGE: &str = "lock";
+
 /// What to do with the lockfile.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum LockMode {
@@ -170,6 +173,11 @@ pub(in crate::ops) fn resolved(
         Some(Err(stale)) => stale.reasons,
         _ => Vec::new(),
     };
+    let stage = || STAGE.to_owned();
+    context.report(Event::StageStarted {
+        stage: stage(),
+        total: None,
+    });
     let resolving = ResolveOptions {
         upgrade: options.upgrade.clone(),
         base: base(context, &request, previous.as_ref())?,
@@ -181,6 +189,7 @@ pub(in crate::ops) fn resolved(
     };
     let mut lock = resolve(context, project.manifest(), previous.as_ref(), &resolving)?;
     lock.conda.activation = activation::recorded(context, &lock, previous.as_ref())?;
+    context.report(Event::StageFinished { stage: stage() });
     Ok(Resolved {
         file,
         previous,

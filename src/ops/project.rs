@@ -1,12 +1,13 @@
 //! A directory with a manifest.
 
+use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use envbox_lockfiles::base::fs::read;
 use envbox_lockfiles::base::{Context, Digest, RegistryName};
 use envbox_lockfiles::lock::{Groups, Lockfile, Request, satisfies};
-use envbox_lockfiles::manifest::Manifest;
+use envbox_lockfiles::manifest::{MANIFEST, Manifest, PYPROJECT};
 use rustix::fs::{Access, access};
 
 use crate::ops::Error;
@@ -38,6 +39,28 @@ impl Project {
     pub fn open(directory: &Path) -> Result<Self, Error> {
         let (manifest, manifest_file) = Manifest::from_project(directory)?;
         Ok(Self::made(directory, manifest, manifest_file))
+    }
+
+    /// Reads the manifest in `file`, wherever that is, of the project in `directory`; one that is in
+    /// the directory is not looked at. What `[data]`, `outputs` and commands name is in `directory`,
+    /// what `requirements-from` names is beside the manifest.
+    ///
+    /// The lockfile is beside the manifest: `envbox.lock` for an `envbox.toml` or `pyproject.toml`,
+    /// and `NAME.lock` for a `NAME.toml`, so that many can be in one directory.
+    ///
+    /// # Errors
+    /// Returns [`Error::Manifest`].
+    pub fn open_manifest(directory: &Path, file: &Path) -> Result<Self, Error> {
+        let manifest = Manifest::from_file(file)?;
+        let usual = [MANIFEST, PYPROJECT].map(OsStr::new);
+        let lockfile = match file.file_name() {
+            Some(name) if !usual.contains(&name) => file.with_extension("lock"),
+            _ => file.with_file_name(LOCKFILE),
+        };
+        Ok(Self {
+            lockfile,
+            ..Self::made(directory, manifest, file.to_path_buf())
+        })
     }
 
     /// Reads the header of the script at `file` (PEP 723), which is a manifest, and of a project

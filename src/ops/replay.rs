@@ -14,11 +14,13 @@ use std::path::{Path, PathBuf};
 use envbox_lockfiles::base::fs::{create_dir_all, read};
 use envbox_lockfiles::base::{Context, Digest, Explain, FsError, Kind};
 use envbox_lockfiles::lock::Groups;
-use envbox_lockfiles::manifest::StepClock;
 use envbox_sandbox::gpu::DriverPolicy;
+use serde::de::DeserializeOwned;
 
 use crate::ops::diff_runs::{RunsDiff, diff_runs};
-use crate::ops::run::{GpuOptions, Locking, Recording, RunOptions, RunReport, Variable, run};
+use crate::ops::run::{
+    GpuOptions, HostBind, Locking, Recording, RunOptions, RunReport, Variable, run,
+};
 use crate::ops::{Error, Project};
 use crate::record::{ParametersNoted, RunId, RunRecord};
 use crate::snapshot::{RestoreError, restore};
@@ -63,9 +65,23 @@ pub enum ReplayError {
         /// What is missing.
         what: &'static str,
     },
+    /// The step wrote to the host itself, which happens once.
+    #[error("the run {run} could write to `{path}` of the host, and a replay must not")]
+    Writable {
+        /// The run.
+        run: RunId,
+        /// The host path.
+        path: String,
+    },
     /// The lockfile is not in the store.
     #[error("the lockfile {digest} of the run is not in the store")]
     Lockfile {
+        /// Its digest.
+        digest: Digest,
+    },
+    /// The manifest is not in the store.
+    #[error("the manifest {digest} of the run is not in the store")]
+    Manifest {
         /// Its digest.
         digest: Digest,
     },
@@ -84,7 +100,7 @@ impl Explain for ReplayError {
     fn kind(&self) -> Kind {
         match self {
             Self::Restore(error) => error.kind(),
-            Self::Lockfile { .. } => Kind::Host,
+            Self::Lockfile { .. } | Self::Manifest { .. } => Kind::Host,
             _ => Kind::User,
         }
     }
@@ -93,7 +109,8 @@ impl Explain for ReplayError {
         let hint = match self {
             Self::Image { .. } => "run the command again with `envbox run --image`",
             Self::Incomplete { .. } => "check its commit out and run the command again",
-            Self::Lockfile { .. } => "use the store that the run used",
+            Self::Writable { .. } => "run the command again with `envbox run`",
+            Self::Lockfile { .. } | Self::Manifest { .. } => "use the store that the run used",
             Self::NotEmpty { .. } => "name a directory that is empty or not there yet",
             Self::Restore(error) => return error.hints(),
         };
@@ -110,6 +127,12 @@ pub fn replay(
     record: &RunRecord,
     options: ReplayOptions,
 ) -> Result<ReplayReport, Error> {
+    let data = &record.tower.data;
+    let mut writable = data.seen.binds.iter().filter(|(_, bind)| bind.writable);
+    if let Some(path) = writable.find_map(|(target, _)| data.noted.binds.get(target)) {
+        let (run, path) = (record.run, path.clone());
+        return Err(ReplayError::Writable { run, path }.into());
+    }
     let store = Store::open(&context.store)?;
     let scratch = store.scratch()?;
     let target = match &options.to {
@@ -121,7 +144,7 @@ pub fn replay(
     };
     create_dir_all(&target)?;
     bring_back(&store, record, &target)?;
-    let project = open(context, &store, record, &target)?;
+    let project = open(context, &store, record, &target, scratch.path())?;
     let recording = Recording {
         // The comparison needs a record, wherever else it goes.
         file: Some(scratch.path().join("record.json")),
@@ -185,6 +208,7 @@ fn open(
     store: &Store,
     record: &RunRecord,
     target: &Path,
+    scratch: &Path,
 ) -> Result<Project, Error> {
     let incomplete = |what| ReplayError::Incomplete {
         run: record.run,
@@ -193,9 +217,19 @@ fn open(
     let noted = &record.tower.parameters.noted;
     let manifest = noted.manifest.as_deref();
     let manifest = manifest.ok_or(ReplayError::Image { run: record.run })?;
-    let project = match manifest.ends_with(".py") {
-        true => Project::open_script(context, target, &target.join(manifest))?,
-        false => Project::open(target)?,
+    let project = match noted.manifest_blob {
+        Some(digest) => {
+            let blob = store
+                .blob(&digest)
+                .ok_or(ReplayError::Manifest { digest })?;
+            let file = scratch.join(manifest);
+            fs::write(&file, read(&blob)?).map_err(FsError::at("write", &file))?;
+            Project::open_manifest(target, &file)?
+        }
+        None if manifest.ends_with(".py") => {
+            Project::open_script(context, target, &target.join(manifest))?
+        }
+        None => Project::open(target)?,
     };
     let digest = record.tower.libraries.noted.lockfile;
     let digest = digest.ok_or_else(|| incomplete("which lockfile it used"))?;
@@ -214,9 +248,20 @@ fn open(
     ))
 }
 
-/// Reads the word that a record has for how the clocks move.
-fn clock(word: &str) -> Option<StepClock> {
+/// Reads the word that a record has for a choice.
+fn word<T: DeserializeOwned>(word: &str) -> Option<T> {
     serde_json::from_value(word.into()).ok()
+}
+
+/// Returns what of the host the run saw: what is there now need not be what was there then.
+fn binds(record: &RunRecord) -> Vec<HostBind> {
+    let all = record.tower.data.noted.binds.iter();
+    all.map(|(target, source)| HostBind {
+        source: source.into(),
+        target: Some(target.into()),
+        writable: false,
+    })
+    .collect()
 }
 
 fn run_options(
@@ -246,8 +291,10 @@ fn run_options(
         env: set.chain(pass).collect(),
         host_env,
         seed: noted.seed,
-        clock: noted.clock.as_deref().and_then(clock),
+        clock: noted.clock.as_deref().and_then(word),
         cpus: noted.cpus,
+        network: noted.network.as_deref().and_then(word),
+        binds: binds(record),
         current_directory: target.to_path_buf(),
         working_directory: Some(seen.directory.clone()),
         locking: Locking::Frozen,

@@ -51,8 +51,8 @@ pub use run_record::{
 };
 pub use times::set_times;
 pub use tower::{
-    Block, BlockName, CodeNoted, CodeSeen, ComputeNoted, ComputeSeen, Consumed, DataNoted,
-    DataSeen, EntropyNoted, EntropySeen, Firmness, GpuCard, GpuNoted, GpuSeen, LibrariesNoted,
-    LibrariesSeen, ParametersNoted, ParametersSeen, Tower,
+    BindSeen, Block, BlockName, CodeNoted, CodeSeen, ComputeNoted, ComputeSeen, Consumed,
+    DataNoted, DataSeen, EntropyNoted, EntropySeen, Firmness, GpuCard, GpuNoted, GpuSeen,
+    LibrariesNoted, LibrariesSeen, ParametersNoted, ParametersSeen, Tower,
 };
 pub use write_back::{Fate, HostState, WrittenChange, write_back};

@@ -12,6 +12,7 @@ use envbox_lockfiles::base::Digest;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::record::EntryType;
 use crate::snapshot::LeftOut;
 
 /// How firm a block is.
@@ -183,6 +184,12 @@ pub struct ParametersNoted {
     /// Whether `--driver` allowed another driver than the pinned one.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub any_driver: bool,
+    /// `--network`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub network: Option<String>,
+    /// The blob with the manifest, where that was not in the project (`--manifest`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub manifest_blob: Option<Digest>,
 }
 
 /// The environment.
@@ -292,6 +299,21 @@ pub struct GpuNoted {
 pub struct DataSeen {
     /// What the manifest declares, by the path in the project.
     pub inputs: BTreeMap<String, Digest>,
+    /// What of the host was bound, by the guest path.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub binds: BTreeMap<String, BindSeen>,
+}
+
+/// A path of the host that a step saw.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BindSeen {
+    /// What it is.
+    pub r#type: EntryType,
+    /// Whether the step could write to it.
+    pub writable: bool,
+    /// The digest, when it is data that the manifest declares.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<Digest>,
 }
 
 /// What is known of reads besides.
@@ -302,6 +324,9 @@ pub struct DataNoted {
     /// The list of files in the project that earlier steps made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub products: Option<Digest>,
+    /// Where on the host what was bound is, by the guest path.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub binds: BTreeMap<String, String>,
 }
 
 /// What chance depends on.

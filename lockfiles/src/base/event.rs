@@ -68,6 +68,23 @@ pub enum Event {
         /// The item.
         item: String,
     },
+    /// The step runs.
+    StepStarted {
+        /// The run's name, if runs have one.
+        run: Option<String>,
+        /// The process that everything of the step ends with: pid 1 of its namespace, as the host
+        /// numbers it.
+        pid: u32,
+    },
+    /// The step ended, and nothing of it is left. Its outputs are not home yet.
+    StepEnded {
+        /// The run's name, if runs have one.
+        run: Option<String>,
+        /// The status that it ended with, if not by a signal.
+        code: Option<u8>,
+        /// The signal that it ended by.
+        signal: Option<i32>,
+    },
     /// Something the user should know although nothing failed.
     Warning {
         /// One sentence.

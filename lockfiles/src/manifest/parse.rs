@@ -48,6 +48,14 @@ impl Manifest {
         }
     }
 
+    /// Reads the manifest in `file`.
+    ///
+    /// # Errors
+    /// As [`Manifest::parse`], and when the file cannot be read.
+    pub fn from_file(file: &Path) -> Result<Self, ManifestError> {
+        Self::parse(&read(file)?, file)
+    }
+
     /// Parses the text of `file`, which is an `envbox.toml`, or a `pyproject.toml` with a
     /// `[tool.envbox]` table. Files that `requirements-from` names are read beside it.
     ///

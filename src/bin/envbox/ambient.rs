@@ -11,18 +11,24 @@ use std::collections::BTreeMap;
 use std::env;
 use std::ffi::OsString;
 use std::io::{self, IsTerminal as _};
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStringExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
 
 use envbox::base::{
     Context, Explain, FsError, InvalidMirror, InvalidName, Kind, Mirror, Network, RegistryName,
     Reporter,
 };
 use envbox::manifest::{MANIFEST, PYPROJECT};
-use envbox::ops::run::{InvalidVariable, MlflowRun};
+use envbox::ops::run::{BindError, InvalidVariable, MlflowRun};
 use envbox::ops::verify::Variation;
 use jiff::Timestamp;
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
+use rustix::process::{PidfdFlags, Signal, getpid, getppid, kill_process, pidfd_open};
 
 use crate::args::Global;
 use crate::config::{Config, ImageRegistry, Registry};
@@ -53,6 +59,41 @@ pub(crate) enum AmbientError {
     /// `--env` is malformed.
     #[error("`--env` needs NAME or NAME=VALUE")]
     Variable(#[source] InvalidVariable),
+    /// `--manifest` names no manifest.
+    #[error("`--manifest {}` does not end with `.toml`", file.display())]
+    ManifestName {
+        /// What was typed.
+        file: PathBuf,
+    },
+    /// There is another manifest that was asked for.
+    #[error("`--manifest {}` and `{other}` name two manifests", file.display())]
+    TwoManifests {
+        /// What was typed.
+        file: PathBuf,
+        /// The other.
+        other: String,
+    },
+    /// The command has no use for `--manifest`.
+    #[error("`envbox {verb}` does not take `--manifest`")]
+    NoManifest {
+        /// The command.
+        verb: &'static str,
+    },
+    /// The process that started this one is gone already.
+    #[error("the process that started envbox is gone, and `--die-with-parent` was asked for")]
+    ParentGone,
+    /// The process that started this one cannot be seen.
+    #[error("`--die-with-parent` cannot watch the process that started envbox")]
+    NoParent(#[source] io::Error),
+    /// `--events` is malformed.
+    #[error("`--events {found}` names no descriptor from 3 on")]
+    Events {
+        /// What was typed.
+        found: String,
+    },
+    /// `--bind` is malformed.
+    #[error(transparent)]
+    Bind(#[from] BindError),
     /// `--output` is malformed.
     #[error("`--output {found}` is not TRANSPORT:PATH or TRANSPORT:PATH:NAME")]
     Destination {
@@ -85,7 +126,11 @@ pub(crate) enum AmbientError {
 impl Explain for AmbientError {
     fn kind(&self) -> Kind {
         match self {
-            Self::NoCurrentDirectory(_) | Self::NoProgram(_) | Self::Fs(_) => Kind::Host,
+            Self::NoCurrentDirectory(_)
+            | Self::NoProgram(_)
+            | Self::ParentGone
+            | Self::NoParent(_)
+            | Self::Fs(_) => Kind::Host,
             _ => Kind::User,
         }
     }
@@ -97,6 +142,19 @@ impl Explain for AmbientError {
             Self::NoCurrentDirectory(_) => "change to a directory that exists",
             Self::Registry { .. } => "write `--registry pypi=https://mirror.example/simple`",
             Self::Variable(_) => return Vec::new(),
+            Self::ManifestName { .. } => {
+                "name a file like `envbox.toml`; a script with a header is named with `--project`"
+            }
+            Self::TwoManifests { .. } => "leave one of them out",
+            Self::NoManifest { .. } => {
+                "write the manifest as `envbox.toml` into the project, or leave `--manifest` out"
+            }
+            Self::Events { .. } => "write `--events fd:3`, or the path of a file",
+            Self::Bind(error) => return error.hints(),
+            Self::ParentGone => return Vec::new(),
+            Self::NoParent(_) => {
+                "leave it out where the parent is in another container, as for the first process of one"
+            }
             Self::Destination { .. } => {
                 "write `oci:DIR`, `oci-archive:FILE` or `docker-archive:FILE`"
             }
@@ -158,6 +216,9 @@ pub(crate) fn project(global: &Global) -> Result<PathBuf, AmbientError> {
     if let Some(project) = &global.project {
         return Ok(current.join(project));
     }
+    if global.manifest.is_some() {
+        return Ok(current);
+    }
     let has_manifest = |directory: &&Path| {
         directory.join(MANIFEST).is_file()
             || std::fs::read_to_string(directory.join(PYPROJECT))
@@ -170,9 +231,58 @@ pub(crate) fn project(global: &Global) -> Result<PathBuf, AmbientError> {
         .to_path_buf())
 }
 
+/// Returns the manifest's file, if one is named.
+pub(crate) fn manifest(global: &Global) -> Result<Option<PathBuf>, AmbientError> {
+    let Some(file) = &global.manifest else {
+        return Ok(None);
+    };
+    match file.extension().is_some_and(|end| end == "toml") {
+        true => absolute(file).map(Some),
+        false => Err(AmbientError::ManifestName { file: file.clone() }),
+    }
+}
+
+/// Refuses `--manifest` for a command that makes a manifest, or has no use for one.
+pub(crate) fn no_manifest(global: &Global, verb: &'static str) -> Result<(), AmbientError> {
+    match global.manifest {
+        Some(_) => Err(AmbientError::NoManifest { verb }),
+        None => Ok(()),
+    }
+}
+
 /// Returns the current directory.
 pub(crate) fn current_directory() -> Result<PathBuf, AmbientError> {
     env::current_dir().map_err(AmbientError::NoCurrentDirectory)
+}
+
+/// How long a step that lost its parent has to be taken down in order.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// Returns a pidfd of the process that started this one, and sees to it that this one does not live
+/// on without: also while nothing else watches it.
+///
+/// A death signal would come too early: it is sent when the *thread* that started this process ends,
+/// and engines start theirs from pools of threads.
+pub(crate) fn parent() -> Result<OwnedFd, AmbientError> {
+    let no_parent = |error: Errno| AmbientError::NoParent(error.into());
+    let parent = getppid().ok_or_else(|| no_parent(Errno::SRCH))?;
+    let watched = match pidfd_open(parent, PidfdFlags::empty()) {
+        Err(Errno::SRCH) => return Err(AmbientError::ParentGone),
+        watched => watched.map_err(no_parent)?,
+    };
+    // Its number may be another's by now; then somebody else has adopted us.
+    if getppid() != Some(parent) {
+        return Err(AmbientError::ParentGone);
+    }
+    let copy = watched.try_clone().map_err(AmbientError::NoParent)?;
+    thread::spawn(move || {
+        let mut events = [PollFd::new(&copy, PollFlags::IN)];
+        while let Ok(0) | Err(Errno::INTR) = poll(&mut events, None) {}
+        thread::sleep(GRACE);
+        // Who waits for us is gone. The store and the project are safe against this.
+        let _gone = kill_process(getpid(), Signal::KILL);
+    });
+    Ok(watched)
 }
 
 /// Returns the time.

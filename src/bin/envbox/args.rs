@@ -38,6 +38,12 @@ pub(crate) struct Global {
     /// nearest directory at or above the current one that has a manifest.
     #[arg(long, global = true, value_name = "DIR")]
     pub(crate) project: Option<PathBuf>,
+    /// The manifest, wherever it is, instead of the one in the project, which is not looked at: an
+    /// `envbox.toml` by any name that ends with `.toml`. Its lockfile is beside it: `NAME.lock` for
+    /// `NAME.toml`, and `envbox.lock` for `envbox.toml` and `pyproject.toml`. The project is --project
+    /// then, or the current directory.
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) manifest: Option<PathBuf>,
     /// The store's directory [default: $ENVBOX_STORE, or envbox in the cache directory].
     #[arg(long, global = true, value_name = "DIR")]
     pub(crate) store: Option<PathBuf>,
@@ -59,6 +65,10 @@ pub(crate) struct Global {
     /// Print one JSON document to standard output.
     #[arg(long, global = true)]
     pub(crate) json: bool,
+    /// Write what happens, as it happens, to this file or to a descriptor that the caller opened: a
+    /// JSON object a line, the first `hello`, the last the `result`, also after a failure.
+    #[arg(long, global = true, value_name = "fd:NUMBER|FILE")]
+    pub(crate) events: Option<String>,
     /// Print nothing but what was asked for, and errors.
     #[arg(long, short, global = true)]
     pub(crate) quiet: bool,

@@ -20,8 +20,11 @@ fn main() -> ExitCode {
     render::error::install_panic_hook();
     match args::Args::try_parse() {
         // The hook has told the user; the code is all that is left to give.
-        Ok(args) => catch_unwind(|| commands::dispatch(args))
-            .unwrap_or_else(|_| ExitCode::from(exit::INTERNAL)),
+        Ok(args) => {
+            let code = catch_unwind(|| commands::dispatch(args));
+            render::events::finish();
+            code.unwrap_or_else(|_| ExitCode::from(exit::INTERNAL))
+        }
         Err(error) => render::error::usage(&error, ambient::asks_for_json()),
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs::{self, File, Permissions};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
@@ -19,8 +20,8 @@ use crate::ops::audit::sources_in_container;
 use crate::ops::inside::holds::{Decided, holds};
 use crate::ops::inside::{InsidePolicy, InsideReport, Passed};
 use crate::ops::run::{
-    Callers, HELD_FILE, Held, PYTHON_MARK, Rest, RunError, Variable, answered, environment,
-    libraries, overridden,
+    Callers, HELD_FILE, Held, PYTHON_MARK, Rest, RunError, Variable, announce_end, announce_start,
+    answered, environment, libraries, overridden,
 };
 use crate::rootfs::activation;
 
@@ -49,6 +50,8 @@ pub struct InsideOptions {
     pub terminal: Terminal,
     /// What becomes of signals to this process.
     pub signals: Signals,
+    /// `--die-with-parent`: a pidfd of the process that the step must not outlive.
+    pub parent: Option<OwnedFd>,
     /// What becomes of children of this process that it did not start.
     pub orphans: Orphans,
     /// Whether what the step draws from sources of nondeterminism is counted.
@@ -109,10 +112,12 @@ fn supervise(
     };
     let (cpuid, outcome) = Sandbox::new(told, &facts)
         .and_then(|sandbox| {
-            let running = sandbox.spawn(step)?;
+            let mut running = sandbox.spawn(step)?;
+            announce_start(reporter, None, &mut running);
             Ok((running.cpuid(), running.watch(&mut tell)?))
         })
         .map_err(RunError::Sandbox)?;
+    announce_end(reporter, None, outcome.exit);
     let user = rustix::process::geteuid().as_raw();
     let group = rustix::process::getegid().as_raw();
     Ok(InsideReport {
@@ -170,6 +175,12 @@ fn step(
         terminal: options.terminal,
         signals: options.signals,
         orphans: options.orphans,
+        parent: options
+            .parent
+            .as_ref()
+            .map(OwnedFd::try_clone)
+            .transpose()
+            .map_err(|source| RunError::Sandbox(SandboxError::Launch { source }))?,
         ..Step::default()
     })
 }

@@ -7,7 +7,7 @@ use envbox_lockfiles::base::{Explain, FsError, Kind};
 use envbox_sandbox::SandboxError;
 
 use crate::data::DataError;
-use crate::ops::run::GpuError;
+use crate::ops::run::{BindError, GpuError};
 use crate::record::RecordError;
 use crate::snapshot::SnapshotError;
 use crate::store::StoreError;
@@ -32,6 +32,9 @@ pub enum RunError {
         /// The same directory inside, when it is in the project.
         guest: Option<PathBuf>,
     },
+    /// A path of this host cannot be bound.
+    #[error(transparent)]
+    Bind(#[from] BindError),
     /// A variable that envbox sets is set by the manifest or the caller.
     #[error("the variable `{}` is set by envbox alone", name.display())]
     Reserved {
@@ -99,6 +102,7 @@ impl Explain for RunError {
             | Self::StoreInProject { .. } => Kind::User,
             Self::Overlay { .. } => Kind::Host,
             Self::Sandbox(error) => sandbox_kind(error),
+            Self::Bind(error) => error.kind(),
             Self::Record(error) => error.kind(),
             Self::Snapshot(error) => error.kind(),
             Self::Data(error) => error.kind(),
@@ -113,11 +117,18 @@ impl Explain for RunError {
             Self::OutsidePath {
                 guest: Some(guest), ..
             } => format!("write `{}` instead", guest.display()),
-            Self::OutsidePath { guest: None, .. } => {
-                "copy it into the project, and name it relative to that".to_owned()
+            Self::OutsidePath { path, guest: None } => {
+                return vec![
+                    "copy it into the project, and name it relative to that".to_owned(),
+                    format!(
+                        "or let the command see it with `--bind {0}`, or write to it with `--bind-rw {0}`",
+                        path.display()
+                    ),
+                ];
             }
             Self::OutsideDirectory { .. } => {
-                "run the command in the project, or name a directory below `/project`".to_owned()
+                "run the command in the project, or name a directory inside with `--workdir`"
+                    .to_owned()
             }
             Self::Reserved { .. } => "use another name".to_owned(),
             Self::StoreInProject { .. } => {
@@ -134,6 +145,7 @@ impl Explain for RunError {
                 ];
             }
             Self::Sandbox(error) => return error.hint().map(str::to_owned).into_iter().collect(),
+            Self::Bind(error) => return error.hints(),
             Self::Record(error) => return error.hints(),
             Self::Snapshot(error) => return error.hints(),
             Self::Data(error) => return error.hints(),

@@ -13,19 +13,20 @@ use envbox_lockfiles::manifest::{
     StepNetwork,
 };
 use envbox_sandbox::{
-    Baseline, Bind, Clock, Cpuid, Ended, FileStatus, HostFacts, Machine, Network, Note, Policy,
-    Project, Sandbox, SandboxError, Stage, Step, Usage,
+    Baseline, Bind, Clock, Cpuid, Ended, Exit, FileStatus, HostFacts, Machine, Network, Note,
+    Policy, Project, Running, Sandbox, SandboxError, Stage, Step, Usage,
 };
 
 use crate::data::inputs;
+use crate::ops::run::binds::{Around, Bound};
 use crate::ops::run::environment::{HOME, environment};
 use crate::ops::run::gpu::{GpuNeeds, grant};
 use crate::ops::run::guest_paths::Guest;
 use crate::ops::run::held::{channel, told};
 use crate::ops::run::inputs::{MountPoints, mounts};
 use crate::ops::run::recorder::Recorder;
-use crate::ops::run::tower::Foundation;
-use crate::ops::run::{Access, Held, Isolation, Refused, RunError, RunOptions, RunReport};
+use crate::ops::run::tower::{Foundation, Ground};
+use crate::ops::run::{Access, Held, Isolation, Mounted, Refused, RunError, RunOptions, RunReport};
 use crate::record::{HostState, RecordError, RunDirectory, scan, set_times, sweep, write_back};
 use crate::rootfs::activation;
 use crate::store::Store;
@@ -72,25 +73,41 @@ pub fn execute(
     let project = fs::canonicalize(project).map_err(FsError::at("open", project))?;
     refuse_store_in_project(&context.store, &project)?;
     let policy = options.policy(prepared.sandbox);
-    let mut step = step(prepared, &policy, &project, options)?;
+    let inputs = match prepared.data {
+        [] => Vec::new(),
+        data => inputs(context, &Store::open(&context.store)?, &project, data)?,
+    };
+    let around = Around {
+        rootfs: prepared.rootfs,
+        project: &project,
+        store: &fs::canonicalize(&context.store).map_err(FsError::at("open", &context.store))?,
+        access: options.access,
+        inputs: &inputs,
+    };
+    let bound = around.check(&options.binds)?;
+    let mut step = step(prepared, &policy, &project, options, &bound)?;
     let gpu = options.gpu.as_ref();
     let gpu = gpu.map(|gpu| grant(context, prepared.gpu, gpu));
     let gpu = gpu.transpose()?;
     gpu.iter().for_each(|gpu| gpu.add_to(&mut step.env));
     warn_of_owner(context, &project, options.access);
-    let inputs = match prepared.data {
-        [] => Vec::new(),
-        data => inputs(context, &Store::open(&context.store)?, &project, data)?,
-    };
     let runs = context.store.join("runs");
     clean_up(context, &runs)?;
     let directory = RunDirectory::create(&runs, context.now)?;
     let id = directory.id();
     let upper = directory.upper();
     let upper = (options.access == Access::Overlay).then_some(&*upper);
-    let (binds, mount_points) = mounts(&inputs, &project, upper)?;
-    let given = (id, &step, &*inputs, gpu.as_ref());
-    let foundation = Foundation::new(context, prepared, &policy, options, given);
+    let (mut binds, mut mount_points) = mounts(&inputs, &project, upper)?;
+    binds.extend(mount_points.of_binds(&bound, &project, upper)?);
+    let ground = Ground {
+        run: id,
+        cwd: &step.cwd,
+        project: &project,
+        inputs: &inputs,
+        binds: &bound,
+        gpu: gpu.as_ref(),
+    };
+    let foundation = Foundation::new(context, prepared, &policy, options, &ground);
     let mut recorder = Recorder::begin(context, prepared, &project, options, foundation);
     if options.access == Access::Direct {
         recorder.iter_mut().for_each(Recorder::read);
@@ -101,16 +118,18 @@ pub fn execute(
         audit: options.audit,
         ..sandbox_policy(prepared, &policy, &project, options.access, &directory)
     };
-    held.binds.extend(binds);
     held.binds
         .extend(channel(prepared.rootfs, directory.path())?);
     gpu.iter().for_each(|gpu| gpu.edits.apply(&mut held));
+    held.binds.extend(binds);
     let mut tell = |note: Note| {
         let message = note.to_string();
         context.report(Event::Warning { message });
     };
+    let name = Some(id.to_string());
     let ran = Sandbox::new(held, &facts).and_then(|sandbox| {
-        let running = sandbox.spawn(step)?;
+        let mut running = sandbox.spawn(step)?;
+        announce_start(&*context.reporter, name.clone(), &mut running);
         Ok((running.cpuid(), running.watch_step(&mut tell)?))
     });
     let (cpuid, ended) = ran.map_err(|source| {
@@ -118,8 +137,10 @@ pub fn execute(
         recorder.take().into_iter().for_each(Recorder::abandon);
         sandbox_error(source, context, &project)
     })?;
+    announce_end(&*context.reporter, name, ended.exit);
     let isolation = isolation(&policy, options.access, &facts, cpuid);
     let mut report = report(context, prepared, options, &directory, &ended, isolation);
+    report.binds = bound.iter().map(Mounted::from).collect();
     match options.access {
         Access::Overlay => {
             recorder.iter_mut().for_each(Recorder::step_has_ended);
@@ -148,6 +169,26 @@ pub fn execute(
     Ok(report)
 }
 
+/// Tells that the step runs; that it cannot is told by who watches it.
+pub(in crate::ops) fn announce_start(
+    reporter: &dyn Reporter,
+    run: Option<String>,
+    running: &mut Running,
+) {
+    if let Ok(Some(pid)) = running.process() {
+        reporter.report(Event::StepStarted { run, pid });
+    }
+}
+
+/// Tells that the step ended.
+pub(in crate::ops) fn announce_end(reporter: &dyn Reporter, run: Option<String>, exit: Exit) {
+    let (code, signal) = match exit {
+        Exit::Code(code) => (Some(code), None),
+        Exit::Signal(signal) => (None, Some(signal)),
+    };
+    reporter.report(Event::StepEnded { run, code, signal });
+}
+
 /// Removes what killed runs left behind, also what they were writing to the store.
 fn clean_up(context: &Context, runs: &Path) -> Result<(), RunError> {
     let swept = sweep(runs)?;
@@ -174,6 +215,7 @@ fn report(
         exit: ended.exit,
         lock: prepared.lock,
         isolation,
+        binds: Vec::new(),
         libraries: libraries(&*context.reporter, directory.path()),
         usage: Usage::default(),
         findings: ended.findings.clone(),
@@ -192,10 +234,12 @@ fn step(
     policy: &SandboxPolicy,
     project: &Path,
     options: &RunOptions,
+    binds: &[Bound],
 ) -> Result<Step, RunError> {
     let guest = Guest {
         rootfs: prepared.rootfs,
         project,
+        binds,
     };
     guest.check_arguments(options.argv.iter().map(AsRef::<OsStr>::as_ref))?;
     let asked = options.working_directory.as_deref();
@@ -207,6 +251,7 @@ fn step(
         cwd: guest.working_directory(&options.current_directory, asked)?,
         terminal: options.terminal,
         signals: options.signals,
+        parent: duplicate(options.parent.as_ref())?,
         stdin: duplicate(options.stdin.as_ref())?,
         stdout: duplicate(options.stdout.as_ref())?,
         stderr: duplicate(options.stderr.as_ref())?,

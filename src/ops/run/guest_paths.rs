@@ -11,6 +11,7 @@ use std::path::{Component, Path, PathBuf};
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat, openat2};
 
 use crate::ops::run::RunError;
+use crate::ops::run::binds::Bound;
 use crate::ops::run::environment::HOME;
 
 /// Where the project is inside.
@@ -31,6 +32,8 @@ pub(super) struct Guest<'a> {
     pub(super) rootfs: &'a Path,
     /// The project, without links in its path.
     pub(super) project: &'a Path,
+    /// What the caller lets it see besides.
+    pub(super) binds: &'a [Bound],
 }
 
 impl Guest<'_> {
@@ -79,13 +82,41 @@ impl Guest<'_> {
         match real.strip_prefix(self.project) {
             Ok(below) if below == Path::new("") => Ok(PathBuf::from(PROJECT)),
             Ok(below) => Ok(Path::new(PROJECT).join(below)),
-            Err(_) => Err(self.outside(current, error)),
+            Err(_) => match self.in_bind(&real) {
+                Some(path) => Ok(path),
+                None => Err(self.outside(current, error)),
+            },
         }
+    }
+
+    /// Returns where a step finds a host path without links, if that is in a bind.
+    fn in_bind(&self, real: &Path) -> Option<PathBuf> {
+        let binds = self.binds.iter();
+        let mut inside: Vec<PathBuf> = binds
+            .filter_map(|bind| Some(bind.target.join(real.strip_prefix(&bind.real).ok()?)))
+            .map(|path| normal(&path))
+            .collect();
+        // What the step finds under the same name is meant before what it finds elsewhere too.
+        inside.sort_by_key(|path| path != real);
+        inside.into_iter().find(|path| self.has(path))
     }
 
     /// Says whether a step finds something at an absolute path when it starts.
     fn has(&self, path: &Path) -> bool {
         let path = normal(path);
+        let around = self
+            .binds
+            .iter()
+            .filter(|bind| path.starts_with(&bind.target));
+        // The one in which the others are.
+        if let Some(bind) = around.max_by_key(|bind| bind.target.components().count()) {
+            let below = path.strip_prefix(&bind.target).unwrap_or(&path);
+            return below == Path::new("") || fs::symlink_metadata(bind.real.join(below)).is_ok();
+        }
+        // What binds are mounted on, and in.
+        if self.binds.iter().any(|bind| bind.target.starts_with(&path)) {
+            return true;
+        }
         if let Ok(below) = path.strip_prefix(PROJECT) {
             return fs::symlink_metadata(self.project.join(below)).is_ok();
         }
@@ -107,6 +138,7 @@ impl Guest<'_> {
         let real = fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
         let below = real.strip_prefix(self.project).ok();
         let guest = below.map(|below| Path::new(PROJECT).join(below));
+        let guest = guest.or_else(|| self.in_bind(&real));
         error(path.to_path_buf(), guest)
     }
 }
@@ -137,7 +169,7 @@ fn has(root: &Path, path: &Path) -> bool {
 }
 
 /// Resolves `.` and `..` by the text alone.
-fn normal(path: &Path) -> PathBuf {
+pub(super) fn normal(path: &Path) -> PathBuf {
     let mut normal = PathBuf::from("/");
     for component in path.components() {
         match component {
@@ -156,6 +188,7 @@ mod tests {
     use std::os::unix::fs::symlink;
 
     use super::*;
+    use crate::record::EntryType;
 
     #[test]
     fn a_path_of_the_host_is_refused_by_name() {
@@ -168,9 +201,23 @@ mod tests {
         symlink("/usr", rootfs.join("absolute")).unwrap();
         fs::create_dir(&project).unwrap();
         fs::write(project.join("data.csv"), "").unwrap();
+        let bound = root.join("bound");
+        fs::create_dir(&bound).unwrap();
+        fs::write(bound.join("file"), "").unwrap();
+        let bind = |target: &str| Bound {
+            source: bound.clone(),
+            real: bound.clone(),
+            target: PathBuf::from(target),
+            kind: EntryType::Directory,
+            directory: true,
+            writable: false,
+            covers: false,
+        };
+        let binds = [bind("/etc/ssl"), bind("/no/such")];
         let guest = Guest {
             rootfs: &rootfs,
             project: &project,
+            binds: &binds,
         };
         let check = |argument: &str| match guest.check_arguments([OsStr::new(argument)]) {
             Ok(()) => "fine".to_owned(),
@@ -183,6 +230,8 @@ mod tests {
         let data = project.join("data.csv");
         let data = data.to_str().unwrap();
         let there = rootfs.to_str().unwrap();
+        let file = bound.join("file");
+        let file = file.to_str().unwrap();
         let cases = [
             ("relative", "fine"),
             ("/", "fine"),
@@ -197,9 +246,12 @@ mod tests {
             ("/tmp", "fine"),
             ("/tmp/", "fine"),
             ("/project/data.csv", "fine"),
-            ("/etc", "refused"),
-            ("--config=/etc", "refused"),
-            ("CONFIG=/etc", "refused"),
+            ("/etc", "fine"),
+            ("/etc/ssl/certs", "refused"),
+            ("/etc/passwd", "refused"),
+            ("--config=/etc/passwd", "refused"),
+            ("CONFIG=/etc/passwd", "refused"),
+            (file, "/etc/ssl/file"),
             (there, "refused"),
             (data, "/project/data.csv"),
         ];
@@ -215,10 +267,20 @@ mod tests {
         let root = fs::canonicalize(root.path()).unwrap();
         let project = root.join("project");
         fs::create_dir_all(project.join("sub")).unwrap();
+        fs::create_dir_all(root.join("work/sub")).unwrap();
         symlink(project.join("sub"), root.join("link")).unwrap();
         let guest = Guest {
             rootfs: &root,
             project: &project,
+            binds: &[Bound {
+                source: root.join("work"),
+                real: root.join("work"),
+                target: PathBuf::from("/mnt/work"),
+                kind: EntryType::Directory,
+                directory: true,
+                writable: true,
+                covers: false,
+            }],
         };
         let choose = |current: &Path, asked: Option<&str>| {
             let chosen = guest.working_directory(current, asked.map(Path::new));
@@ -228,6 +290,9 @@ mod tests {
         assert_eq!(choose(&project, None), some("/project"));
         assert_eq!(choose(&project.join("sub"), None), some("/project/sub"));
         assert_eq!(choose(&root.join("link"), None), some("/project/sub"));
+        assert_eq!(choose(&root.join("work/sub"), None), some("/mnt/work/sub"));
+        assert_eq!(choose(&root, Some("/mnt/work/sub")), some("/mnt/work/sub"));
+        assert_eq!(choose(&root, Some("/mnt/work/none")), None);
         assert_eq!(choose(&root, None), None);
         assert_eq!(choose(&root, Some("sub")), some("/project/sub"));
         assert_eq!(choose(&root, Some("/project/sub/..")), some("/project"));

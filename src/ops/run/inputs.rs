@@ -12,6 +12,7 @@ use envbox_lockfiles::base::FsError;
 use envbox_sandbox::Bind;
 
 use crate::data::{DataError, Input};
+use crate::ops::run::binds::Bound;
 
 /// Where the step sees the project.
 const PROJECT: &str = "/project";
@@ -35,7 +36,7 @@ pub(super) fn mounts(
     let mut points = MountPoints::default();
     let mut binds = Vec::new();
     for input in inputs {
-        points.make(input, project, upper)?;
+        points.make(&input.path, input.source.is_dir(), project, upper)?;
         binds.push(Bind {
             source: input.source.clone(),
             target: Path::new(PROJECT).join(&input.path),
@@ -46,13 +47,40 @@ pub(super) fn mounts(
 }
 
 impl MountPoints {
+    /// Returns the mounts of `binds`, whose targets were checked, and makes what those in the project
+    /// are mounted on.
+    pub(super) fn of_binds(
+        &mut self,
+        binds: &[Bound],
+        project: &Path,
+        upper: Option<&Path>,
+    ) -> Result<Vec<Bind>, DataError> {
+        let within = |bind: &Bound| {
+            let other = |other: &&Bound| other.target != bind.target;
+            let mut others = binds.iter().filter(other);
+            others.any(|other| bind.target.starts_with(&other.target))
+        };
+        for bind in binds.iter().filter(|bind| !within(bind)) {
+            if let Ok(below) = bind.target.strip_prefix(PROJECT) {
+                self.make(below, bind.directory, project, upper)?;
+            }
+        }
+        let mount = |bind: &Bound| Bind {
+            source: bind.real.clone(),
+            target: bind.target.clone(),
+            writable: bind.writable,
+        };
+        Ok(binds.iter().map(mount).collect())
+    }
+
     fn make(
         &mut self,
-        input: &Input,
+        path: &Path,
+        directory: bool,
         project: &Path,
         upper: Option<&Path>,
     ) -> Result<(), DataError> {
-        let path = &input.path;
+        let path = &path.to_path_buf();
         for parent in path.ancestors().skip(1) {
             if fs::symlink_metadata(project.join(parent)).is_ok_and(|found| !found.is_dir()) {
                 return Err(DataError::OnTheWay {
@@ -61,7 +89,6 @@ impl MountPoints {
                 });
             }
         }
-        let directory = input.source.is_dir();
         let there = fs::symlink_metadata(project.join(path));
         if there.is_ok_and(|there| match directory {
             true => there.is_dir(),

@@ -7,6 +7,7 @@
 //! (`environment::tests`, `guest_paths::tests`).
 //! **Invariant:** outputs come home also when the step fails (`tests::outputs_come_home_after_a_failure`).
 
+mod binds;
 mod environment;
 mod error;
 mod execute;
@@ -25,6 +26,7 @@ mod tests;
 mod tower;
 mod verb;
 
+pub use binds::{BindError, HostBind};
 pub use environment::Rest;
 pub use error::RunError;
 pub use execute::{Prepared, execute};
@@ -34,11 +36,13 @@ pub use image::run_image;
 pub use mlflow::MlflowRun;
 pub use options::{Access, InvalidVariable, Locking, RunOptions, Variable};
 pub use recorder::Recording;
-pub use report::{FailedBy, Isolation, Refused, RunReport, failure_document, write_document};
+pub use report::{
+    FailedBy, Isolation, Mounted, Refused, RunReport, failure_document, write_document,
+};
 pub use verb::{run, write_failure};
 
 pub(in crate::ops) use environment::{Callers, HOME, environment, image_environment, is_ours};
-pub(in crate::ops) use execute::{answered, libraries};
+pub(in crate::ops) use execute::{announce_end, announce_start, answered, libraries};
 pub(in crate::ops) use gpu::grant;
 pub(in crate::ops) use held::{GUEST as HELD_FILE, PYTHON as PYTHON_MARK};
 pub(in crate::ops) use options::overridden;

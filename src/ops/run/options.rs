@@ -6,11 +6,11 @@ use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
 
-use envbox_lockfiles::manifest::{SandboxPolicy, StepClock};
+use envbox_lockfiles::manifest::{SandboxPolicy, StepClock, StepNetwork};
 use envbox_sandbox::{Signals, Terminal};
 
 use crate::ops::run::environment::{Callers, Rest};
-use crate::ops::run::{GpuOptions, Recording};
+use crate::ops::run::{GpuOptions, HostBind, Recording};
 
 /// What to run, and how.
 #[derive(Debug, Default)]
@@ -29,8 +29,12 @@ pub struct RunOptions {
     pub clock: Option<StepClock>,
     /// `--cpus`: instead of the manifest's.
     pub cpus: Option<u32>,
-    /// The host directory that the caller is in. Inside the project it is the step's working
-    /// directory.
+    /// `--network`: instead of the manifest's.
+    pub network: Option<StepNetwork>,
+    /// `--bind` and `--bind-rw`: host paths that the step sees besides.
+    pub binds: Vec<HostBind>,
+    /// The host directory that the caller is in. Inside the project, or in a bind, it is the step's
+    /// working directory.
     pub current_directory: PathBuf,
     /// The step's working directory instead: a guest path, or relative to `/project`.
     pub working_directory: Option<PathBuf>,
@@ -42,6 +46,8 @@ pub struct RunOptions {
     pub terminal: Terminal,
     /// What becomes of signals to this process.
     pub signals: Signals,
+    /// `--die-with-parent`: a pidfd of the process that the step must not outlive.
+    pub parent: Option<OwnedFd>,
     /// Standard input, if not the caller's.
     pub stdin: Option<OwnedFd>,
     /// Standard output, if not the caller's.
@@ -62,7 +68,10 @@ impl RunOptions {
     /// Returns the policy of a manifest with what the caller asks for instead.
     pub(super) fn policy(&self, manifest: &SandboxPolicy) -> SandboxPolicy {
         let (seed, clock, cpus) = (self.seed, self.clock, self.cpus);
-        overridden(manifest, seed, clock, cpus)
+        SandboxPolicy {
+            network: self.network.unwrap_or(manifest.network),
+            ..overridden(manifest, seed, clock, cpus)
+        }
     }
 
     /// Returns what of the caller's the step may get.

@@ -72,6 +72,7 @@ struct Code {
     noted: CodeNoted,
     parameters: BTreeMap<String, Digest>,
     lockfile: Option<Digest>,
+    manifest: Option<Digest>,
     /// Why the journal cannot be written to.
     unwritten: Option<SnapshotError>,
 }
@@ -88,6 +89,9 @@ impl<'a> Recorder<'a> {
         if !options.record.is_wanted() {
             return None;
         }
+        let real = |path: &Path| fs::canonicalize(path).unwrap_or(path.to_path_buf());
+        // Else it is in the snapshot of the code.
+        let apart = |file: &&Path| !real(file).starts_with(project);
         let reader = Reader {
             store: context.store.clone(),
             project: project.to_path_buf(),
@@ -97,6 +101,7 @@ impl<'a> Recorder<'a> {
                 .clone()
                 .unwrap_or(project.to_path_buf()),
             lockfile: prepared.lockfile.map(Path::to_path_buf),
+            manifest: prepared.manifest.filter(apart).map(Path::to_path_buf),
             jobs: context.jobs.min(2),
             now: context.now,
             foundation: foundation.clone(),
@@ -277,6 +282,8 @@ struct Reader {
     /// What the record calls it.
     named: PathBuf,
     lockfile: Option<PathBuf>,
+    /// The manifest, if it is not in the project.
+    manifest: Option<PathBuf>,
     jobs: usize,
     now: jiff::Timestamp,
     foundation: Foundation,
@@ -291,7 +298,7 @@ impl Reader {
             let project = self.project.clone();
             thread::spawn(move || git_state(&project))
         });
-        let found = walk(&self.project, &self.foundation.data())?;
+        let found = walk(&self.project, self.foundation.apart())?;
         let limits = Limits::default();
         let snapshot = take(
             &store,
@@ -304,10 +311,13 @@ impl Reader {
         )?;
         let git = git.and_then(|git| git.join().ok()).unwrap_or_default();
         let deposit = store.deposit();
-        let lockfile = match &self.lockfile {
-            Some(file) => Some(deposit.add_bytes(&read(file)?)?),
-            None => None,
+        let keep = |file: &Option<PathBuf>| -> Result<_, SnapshotError> {
+            Ok(match file {
+                Some(file) => Some(deposit.add_bytes(&read(file)?)?),
+                None => None,
+            })
         };
+        let (lockfile, manifest) = (keep(&self.lockfile)?, keep(&self.manifest)?);
         let GitState { commit, diff } = git;
         let kept_diff = match diff.as_deref() {
             Some(diff) if !diff.is_empty() => Some(deposit.add_bytes(diff)?),
@@ -330,6 +340,7 @@ impl Reader {
             },
             found,
             lockfile,
+            manifest,
             store,
             unwritten: None,
         });
@@ -390,6 +401,7 @@ impl Code {
                 Read {
                     files: self.parameters.clone(),
                     lockfile: self.lockfile,
+                    manifest: self.manifest,
                     products: self.products,
                 },
                 report,

@@ -38,6 +38,8 @@ pub struct RunReport {
     pub lock: Digest,
     /// What the sandbox held.
     pub isolation: Isolation,
+    /// What of the host it saw besides, sorted by guest path.
+    pub binds: Vec<Mounted>,
     /// What of it was set and read back in the libraries that the step imported, sorted.
     pub libraries: Vec<Held>,
     /// What the step used.
@@ -115,6 +117,17 @@ impl Isolation {
             kernel: String::new(),
         }
     }
+}
+
+/// A path of the host that a step saw.
+#[derive(Debug, Clone, Serialize)]
+pub struct Mounted {
+    /// The host path.
+    pub source: PathBuf,
+    /// The guest path.
+    pub target: PathBuf,
+    /// Whether the step could write to it.
+    pub writable: bool,
 }
 
 /// An entry that is no output.

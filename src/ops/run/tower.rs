@@ -8,17 +8,18 @@ use std::path::{Path, PathBuf};
 use envbox_lockfiles::base::{Context, Digest};
 use envbox_lockfiles::manifest::{SandboxPolicy, StepClock, StepCpuid, StepNetwork};
 use envbox_sandbox::gpu::DriverPolicy;
-use envbox_sandbox::{Cpuid, Source, Step, cpu_model};
+use envbox_sandbox::{Cpuid, Source, cpu_model};
 use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::data::Input;
 use crate::ops::audit::sources;
+use crate::ops::run::binds::Bound;
 use crate::ops::run::gpu::Granted;
 use crate::ops::run::recorder::hint_of;
 use crate::ops::run::{Access, HeldState, Prepared, RunOptions, RunReport, Variable};
 use crate::record::{
-    Block, CodeNoted, CodeSeen, ComputeNoted, ComputeSeen, Consumed, DataNoted, DataSeen,
+    BindSeen, Block, CodeNoted, CodeSeen, ComputeNoted, ComputeSeen, Consumed, DataNoted, DataSeen,
     EntropyNoted, EntropySeen, Firmness, LibrariesNoted, LibrariesSeen, ParametersNoted,
     ParametersSeen, RunId, Tower,
 };
@@ -47,8 +48,23 @@ pub(super) struct Foundation {
     libraries: LibrariesSeen,
     policy: SandboxPolicy,
     inputs: Vec<Input>,
+    binds: Vec<Bound>,
+    /// Paths in the project that are no code of it: declared data, and what is bound.
+    apart: Vec<PathBuf>,
     access: Access,
     gpu: Option<Granted>,
+}
+
+/// What a step is run on.
+pub(super) struct Ground<'a> {
+    pub(super) run: RunId,
+    /// The guest path of the directory it begins in.
+    pub(super) cwd: &'a Path,
+    /// The project, without links in its path.
+    pub(super) project: &'a Path,
+    pub(super) inputs: &'a [Input],
+    pub(super) binds: &'a [Bound],
+    pub(super) gpu: Option<&'a Granted>,
 }
 
 /// What was found in the project before the step.
@@ -57,6 +73,8 @@ pub(super) struct Read {
     pub(super) files: BTreeMap<String, Digest>,
     /// The blob with the lockfile.
     pub(super) lockfile: Option<Digest>,
+    /// The blob with the manifest, if that is not in the project.
+    pub(super) manifest: Option<Digest>,
     /// The list of what earlier steps made.
     pub(super) products: Option<Digest>,
 }
@@ -67,15 +85,15 @@ impl Foundation {
         prepared: &Prepared<'_>,
         policy: &SandboxPolicy,
         options: &RunOptions,
-        (run, step, inputs, gpu): (RunId, &Step, &[Input], Option<&Granted>),
+        ground: &Ground<'_>,
     ) -> Self {
         let rootfs = prepared.rootfs.file_name().unwrap_or_default();
         Self {
-            run,
+            run: ground.run,
             started: context.now,
             environment: prepared.environment.to_owned(),
             parameters: (
-                parameters_seen(policy, options, &step.cwd),
+                parameters_seen(policy, options, ground.cwd),
                 ParametersNoted {
                     manifest: prepared.manifest.and_then(Path::file_name).map(lossy),
                     ..parameters_noted(options, prepared.groups)
@@ -86,15 +104,17 @@ impl Foundation {
                 rootfs: rootfs.to_string_lossy().into_owned(),
             },
             policy: policy.clone(),
-            inputs: inputs.to_vec(),
+            inputs: ground.inputs.to_vec(),
+            binds: ground.binds.to_vec(),
+            apart: apart(ground),
             access: options.access,
-            gpu: gpu.cloned(),
+            gpu: ground.gpu.cloned(),
         }
     }
 
-    /// Returns the paths of declared data in the project.
-    pub(super) fn data(&self) -> Vec<PathBuf> {
-        self.inputs.iter().map(|input| input.path.clone()).collect()
+    /// Returns the paths in the project that are no code of it.
+    pub(super) fn apart(&self) -> &[PathBuf] {
+        &self.apart
     }
 
     pub(super) fn outputs(&self) -> &[PathBuf] {
@@ -115,9 +135,14 @@ impl Foundation {
         let Read {
             files,
             lockfile,
+            manifest,
             products,
         } = read;
         let (seen, noted) = self.parameters.clone();
+        let noted = ParametersNoted {
+            manifest_blob: manifest,
+            ..noted
+        };
         let seen = ParametersSeen { files, ..seen };
         Tower {
             code,
@@ -146,6 +171,11 @@ impl Foundation {
             }
             pins.entry(word(&held.state)).or_default().push(line);
         }
+        let covering = self.binds.iter().filter(|bind| bind.covers);
+        because.extend(covering.map(|bind| {
+            let target = bind.target.display();
+            format!("`{target}` of the environment is hidden by a bind of the host's")
+        }));
         let noted = LibrariesNoted { lockfile, pins };
         Block::new(self.libraries.clone(), noted, firmness(&because), because)
     }
@@ -213,13 +243,50 @@ impl Foundation {
         if self.policy.network == StepNetwork::Host {
             because.push("what comes over the network is not known".to_owned());
         }
-        let noted = DataNoted { opened, products };
+        because.extend(self.binds.iter().filter_map(|bind| self.doubt(bind)));
+        let name = |bind: &Bound| bind.target.display().to_string();
+        let sources = self.binds.iter();
+        let sources = sources.map(|bind| (name(bind), bind.source.display().to_string()));
+        let noted = DataNoted {
+            opened,
+            products,
+            binds: sources.collect(),
+        };
         let digests = self.inputs.iter();
         let digests = digests.map(|input| (input.path.display().to_string(), input.digest));
+        let binds = self.binds.iter().map(|bind| {
+            let seen = BindSeen {
+                r#type: bind.kind,
+                writable: bind.writable,
+                sha256: self.declared(bind).map(|input| input.digest),
+            };
+            (name(bind), seen)
+        });
         let seen = DataSeen {
             inputs: digests.collect(),
+            binds: binds.collect(),
         };
         Block::new(seen, noted, firmness(&because), because)
+    }
+
+    /// Returns the declared data that a bind is, when the step cannot change it.
+    fn declared(&self, bind: &Bound) -> Option<&Input> {
+        let mut inputs = self.inputs.iter().filter(|_| !bind.writable);
+        inputs.find(|input| input.source == bind.real)
+    }
+
+    /// Says why a bind is not held.
+    fn doubt(&self, bind: &Bound) -> Option<String> {
+        let (source, target) = (bind.source.display(), bind.target.display());
+        match (bind.writable, self.declared(bind)) {
+            (true, _) => Some(format!(
+                "`{target}` is `{source}` of the host, which the step could write to"
+            )),
+            (false, None) => Some(format!(
+                "`{target}` is `{source}` of the host, which `[data]` does not declare"
+            )),
+            (false, Some(_)) => None,
+        }
     }
 
     fn entropy(&self, report: Option<&RunReport>) -> Block<EntropySeen, EntropyNoted> {
@@ -253,6 +320,18 @@ impl Foundation {
         because.extend(open.map(|one| format!("it drew from {}, which is not held", one.source)));
         Block::new(seen, EntropyNoted { consumed }, firmness(&because), because)
     }
+}
+
+/// Returns the paths of declared data, of what is bound on, and of what a step may write to itself.
+fn apart(ground: &Ground<'_>) -> Vec<PathBuf> {
+    let inputs = ground.inputs.iter().map(|input| input.path.clone());
+    let targets = ground.binds.iter();
+    let targets = targets.filter_map(|bind| bind.target.strip_prefix("/project").ok());
+    let written = ground.binds.iter().filter(|bind| bind.writable);
+    let written = written.filter_map(|bind| bind.real.strip_prefix(ground.project).ok());
+    let binds = targets.chain(written).map(Path::to_path_buf);
+    let some = |path: &PathBuf| path != Path::new("");
+    inputs.chain(binds).filter(some).collect()
 }
 
 fn firmness(because: &[String]) -> Firmness {
@@ -316,6 +395,7 @@ fn parameters_noted(options: &RunOptions, groups: &[String]) -> ParametersNoted 
             .gpu
             .as_ref()
             .is_some_and(|gpu| gpu.driver == DriverPolicy::Compatible),
+        network: options.network.as_ref().map(word),
         ..ParametersNoted::default()
     };
     for variable in &options.env {

@@ -88,6 +88,22 @@ pub(crate) struct Step {
     /// Let the command write to the project itself instead of an overlay.
     #[arg(long)]
     pub(crate) direct: bool,
+    /// Let the command see this file or directory of the host's as well, at this path inside or the
+    /// same as outside, and not write to it. What is in it is on record by its path, and not held
+    /// unless the manifest's `[data]` declares it. May be given several times.
+    #[arg(long, value_name = "SOURCE[:TARGET]")]
+    pub(crate) bind: Vec<OsString>,
+    /// As --bind, and let the command write to it: what it writes is on the host at once, also when
+    /// the command fails, and is no output.
+    #[arg(long, value_name = "SOURCE[:TARGET]")]
+    pub(crate) bind_rw: Vec<OsString>,
+    /// What of the network the command sees: instead of what the manifest says.
+    #[arg(long, value_name = "NETWORK", value_parser = ["none", "loopback", "host"])]
+    pub(crate) network: Option<String>,
+    /// The directory inside in which the command begins, also relative to /project [default: the
+    /// caller's, which is in the project or in a bind].
+    #[arg(long, value_name = "DIR")]
+    pub(crate) workdir: Option<PathBuf>,
     /// Write the run's record to this file as well: what `envbox verify --against` and `envbox diff`
     /// take, to be kept under version control.
     #[arg(long, value_name = "FILE")]
@@ -133,6 +149,11 @@ pub(crate) struct Conditions {
     /// Connect the command to standard input, output and error as they are.
     #[arg(long)]
     pub(crate) no_pty: bool,
+    /// End the command, and all that it started, when the process that started envbox is gone: also
+    /// when that is killed, and not when one of its threads ends. What the command wrote to the
+    /// project is then discarded.
+    #[arg(long)]
+    pub(crate) die_with_parent: bool,
     /// Write what happened to this file as JSON, on success and on failure.
     #[arg(long, value_name = "FILE")]
     pub(crate) result_file: Option<PathBuf>,

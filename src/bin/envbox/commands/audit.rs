@@ -21,6 +21,7 @@ fn audit_and_tell(
     options: RunOptions,
 ) -> Result<RunReport, Failure> {
     let report = audit_step(&session.context, project, options)?;
+    render::events::result(&report.document());
     if session.global.json {
         render::json(&report.document())?;
     } else {

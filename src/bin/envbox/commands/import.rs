@@ -13,6 +13,7 @@ use crate::{ambient, args};
 
 pub(super) fn import(session: &Session, args: &args::Import) -> Result<ExitCode, Failure> {
     let choice = Choice::from(&args.choice);
+    ambient::no_manifest(&session.global, "import")?;
     let directory = ambient::project(&session.global)?;
     let file = ambient::absolute(&args.file)?;
     let report = take_over(&session.context, &directory, &file, &choice)?;

@@ -9,6 +9,7 @@ use crate::render::Failure;
 use crate::{ambient, args};
 
 pub(super) fn init(session: &Session, args: &args::Init) -> Result<ExitCode, Failure> {
+    ambient::no_manifest(&session.global, "init")?;
     // Not the nearest project above: this is where a new one begins.
     let directory = match &session.global.project {
         Some(project) => ambient::absolute(project)?,

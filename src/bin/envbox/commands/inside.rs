@@ -2,20 +2,19 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
 
-use envbox::base::{Reporter, Silent};
 use envbox::ops::Error;
 use envbox::ops::inside::{
     InsideOptions, InsidePolicy, InsideReport, Refusals, State, inside as run_step,
 };
 use envbox::ops::run::{Rest, failure_document, write_document};
-use envbox_sandbox::{Exit, Orphans, mirror_signal};
+use envbox_sandbox::{Exit, Orphans};
 
 use crate::ambient::{self, AmbientError};
 use crate::args::{self, Global};
-use crate::commands::run::{clock, terminal, variables};
-use crate::render::{self, Failure, progress::Progress};
+use crate::commands::reporter;
+use crate::commands::run::{clock, parent, terminal, variables};
+use crate::render::{self, Failure};
 
 pub(super) fn inside(global: &Global, args: args::Inside) -> ExitCode {
     let file = args
@@ -45,6 +44,7 @@ pub(super) fn inside(global: &Global, args: args::Inside) -> ExitCode {
 }
 
 fn write(document: &impl serde::Serialize, file: Option<PathBuf>) -> Result<(), Failure> {
+    render::events::result(document);
     let written = file.map_or(Ok(()), |file| write_document(document, &file));
     written.map_err(|error| AmbientError::from(error).into())
 }
@@ -63,10 +63,7 @@ fn run(global: &Global, args: args::Inside) -> Result<InsideReport, Failure> {
         policy: digest,
         ..options(args)?
     };
-    let reporter: Arc<dyn Reporter> = match global.quiet {
-        true => Arc::new(Silent),
-        false => Arc::new(Progress::new(ambient::stderr_is_terminal())),
-    };
+    let reporter = reporter(global)?;
     Ok(run_step(&*reporter, &policy, &options)?)
 }
 
@@ -75,6 +72,7 @@ fn options(args: args::Inside) -> Result<InsideOptions, AmbientError> {
     Ok(InsideOptions {
         argv: args.command.argv,
         terminal: terminal(&conditions),
+        parent: parent(&conditions)?,
         env: variables(conditions.world.env)?,
         host_env: ambient::variables(),
         rest: match args.keep_env {
@@ -129,7 +127,7 @@ fn passed_through(exit: Exit) -> ExitCode {
     match exit {
         Exit::Code(code) => ExitCode::from(code),
         Exit::Signal(signal) => {
-            mirror_signal(signal);
+            render::mirror(signal);
             // Pid 1 cannot die of a signal of its own; who waits for it knows this number.
             ExitCode::from(128_u8.wrapping_add(signal as u8))
         }

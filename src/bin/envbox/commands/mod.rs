@@ -41,6 +41,7 @@ use envbox::ops::provenance::private_key;
 use envbox::ops::run::Locking;
 use serde::Serialize;
 
+use crate::ambient::AmbientError;
 use crate::args::{self, Args, Color, Command, Global};
 use crate::render::{self, Failure, progress::Progress};
 use crate::{ambient, password};
@@ -53,18 +54,25 @@ pub(crate) struct Session {
 
 impl Session {
     fn new(global: Global) -> Result<Self, Failure> {
-        let reporter: Arc<dyn Reporter> = match global.quiet {
-            true => Arc::new(Silent),
-            false => Arc::new(Progress::new(ambient::stderr_is_terminal())),
-        };
+        let reporter = reporter(&global)?;
         let context = ambient::context(&global, reporter)?;
         Ok(Self { global, context })
     }
 
     fn project(&self) -> Result<Project, Failure> {
-        match script::named(self)? {
-            Some(script) => script.open(self),
-            None => Ok(Project::open(&ambient::project(&self.global)?)?),
+        let manifest = ambient::manifest(&self.global)?;
+        match (script::named(self)?, manifest) {
+            (Some(script), Some(file)) => Err(AmbientError::TwoManifests {
+                file,
+                other: format!("--project {}", script.below().display()),
+            }
+            .into()),
+            (Some(script), None) => script.open(self),
+            (None, Some(file)) => {
+                let directory = ambient::project(&self.global)?;
+                Ok(Project::open_manifest(&directory, &file)?)
+            }
+            (None, None) => Ok(Project::open(&ambient::project(&self.global)?)?),
         }
     }
 
@@ -80,6 +88,7 @@ impl Session {
         report: &T,
         text: impl FnOnce(&T) -> String,
     ) -> Result<(), Failure> {
+        render::events::result(&render::Document { schema, report });
         match self.global.json {
             true => render::document(schema, report),
             false => render::result(&text(report)),
@@ -94,10 +103,24 @@ impl Session {
         text: impl FnOnce(&T) -> String,
     ) -> Result<(), Failure> {
         match self.global.quiet && !self.global.json {
-            true => Ok(()),
+            true => {
+                render::events::result(&render::Document { schema, report });
+                Ok(())
+            }
             false => self.print(schema, report, text),
         }
     }
+}
+
+/// Returns who is told of progress, and opens what `--events` names.
+fn reporter(global: &Global) -> Result<Arc<dyn Reporter>, AmbientError> {
+    if let Some(named) = &global.events {
+        render::events::open(named)?;
+    }
+    Ok(render::events::reporter(match global.quiet {
+        true => Arc::new(Silent),
+        false => Arc::new(Progress::new(ambient::stderr_is_terminal())),
+    }))
 }
 
 /// Reads the private key in a file, and asks for its password when it is sealed.

@@ -1,18 +1,19 @@
 //! `envbox run` and `envbox shell`: the step's status is the command's.
 
 use std::ffi::OsString;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use envbox::ops::Project;
 use envbox::ops::audit::audit;
 use envbox::ops::run::{
-    Access, Recording, RunOptions, RunReport, Variable, failure_document, run as run_step,
-    run_image, write_document,
+    Access, HostBind, Recording, RunOptions, RunReport, Variable, failure_document,
+    run as run_step, run_image, write_document,
 };
 use envbox::ops::verify_attestation::public_key;
-use envbox_lockfiles::manifest::StepClock;
-use envbox_sandbox::{Exit, Terminal, mirror_signal};
+use envbox_lockfiles::manifest::{StepClock, StepNetwork};
+use envbox_sandbox::{Exit, Terminal};
 
 use crate::ambient::{self, AmbientError};
 use crate::args;
@@ -44,6 +45,10 @@ pub(super) fn run(
         return step(session, run, json, run_and_tell);
     };
     let directory = |session: &Session, options: &mut RunOptions| {
+        if let Some(file) = ambient::manifest(&session.global)? {
+            let other = format!("--image {image}");
+            return Err(AmbientError::TwoManifests { file, other }.into());
+        }
         let directory = ambient::project(&session.global)?;
         enter(session, &directory, options);
         Ok(directory)
@@ -124,6 +129,7 @@ fn step_in<P: AsRef<Path>>(
         Err(failure) => {
             let (kind, code) = (failure.kind(), failure.run_code());
             let document = failure_document(failure.error(), kind, code, failure.hints());
+            render::events::result(&document);
             let written = result_file.map_or(Ok(()), |file| write_document(&document, &file));
             return match written {
                 Ok(()) => failed(&failure),
@@ -133,7 +139,12 @@ fn step_in<P: AsRef<Path>>(
     };
     match verb(&session, &project, options) {
         Ok(report) => passed_through(&report),
-        Err(failure) => failed(&failure),
+        Err(failure) => {
+            let (kind, code) = (failure.kind(), failure.run_code());
+            let document = failure_document(failure.error(), kind, code, failure.hints());
+            render::events::result(&document);
+            failed(&failure)
+        }
     }
 }
 
@@ -142,7 +153,9 @@ fn options(
     argv: Vec<OsString>,
     argv0: Option<OsString>,
 ) -> Result<RunOptions, AmbientError> {
+    let binds = binds(&args)?;
     let conditions = args.conditions;
+    let parent = parent(&conditions)?;
     let file = conditions.result_file.as_deref().map(ambient::absolute);
     Ok(RunOptions {
         argv,
@@ -168,8 +181,36 @@ fn options(
         clock: conditions.world.clock.as_deref().map(clock),
         cpus: conditions.world.cpus,
         gpu: args.gpus.options(),
+        network: args.network.as_deref().map(network),
+        binds,
+        working_directory: args.workdir,
+        parent,
         ..RunOptions::default()
     })
+}
+
+/// Reads `--bind` and `--bind-rw`.
+fn binds(args: &args::Step) -> Result<Vec<HostBind>, AmbientError> {
+    let current = ambient::current_directory()?;
+    let read = args.bind.iter().map(|text| (text, false));
+    let written = args.bind_rw.iter().map(|text| (text, true));
+    let binds = read.chain(written);
+    let binds = binds.map(|(text, writable)| HostBind::parse(text, writable, &current));
+    Ok(binds.collect::<Result<_, _>>()?)
+}
+
+pub(super) fn parent(conditions: &args::Conditions) -> Result<Option<OwnedFd>, AmbientError> {
+    let watch = conditions.die_with_parent.then(ambient::parent);
+    watch.transpose()
+}
+
+/// The parser lets no other word through.
+fn network(word: &str) -> StepNetwork {
+    match word {
+        "host" => StepNetwork::Host,
+        "loopback" => StepNetwork::Loopback,
+        _ => StepNetwork::None,
+    }
 }
 
 /// Reads `NAME=VALUE` and `NAME`.
@@ -229,6 +270,7 @@ fn run_and_write_audit(
 }
 
 fn show(session: &Session, report: RunReport) -> Result<RunReport, Failure> {
+    render::events::result(&report.document());
     match session.global.json {
         true => render::json(&report.document())?,
         false => tell(session, &report),
@@ -250,8 +292,7 @@ fn passed_through(report: &RunReport) -> ExitCode {
     match report.exit_status() {
         Exit::Code(code) => ExitCode::from(code),
         Exit::Signal(signal) => {
-            // Who waits for us sees the step's death as if there had been nothing between.
-            mirror_signal(signal);
+            render::mirror(signal);
             ExitCode::from(exit::INTERNAL)
         }
     }

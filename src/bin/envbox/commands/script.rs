@@ -23,8 +23,12 @@ pub(super) struct Script {
 
 impl Script {
     /// Returns the script that `command` begins with, if that is one with a header. As with uv, the
-    /// header decides, also in a project: without one, the word is a command like any other.
+    /// header decides, also in a project: without one, or with a manifest that is named, the word is
+    /// a command like any other.
     pub(super) fn of(session: &Session, command: &[OsString]) -> Result<Option<Self>, Failure> {
+        if session.global.manifest.is_some() {
+            return Ok(None);
+        }
         let Some(first) = command.first().map(Path::new) else {
             return Ok(None);
         };

@@ -14,7 +14,6 @@ use envbox::ops::verify::{
     verify as verify_step,
 };
 use envbox::record::RunName;
-use envbox_sandbox::mirror_signal;
 
 use crate::ambient::{self, AmbientError};
 use crate::args;
@@ -54,7 +53,7 @@ pub(super) fn verify(
             }
             let code = render::error::failure_as(&failure, json, exit::NOT_VERIFIED);
             if let Some(signal) = interrupted(&failure) {
-                mirror_signal(signal);
+                render::mirror(signal);
             }
             code
         }
@@ -71,6 +70,7 @@ fn write_error(failure: &Failure, file: &Path) {
 }
 
 fn tell(session: &Session, report: &VerifyReport) -> Result<(), Failure> {
+    render::events::result(&report.document());
     match session.global.json {
         true => render::json(&report.document()),
         false => render::result(&render::verify::text(report, session.global.quiet)),
@@ -127,6 +127,7 @@ fn manifest_name(project: &Project) -> &str {
 }
 
 fn ready(session: &Session, args: args::Verify) -> Result<(Project, VerifyOptions), Failure> {
+    ambient::no_manifest(&session.global, "verify")?;
     let script = Script::of(session, &args.command.argv)?;
     let groups = args.groups.chosen();
     let project = match &script {

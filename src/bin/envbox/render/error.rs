@@ -7,7 +7,7 @@ use envbox::base::Kind;
 use serde::Serialize;
 
 use crate::exit;
-use crate::render::{self, Failure};
+use crate::render::{self, Failure, events};
 
 const SCHEMA: &str = "envbox.error/1";
 
@@ -30,7 +30,12 @@ pub(crate) fn failure(failure: &Failure, json: bool) -> ExitCode {
 
 /// Prints a failure that has a code of its own.
 pub(crate) fn failure_as(failure: &Failure, json: bool, code: u8) -> ExitCode {
-    print(&report(failure, code), json);
+    let report = report(failure, code);
+    events::result(&render::Document {
+        schema: SCHEMA,
+        report: &report,
+    });
+    print(&report, json);
     ExitCode::from(code)
 }
 

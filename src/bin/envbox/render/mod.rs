@@ -2,6 +2,7 @@
 
 pub(crate) mod audit;
 pub(crate) mod error;
+pub(crate) mod events;
 pub(crate) mod progress;
 pub(crate) mod records;
 pub(crate) mod tree;
@@ -12,6 +13,7 @@ use std::io::{self, Write};
 
 use envbox::base::{Explain, Kind};
 use envbox::ops;
+use envbox_sandbox::mirror_signal;
 use serde::Serialize;
 
 use crate::ambient::AmbientError;
@@ -85,11 +87,12 @@ impl Failure {
     }
 }
 
+/// What a command did, by the name of its schema.
 #[derive(Serialize)]
-struct Document<'a, T> {
-    schema: &'a str,
+pub(crate) struct Document<'a, T> {
+    pub(crate) schema: &'a str,
     #[serde(flatten)]
-    report: &'a T,
+    pub(crate) report: &'a T,
 }
 
 /// Prints one JSON document.
@@ -102,6 +105,13 @@ pub(crate) fn json(document: &impl Serialize) -> Result<(), Failure> {
     let mut text = serde_json::to_string_pretty(document).expect("reports have string keys only");
     text.push('\n');
     result(&text)
+}
+
+/// Dies of the signal that a step died of. Who waits for us sees that as if there had been nothing
+/// between.
+pub(crate) fn mirror(signal: i32) {
+    events::finish();
+    mirror_signal(signal);
 }
 
 /// Prints results.
