@@ -1,14 +1,17 @@
 //! Digests of files outside of the code, read again only when they changed.
 
+use std::collections::BTreeMap;
 use std::fs::File;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use envbox_lockfiles::base::{Digest, FsError};
 use jiff::Timestamp;
+use rustix::fs::lstat;
 
-use crate::snapshot::known::{Content, Known, place};
-use crate::snapshot::walk::Stamp;
+use crate::snapshot::known::{Content, Entry, Known, is_settled, place};
+use crate::snapshot::walk::{Stamp, bytes};
 use crate::store::{Store, StoreError};
 
 /// What was read of a project's data, and is read now.
@@ -16,7 +19,7 @@ use crate::store::{Store, StoreError};
 pub struct Digests {
     place: PathBuf,
     known: Known,
-    noted: Mutex<Known>,
+    noted: Mutex<BTreeMap<PathBuf, (Stamp, Content)>>,
     now: Timestamp,
 }
 
@@ -25,7 +28,7 @@ impl Digests {
     pub fn load(store: &Store, project: &Path, now: Timestamp) -> Self {
         let place = place(store, project).with_extension("data");
         Self {
-            known: Known::load_from(&place),
+            known: Known::load(&place),
             place,
             noted: Mutex::default(),
             now,
@@ -37,8 +40,8 @@ impl Digests {
     /// # Errors
     /// Returns [`FsError`] when it cannot be read.
     pub fn of(&self, path: &Path) -> Result<(Digest, u64), FsError> {
-        let metadata = std::fs::symlink_metadata(path).map_err(FsError::at("read", path))?;
-        let stamp = Stamp::of(&metadata);
+        let stat = lstat(path).map_err(io::Error::from);
+        let stamp = Stamp::of(&stat.map_err(FsError::at("read", path))?);
         let content = match self.known.content(path, &stamp) {
             Some(known) => known,
             None => {
@@ -48,8 +51,10 @@ impl Digests {
                 Content { digest, secret }
             }
         };
-        let mut noted = self.noted.lock().expect("no holder panics");
-        noted.note(path, stamp, content, self.now.as_nanosecond());
+        if is_settled(&stamp, self.now.as_nanosecond()) {
+            let mut noted = self.noted.lock().expect("no holder panics");
+            noted.insert(path.to_path_buf(), (stamp, content));
+        }
         Ok((content.digest, stamp.size))
     }
 
@@ -59,9 +64,17 @@ impl Digests {
     /// Returns [`StoreError`] when the store can not be written.
     pub fn save(self) -> Result<(), StoreError> {
         let noted = self.noted.into_inner().expect("no holder panicked");
-        match noted.is_as(&self.known) {
+        let entries = noted.iter().map(|(path, (stamp, content))| Entry {
+            path: bytes(path),
+            mode: 0,
+            stamp: *stamp,
+            content: Some(*content),
+            product: false,
+        });
+        let noted = Known::of(&entries.collect::<Vec<_>>(), None);
+        match noted == self.known {
             true => Ok(()),
-            false => noted.save_to(&self.place),
+            false => noted.save(&self.place),
         }
     }
 }

@@ -12,9 +12,11 @@ use crate::snapshot::walk::bytes;
 use crate::store::{EntryKind, Store, StoreError, escape, unescape};
 
 /// Files that steps created in a project, as they left them. Noted in `index/snapshots/` of the store.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Made {
     files: BTreeMap<PathBuf, Digest>,
+    /// Of the notes as they were read.
+    digest: Digest,
     new: bool,
 }
 
@@ -29,8 +31,14 @@ impl Made {
         };
         Self {
             files: text.lines().filter_map(parse).collect(),
+            digest: Digest::of(text.as_bytes()),
             new: false,
         }
+    }
+
+    /// Returns the digest of the notes as they were read.
+    pub(super) fn digest(&self) -> Digest {
+        self.digest
     }
 
     /// Says whether a step created a file at `path`, whatever is there now.
@@ -61,10 +69,8 @@ impl Made {
         let line = |(path, digest): (&PathBuf, &Digest)| {
             format!("{} {} .\n", digest.hex(), escape(bytes(path)))
         };
-        replace(
-            &file(store, project),
-            &self.files.iter().map(line).collect::<String>(),
-        )
+        let text: String = self.files.iter().map(line).collect();
+        replace(&file(store, project), text.as_bytes())
     }
 }
 

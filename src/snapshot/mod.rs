@@ -26,7 +26,9 @@ mod git;
 mod known;
 mod made;
 mod restore;
+mod rules;
 mod secret;
+mod side_by_side;
 mod take;
 #[cfg(test)]
 mod tests;
@@ -36,5 +38,5 @@ pub use digests::Digests;
 pub use git::{GitState, git_state};
 pub use made::Made;
 pub use restore::{RestoreError, restore};
-pub use take::{LeftOut, LeftOutReason, Limits, Snapshot, take};
+pub use take::{Choices, LeftOut, LeftOutReason, Limits, Snapshot, take};
 pub use walk::{Found, SnapshotError, changed_since, is_in_repository, walk};

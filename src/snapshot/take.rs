@@ -3,22 +3,23 @@
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, Read};
-use std::os::unix::fs::PermissionsExt as _;
+use std::iter;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread;
 
 use envbox_lockfiles::base::{Digest, FsError};
 use jiff::Timestamp;
-use rustix::fs::{Mode, OFlags, open};
+use rustix::fs::{FileType, Mode, OFlags, open};
 use serde::{Deserialize, Serialize};
 
-use crate::snapshot::known::{Content, Known};
+use crate::snapshot::known::{Content, Entry, Known, Summary, is_settled, place};
 use crate::snapshot::made::Made;
 use crate::snapshot::secret::{self, LOOKED_AT};
-use crate::snapshot::walk::{Found, SnapshotError, Stamp, bytes};
-use crate::store::{Deposit, EntryKind, Store, TreeEntry, TreeManifest, escape};
+use crate::snapshot::side_by_side::side_by_side;
+use crate::snapshot::walk::{Found, SnapshotError, bytes};
+use crate::store::{Deposit, EntryKind, Store, StoreError, TreeEntry, TreeManifest, escape};
+
+/// How many files are worth a thread.
+const FILES: usize = 64;
 
 /// How much content is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,9 +43,9 @@ impl Default for Limits {
 /// A project's files.
 #[derive(Debug)]
 pub struct Snapshot {
-    /// The list of its code.
-    pub list: TreeManifest,
-    /// The digest of that list.
+    /// All of them, those that steps made too.
+    pub found: Vec<Found>,
+    /// The digest of the list of its code.
     pub digest: Digest,
     /// The digest of the list of what earlier steps made, if there is any of that.
     pub products: Option<Digest>,
@@ -54,6 +55,27 @@ pub struct Snapshot {
     pub bytes: u64,
     /// Files whose content is not kept, sorted by path.
     pub left_out: Vec<LeftOut>,
+    digests: Digests,
+}
+
+/// The digests of the files.
+#[derive(Debug)]
+enum Digests {
+    /// They are as they were noted.
+    Known(Known),
+    /// Those of the code, in the order in which the files were found.
+    Code(Vec<Option<Digest>>),
+}
+
+impl Snapshot {
+    /// Returns the digest of a file of the code.
+    pub fn code(&self, path: &Path) -> Option<Digest> {
+        let place = |found: &Found| bytes(&found.path).cmp(bytes(path));
+        match &self.digests {
+            Digests::Known(known) => known.code(path),
+            Digests::Code(all) => all[self.found.binary_search_by(place).ok()?],
+        }
+    }
 }
 
 /// A file whose content is not kept.
@@ -77,92 +99,84 @@ pub enum LeftOutReason {
     Secret,
 }
 
-/// Reads what of `found` was not read before, `jobs` files side by side, and keeps it in the store.
-/// What steps made, below one of `outputs` or as they left it, is listed apart: it is no code.
+/// What decides about a snapshot beside the project's files.
+#[derive(Debug, Clone, Copy)]
+pub struct Choices<'a> {
+    /// What lies below them is no code.
+    pub outputs: &'a [PathBuf],
+    /// How much is kept.
+    pub limits: Limits,
+    /// Files that changed at most a moment before are not known the next time.
+    pub now: Timestamp,
+    /// How many files are read side by side.
+    pub jobs: usize,
+}
+
+/// Reads what of `found` was not read before and keeps it in the store. What steps made, below one of
+/// the outputs or as they left it, is listed apart: it is no code. Where all is as it was the last
+/// time, that is all there is to find out.
 ///
 /// # Errors
 /// Returns [`SnapshotError`] when a file cannot be read or the store can not be written.
 pub fn take(
     store: &Store,
     project: &Path,
-    found: &[Found],
-    outputs: &[PathBuf],
-    limits: Limits,
-    now: Timestamp,
-    jobs: usize,
+    found: Vec<Found>,
+    choices: Choices<'_>,
 ) -> Result<Snapshot, SnapshotError> {
+    let made = Made::load(store, project);
+    let key = key(&choices, &made);
+    let place = place(store, project);
+    let known = Known::load(&place);
+    if let Some(summary) = known.summary()
+        && summary.key == key
+        && known.is_all_of(&found)
+        && summary.is_kept(store)?
+    {
+        return Ok(summary.snapshot(found, Digests::Known(known)));
+    }
     let taker = Taker {
         project,
-        known: Known::load(store, project),
-        limits,
+        known,
+        choices,
+        made,
         deposit: store.deposit(),
         store,
     };
-    let rooms = taker.rooms(found);
-    let contents = taker.contents(found, &rooms, jobs)?;
-    let mut snapshot = Snapshot {
-        list: TreeManifest::default(),
-        digest: Digest::of(b""),
-        products: None,
-        files: 0,
-        bytes: 0,
-        left_out: Vec::new(),
-    };
-    let mut noted = Known::default();
-    let made = Made::load(store, project);
-    let mut kept = Vec::with_capacity(found.len());
-    let mut products = TreeManifest::default();
-    for ((one, content), room) in found.iter().zip(contents).zip(rooms) {
-        let kind = taker.kind(one, content)?;
-        let fits = content.filter(|content| room.is_none() && !content.secret);
-        kept.push(fits.map(|content| content.digest));
-        if let Some(content) = content {
-            noted.note(
-                &one.path,
-                Stamp::of(&one.metadata),
-                content,
-                now.as_nanosecond(),
-            );
-            let reason = room.or(content.secret.then_some(LeftOutReason::Secret));
-            snapshot.left_out.extend(reason.map(|reason| LeftOut {
-                path: escape(bytes(&one.path)),
-                reason,
-            }));
-        }
-        let mode = match kind {
-            EntryKind::Symlink { .. } => 0,
-            _ => one.metadata.permissions().mode() & 0o7777,
-        };
-        let declared = outputs.iter().any(|output| one.path.starts_with(output));
-        let list = match declared || made.has(&one.path, &kind) {
-            true => &mut products,
-            false => {
-                if let EntryKind::File { size, .. } = kind {
-                    snapshot.files += 1;
-                    snapshot.bytes += size;
-                }
-                &mut snapshot.list
+    taker.take(found, key, &place)
+}
+
+/// Returns the digest of all that a summary depends on beside the project's files.
+fn key(choices: &Choices<'_>, made: &Made) -> Digest {
+    let Limits { file, total } = choices.limits;
+    let outputs = choices.outputs.iter().map(|output| escape(bytes(output)));
+    let outputs = outputs.collect::<Vec<_>>().join("\n");
+    let made = made.digest();
+    Digest::of(format!("{file} {total} {made}\n{outputs}").as_bytes())
+}
+
+impl Summary {
+    /// Says whether the store has the lists, and with them all that they name.
+    fn is_kept(&self, store: &Store) -> Result<bool, StoreError> {
+        for list in iter::once(self.digest).chain(self.products) {
+            if !store.has_snapshot(list)? {
+                return Ok(false);
             }
-        };
-        list.insert(&one.path, TreeEntry { mode, kind });
+        }
+        Ok(true)
     }
-    move_empty(&mut snapshot.list, &mut products);
-    let (code, products) = (snapshot.list.to_text(), products.to_text());
-    snapshot.digest = Digest::of(code.as_bytes());
-    let mut lists = vec![&*code];
-    if !products.is_empty() {
-        snapshot.products = Some(Digest::of(products.as_bytes()));
-        lists.push(&products);
+
+    fn snapshot(self, found: Vec<Found>, digests: Digests) -> Snapshot {
+        Snapshot {
+            found,
+            digest: self.digest,
+            products: self.products,
+            files: self.files,
+            bytes: self.bytes,
+            left_out: self.left_out,
+            digests,
+        }
     }
-    if !lists.iter().all(|list| taker.has_list(list)) {
-        taker.keep_known(found, &kept)?;
-    }
-    let Taker { known, deposit, .. } = taker;
-    deposit.commit(&lists)?;
-    if !noted.is_as(&known) {
-        noted.save(store, project)?;
-    }
-    Ok(snapshot)
 }
 
 /// Moves directories that hold products alone to their list.
@@ -192,24 +206,124 @@ struct Taker<'a> {
     store: &'a Store,
     project: &'a Path,
     known: Known,
-    limits: Limits,
+    choices: Choices<'a>,
+    made: Made,
     deposit: Deposit,
 }
 
+/// What the files come to, one after the other.
+#[derive(Default)]
+struct Lists {
+    code: TreeManifest,
+    products: TreeManifest,
+    files: u64,
+    bytes: u64,
+    left_out: Vec<LeftOut>,
+    digests: Vec<Option<Digest>>,
+}
+
 impl Taker<'_> {
+    fn take(self, found: Vec<Found>, key: Digest, place: &Path) -> Result<Snapshot, SnapshotError> {
+        let rooms = self.rooms(&found);
+        let contents = self.contents(&found, &rooms)?;
+        let mut lists = Lists::default();
+        let mut noted = Vec::with_capacity(found.len());
+        let mut kept = Vec::with_capacity(found.len());
+        let now = self.choices.now.as_nanosecond();
+        for ((one, content), room) in found.iter().zip(contents).zip(rooms) {
+            let fits = content.filter(|content| room.is_none() && !content.secret);
+            kept.push(fits.map(|content| content.digest));
+            let product = self.list(&mut lists, one, content, room)?;
+            let written = matches!(one.kind(), FileType::RegularFile | FileType::Symlink);
+            if !written || is_settled(&one.stamp, now) {
+                noted.push(Entry {
+                    path: bytes(&one.path),
+                    mode: one.mode,
+                    stamp: one.stamp,
+                    content,
+                    product,
+                });
+            }
+        }
+        move_empty(&mut lists.code, &mut lists.products);
+        let (code, products) = (lists.code.to_text(), lists.products.to_text());
+        let mut texts = vec![&*code];
+        texts.extend(Some(&*products).filter(|products| !products.is_empty()));
+        let summary = Summary {
+            key,
+            digest: Digest::of(code.as_bytes()),
+            products: texts.get(1).map(|products| Digest::of(products.as_bytes())),
+            files: lists.files,
+            bytes: lists.bytes,
+            left_out: lists.left_out,
+        };
+        if !summary.is_kept(self.store)? {
+            self.keep_known(&found, &kept)?;
+            self.deposit.commit(&texts)?;
+        } else {
+            self.deposit.commit(&[])?;
+        }
+        let noted = Known::of(&noted, Some(&summary));
+        if noted != self.known {
+            noted.save(place)?;
+        }
+        Ok(summary.snapshot(found, Digests::Code(lists.digests)))
+    }
+
+    /// Lists a file; says whether it is a product.
+    fn list(
+        &self,
+        lists: &mut Lists,
+        one: &Found,
+        content: Option<Content>,
+        room: Option<LeftOutReason>,
+    ) -> Result<bool, SnapshotError> {
+        let kind = self.kind(one, content)?;
+        if let Some(content) = content {
+            let reason = room.or(content.secret.then_some(LeftOutReason::Secret));
+            lists.left_out.extend(reason.map(|reason| LeftOut {
+                path: escape(bytes(&one.path)),
+                reason,
+            }));
+        }
+        let mode = match kind {
+            EntryKind::Symlink { .. } => 0,
+            _ => one.mode & 0o7777,
+        };
+        let mut outputs = self.choices.outputs.iter();
+        let product =
+            outputs.any(|output| one.path.starts_with(output)) || self.made.has(&one.path, &kind);
+        let mut digest = None;
+        let list = match product {
+            true => &mut lists.products,
+            false => {
+                if let Some(content) = content {
+                    digest = Some(content.digest);
+                    lists.files += 1;
+                    lists.bytes += one.stamp.size;
+                }
+                &mut lists.code
+            }
+        };
+        lists.digests.push(digest);
+        list.insert(&one.path, TreeEntry { mode, kind });
+        Ok(product)
+    }
+
     /// Returns for each file whether there is no room for it, which depends on names and sizes alone.
     fn rooms(&self, found: &[Found]) -> Vec<Option<LeftOutReason>> {
+        let limits = self.choices.limits;
         let mut total = 0;
         let room = |one: &Found| {
-            let size = one.metadata.len();
-            if !one.metadata.is_file() {
+            if one.kind() != FileType::RegularFile {
                 return None;
             }
-            if size > self.limits.file {
+            let size = one.stamp.size;
+            if size > limits.file {
                 return Some(LeftOutReason::Large);
             }
             total += size;
-            (total > self.limits.total).then_some(LeftOutReason::Full)
+            (total > limits.total).then_some(LeftOutReason::Full)
         };
         found.iter().map(room).collect()
     }
@@ -218,69 +332,40 @@ impl Taker<'_> {
         &self,
         found: &[Found],
         rooms: &[Option<LeftOutReason>],
-        jobs: usize,
     ) -> Result<Vec<Option<Content>>, SnapshotError> {
-        let next = AtomicUsize::new(0);
-        let results = Mutex::new(vec![None; found.len()]);
-        let failed = Mutex::new(None);
-        let work = || {
-            loop {
-                let index = next.fetch_add(1, Ordering::Relaxed);
-                let Some(one) = found.get(index) else { break };
-                match self.content(one, rooms[index].is_none()) {
-                    Ok(content) => results.lock().expect("no holder panics")[index] = content,
-                    Err(error) => {
-                        next.store(found.len(), Ordering::Relaxed);
-                        *failed.lock().expect("no holder panics") = Some(error);
-                    }
-                }
-            }
-        };
-        // Most projects have so few files that starting a thread takes longer than looking at them.
-        let jobs = jobs.min(found.len() / 64).max(1);
-        thread::scope(|scope| {
-            for _ in 1..jobs {
-                scope.spawn(work);
-            }
-            work();
-        });
-        match failed.into_inner().expect("no holder panicked") {
-            Some(error) => Err(error),
-            None => Ok(results.into_inner().expect("no holder panicked")),
-        }
+        let files: Vec<_> = found.iter().zip(rooms).collect();
+        side_by_side(self.choices.jobs, FILES, &files, |(one, room)| {
+            self.content(one, room.is_none())
+        })
     }
 
     /// Returns what is in a regular file. One that is read goes to the store, with `room` and unless
     /// it is a secret.
     fn content(&self, one: &Found, room: bool) -> Result<Option<Content>, SnapshotError> {
-        if !one.metadata.is_file() {
+        if one.kind() != FileType::RegularFile {
             return Ok(None);
         }
-        if let Some(known) = self.known.content(&one.path, &Stamp::of(&one.metadata)) {
+        if let Some(known) = self.known.content(&one.path, &one.stamp) {
             return Ok(Some(known));
         }
         let path = self.project.join(&one.path);
         let file = open_regular(&path).map_err(FsError::at("read", &path))?;
-        let mut head = Vec::new();
+        // One byte more than is expected, so that the end shows.
+        let size = usize::try_from(one.stamp.size).map_or(LOOKED_AT, |size| size.saturating_add(1));
+        let mut head = Vec::with_capacity(size.min(LOOKED_AT));
         let read = (&file).take(LOOKED_AT as u64).read_to_end(&mut head);
         read.map_err(FsError::at("read", &path))?;
         let secret = secret::by_name(&one.path) || secret::by_content(&head);
-        let whole = head.as_slice().chain(&file);
-        let digest = match room && !secret {
-            true => self.deposit.add(whole, &path)?.0,
-            false => {
-                Digest::of_reader(whole)
-                    .map_err(FsError::at("read", &path))?
-                    .0
+        let whole = head.len() < LOOKED_AT;
+        let digest = match (room && !secret, whole) {
+            (true, true) => self.deposit.add_whole(&head)?,
+            (true, false) => self.deposit.add(head.as_slice().chain(&file), &path)?.0,
+            (false, _) => {
+                let digest = Digest::of_reader(head.as_slice().chain(&file));
+                digest.map_err(FsError::at("read", &path))?.0
             }
         };
         Ok(Some(Content { digest, secret }))
-    }
-
-    /// Says whether the store has a list, and with it all that it names.
-    fn has_list(&self, text: &str) -> bool {
-        let digest = Digest::of(text.as_bytes());
-        self.store.snapshot(digest).is_ok_and(|list| list.is_some())
     }
 
     /// Keeps what is known of old and the store has not, or not any more.
@@ -297,14 +382,13 @@ impl Taker<'_> {
     }
 
     fn kind(&self, one: &Found, content: Option<Content>) -> Result<EntryKind, SnapshotError> {
-        let kind = one.metadata.file_type();
         Ok(match content {
             Some(Content { digest, .. }) => EntryKind::File {
-                size: one.metadata.len(),
+                size: one.stamp.size,
                 digest,
             },
-            None if kind.is_dir() => EntryKind::Directory,
-            None if kind.is_symlink() => {
+            None if one.kind() == FileType::Directory => EntryKind::Directory,
+            None if one.kind() == FileType::Symlink => {
                 let path = self.project.join(&one.path);
                 let target = std::fs::read_link(&path).map_err(FsError::at("read", &path))?;
                 EntryKind::Symlink { target }

@@ -1,12 +1,13 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use envbox_lockfiles::base::Digest;
 use jiff::Timestamp;
 
 use super::*;
-use crate::store::Store;
+use crate::store::{Store, TreeManifest};
 
 struct World {
     directory: tempfile::TempDir,
@@ -25,7 +26,7 @@ impl World {
         world
     }
 
-    fn project(&self) -> std::path::PathBuf {
+    fn project(&self) -> PathBuf {
         self.directory.path().join("project")
     }
 
@@ -37,25 +38,36 @@ impl World {
 
     /// As if everything had been written long ago, or not.
     fn take(&self, now: Timestamp) -> Snapshot {
-        let found = walk(&self.project(), &[]).unwrap();
-        let limits = Limits {
-            file: 100,
-            total: 150,
-        };
-        take(
-            &self.store,
-            &self.project(),
-            &found,
-            &["out".into()],
-            limits,
+        let choices = Choices {
+            outputs: &["out".into()],
+            limits: Limits {
+                file: 100,
+                total: 150,
+            },
             now,
-            2,
-        )
-        .unwrap()
+            jobs: 2,
+        };
+        self.take_of(&self.project(), choices)
+    }
+
+    fn take_of(&self, project: &Path, choices: Choices<'_>) -> Snapshot {
+        let found = walk(project, &[], 2).unwrap();
+        take(&self.store, project, found, choices).unwrap()
+    }
+
+    /// Returns the list of a snapshot.
+    fn list(&self, digest: Digest) -> TreeManifest {
+        let text = self.store.snapshot(digest).unwrap().unwrap();
+        TreeManifest::parse(&text).unwrap()
+    }
+
+    /// Returns the notes on the project's files.
+    fn index(&self) -> PathBuf {
+        known::place(&self.store, &self.project())
     }
 
     fn paths(&self) -> Vec<String> {
-        let found = walk(&self.project(), &[]).unwrap();
+        let found = walk(&self.project(), &[], 2).unwrap();
         found
             .iter()
             .map(|one| one.path.display().to_string())
@@ -107,6 +119,46 @@ fn ignored_files_are_no_code() {
 }
 
 #[test]
+fn the_nearest_rule_decides() {
+    let world = World::new(&[
+        (".gitignore", "*.csv\n!keep.csv\nbuild/\n/top\n"),
+        (".envboxignore", "!special.csv\n"),
+        ("a.csv", ""),
+        ("build/x", ""),
+        ("deep/.gitignore", "!b.csv\n*.txt\n"),
+        ("deep/b.csv", ""),
+        ("deep/c.txt", ""),
+        ("deep/special.csv", ""),
+        ("deep/top", ""),
+        ("keep.csv", ""),
+        ("module/.git/HEAD", ""),
+        ("module/inner.csv", ""),
+        ("top", ""),
+    ]);
+    std::os::unix::fs::symlink("deep", world.project().join("build-link")).unwrap();
+    let expected = [
+        ".envboxignore",
+        ".gitignore",
+        "build-link",
+        "deep",
+        "deep/.gitignore",
+        "deep/b.csv",
+        "deep/special.csv",
+        "deep/top",
+        "keep.csv",
+        "module",
+        // Another repository, which Git's rules of this one do not reach into.
+        "module/inner.csv",
+    ];
+    assert_eq!(world.paths(), expected);
+    world.write("deep/.envboxignore", "[z-a]\n");
+    let error = walk(&world.project(), &[], 1).unwrap_err();
+    assert!(matches!(error, SnapshotError::Rules(_)), "{error}");
+    let cause = std::error::Error::source(&error).unwrap().to_string();
+    assert!(cause.contains("deep/.envboxignore: line 1"), "{cause}");
+}
+
+#[test]
 fn a_change_is_never_missed() {
     let world = World::new(&[("a", "one"), ("b", "two")]);
     let first = world.take(later());
@@ -126,35 +178,133 @@ fn a_change_is_never_missed() {
     // Read in the same tick as it was written: it is not noted, and read again.
     world.write("c", "new");
     let third = world.take(now());
-    let index = fs::read_dir(world.store.index().join("snapshots")).unwrap();
-    let index = index.map(|entry| fs::read_to_string(entry.unwrap().path()).unwrap());
-    assert!(!index.collect::<String>().contains(" c ."));
+    let stamp = |path: &str| {
+        let path = world.project().join(path);
+        walk::Stamp::of(&rustix::fs::lstat(path).unwrap())
+    };
+    let known = known::Known::load(&world.index());
+    assert_eq!(known.content(Path::new("c"), &stamp("c")), None);
+    assert!(known.content(Path::new("a"), &stamp("a")).is_none());
     assert_ne!(third.digest, second.digest);
+}
+
+/// What holds of any file.
+fn choices(now: Timestamp) -> Choices<'static> {
+    Choices {
+        outputs: &[],
+        limits: Limits::default(),
+        now,
+        jobs: 1,
+    }
 }
 
 #[test]
 fn what_is_known_is_not_read_again() {
-    let world = World::new(&[("a", "one")]);
-    let first = world.take(later());
-    // Only somebody who can read what is not there could read it again.
-    let found = walk(&world.project(), &[]).unwrap();
-    let hidden = world.directory.path().join("hidden");
-    fs::rename(world.project(), &hidden).unwrap();
+    let world = World::new(&[("a", "one"), ("b", "two")]);
     let project = world.project();
-    let again = take(
-        &world.store,
-        &project,
-        &found,
-        &[],
-        Limits::default(),
-        later(),
-        1,
-    )
-    .unwrap();
+    let first = world.take_of(&project, choices(later()));
+    world.write("c", "three");
+    let found = walk(&project, &[], 1).unwrap();
+    // Only somebody who can read what is not there could read it again.
+    let hidden = world.directory.path().join("hidden");
+    fs::rename(&project, &hidden).unwrap();
+    let known: Vec<_> = found[..2].to_vec();
+    let again = take(&world.store, &project, known, choices(later())).unwrap();
     assert_eq!(again.digest, first.digest);
-    assert!(changed_since(&hidden, &found).is_empty());
+    assert_eq!(again.code(Path::new("b")), first.code(Path::new("b")));
+    // One file more: the others are not read again either.
+    let error = take(&world.store, &project, found, choices(later())).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        format!("failed to read `{}/c`", project.display())
+    );
+    assert!(changed_since(&hidden, &again.found, 1).is_empty());
     fs::write(hidden.join("a"), "two").unwrap();
-    assert_eq!(changed_since(&hidden, &found), [Path::new("a")]);
+    assert_eq!(changed_since(&hidden, &again.found, 1), [Path::new("a")]);
+}
+
+/// Each is something that the files' stamps do not say.
+#[test]
+fn what_decides_beside_the_files_is_looked_at() {
+    let world = World::new(&[("a", "one"), ("out/b", "two"), ("d/e", "three")]);
+    let first = world.take(later());
+    assert_eq!(world.take(later()).digest, first.digest);
+    assert_eq!(first.code(Path::new("a")), Some(Digest::of(b"one")));
+    assert_eq!(first.code(Path::new("out/b")), None);
+    assert_eq!(world.take(later()).code(Path::new("out/b")), None);
+    let all = world.take_of(&world.project(), choices(later()));
+    assert_ne!(all.digest, first.digest);
+    assert_eq!(all.code(Path::new("out/b")), Some(Digest::of(b"two")));
+    assert_eq!(world.take(later()).digest, first.digest);
+    // A directory's mode.
+    let directory = world.project().join("d");
+    fs::set_permissions(&directory, fs::Permissions::from_mode(0o700)).unwrap();
+    let other = world.take(later());
+    assert_ne!(other.digest, first.digest);
+    // What a step made.
+    let mut made = Made::load(&world.store, &world.project());
+    made.note(Path::new("a"), Digest::of(b"one"));
+    made.save(&world.store, &world.project()).unwrap();
+    assert_ne!(world.take(later()).digest, other.digest);
+    // A list that the store does not have any more is written again.
+    let last = world.take(later());
+    fs::remove_dir_all(world.store.directory().join("snapshots")).unwrap();
+    assert_eq!(world.take(later()).digest, last.digest);
+    world.list(last.digest);
+    // A rule, which leaves its own file where it was.
+    world.write(".gitignore", "x\n");
+    let before = world.take(later());
+    world.write(".gitignore", "a\n");
+    let after = world.take(later());
+    assert_eq!(
+        after.files,
+        before.files - u64::from(before.code(Path::new("a")).is_some())
+    );
+}
+
+#[test]
+fn damaged_notes_are_as_good_as_none() {
+    let world = World::new(&[("a", "one"), ("b", "two")]);
+    let first = world.take(later());
+    let whole = fs::read(world.index()).unwrap();
+    let stamp = walk::Stamp::of(&rustix::fs::lstat(world.project().join("a")).unwrap());
+    let known = || known::Known::load(&world.index()).content(Path::new("a"), &stamp);
+    assert_eq!(known().unwrap().digest, Digest::of(b"one"));
+    for at in 0..whole.len() {
+        let mut bytes = whole.clone();
+        bytes[at] ^= 1;
+        fs::write(world.index(), &bytes).unwrap();
+        assert_eq!(known(), None, "byte {at}");
+        fs::write(world.index(), &whole[..at]).unwrap();
+        assert_eq!(known(), None, "{at} bytes");
+    }
+    assert_eq!(world.take(later()).digest, first.digest);
+    assert_eq!(fs::read(world.index()).unwrap(), whole);
+}
+
+#[test]
+fn a_project_that_many_threads_look_at_is_the_same() {
+    let names: Vec<String> = (0..400)
+        .map(|n| format!("d{}/{}/f{n}", n % 20, n % 3))
+        .collect();
+    let mut files: Vec<(&str, &str)> = names.iter().map(|name| (&**name, &**name)).collect();
+    files.extend([
+        ("d1-x", "sorts between `d1` and `d1/`"),
+        ("d1.gitignore", ""),
+    ]);
+    let world = World::new(&files);
+    let project = world.project();
+    let one = walk(&project, &[], 1).unwrap();
+    assert_eq!(walk(&project, &[], 4).unwrap(), one);
+    assert!(one.is_sorted_by(|a, b| a.path.as_os_str() < b.path.as_os_str()));
+    let four = Choices {
+        jobs: 4,
+        ..choices(later())
+    };
+    let four = take(&world.store, &project, one.clone(), four).unwrap();
+    fs::remove_file(world.index()).unwrap();
+    let one = take(&world.store, &project, one, choices(later())).unwrap();
+    assert_eq!((four.digest, four.files), (one.digest, one.files));
 }
 
 #[test]
@@ -179,7 +329,7 @@ fn secrets_are_not_kept() {
     assert_eq!(left_out(&snapshot), expected);
     // What is known of a file that is not read again, too.
     assert_eq!(left_out(&world.take(later())), expected);
-    let digest = |text: &str| envbox_lockfiles::base::Digest::of(text.as_bytes());
+    let digest = |text: &str| Digest::of(text.as_bytes());
     assert_eq!(world.store.blob(&digest(key)), None);
     assert!(world.store.blob(&digest("PASSWORD=\n")).is_some());
 }
@@ -217,18 +367,8 @@ fn what_was_taken_is_restored() {
         restore(&world.store, snapshot.digest, &target, project)
     };
     restore_to(Some(&project)).unwrap();
-    let found = walk(&target, &[]).unwrap();
-    let again = take(
-        &world.store,
-        &target,
-        &found,
-        &[],
-        Limits::default(),
-        later(),
-        1,
-    )
-    .unwrap();
-    assert_eq!(again.list, snapshot.list);
+    let again = world.take_of(&target, choices(later()));
+    assert_eq!(world.list(again.digest), world.list(snapshot.digest));
     // A secret is not in the store, and a changed one is another.
     for without in [None, Some(world.directory.path())] {
         let error = restore_to(without).unwrap_err().to_string();
@@ -237,7 +377,7 @@ fn what_was_taken_is_restored() {
             "the content of `.env` is not kept, and the project has it no more"
         );
     }
-    let unknown = envbox_lockfiles::base::Digest::of(b"unknown");
+    let unknown = Digest::of(b"unknown");
     let error = restore(&world.store, unknown, &target, None).unwrap_err();
     assert!(matches!(error, RestoreError::Missing { .. }));
 }
@@ -277,28 +417,23 @@ fn what_steps_made_is_listed_apart() {
     world.write("out/model", "one");
     world.write("logs/deep/log", "two");
     world.write("b.py", "three");
-    let digest = |text: &str| envbox_lockfiles::base::Digest::of(text.as_bytes());
+    let digest = |text: &str| Digest::of(text.as_bytes());
     let mut made = Made::load(&world.store, &world.project());
     made.note(Path::new("logs/deep/log"), digest("two"));
     made.note(Path::new("b.py"), digest("as it was made"));
     made.save(&world.store, &world.project()).unwrap();
     let after = world.take(later());
-    let names = |list: &crate::store::TreeManifest| -> Vec<String> {
+    let names = |list: Digest| -> Vec<String> {
+        let list = world.list(list);
         let names = list.entries.keys();
         names
             .map(|name| String::from_utf8(name.clone()).unwrap())
             .collect()
     };
     // Somebody changed what the step made: now it is code.
-    assert_eq!(names(&after.list), ["a.py", "b.py"]);
-    let products = world
-        .store
-        .snapshot(after.products.unwrap())
-        .unwrap()
-        .unwrap();
-    let products = crate::store::TreeManifest::parse(&products).unwrap();
+    assert_eq!(names(after.digest), ["a.py", "b.py"]);
     let expected = ["logs", "logs/deep", "logs/deep/log", "out", "out/model"];
-    assert_eq!(names(&products), expected);
+    assert_eq!(names(after.products.unwrap()), expected);
     fs::remove_file(world.project().join("b.py")).unwrap();
     assert_eq!(world.take(later()).digest, before.digest);
 }

@@ -5,6 +5,7 @@ use std::fs::{self, File, Permissions};
 use std::io::{Read, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, OnceLock};
 
 use envbox_lockfiles::base::fs::create_dir_all;
@@ -18,6 +19,8 @@ use crate::store::{Object, Scratch, Store, StoreError};
 pub struct Deposit {
     store: Store,
     scratch: OnceLock<Scratch>,
+    /// How many files were made in it.
+    files: AtomicUsize,
     taken: Mutex<BTreeMap<Digest, PathBuf>>,
 }
 
@@ -27,8 +30,18 @@ impl Store {
         Deposit {
             store: self.clone(),
             scratch: OnceLock::new(),
+            files: AtomicUsize::new(0),
             taken: Mutex::default(),
         }
+    }
+
+    /// Says whether the list of a code snapshot is there; it is in use from here on.
+    ///
+    /// # Errors
+    /// Returns [`StoreError`] when the use could not be noted.
+    pub fn has_snapshot(&self, digest: Digest) -> Result<bool, StoreError> {
+        self.hold([Object::Snapshot(digest)])?;
+        Ok(self.place(Object::Snapshot(digest)).is_file())
     }
 
     /// Returns the text of the list of a code snapshot, if it is there; it is in use from here on.
@@ -55,7 +68,7 @@ impl Deposit {
         mut file: impl Read,
         path: &std::path::Path,
     ) -> Result<(Digest, u64), StoreError> {
-        let mut copy = self.new_file()?;
+        let (mut copy, place) = self.new_file()?;
         let mut hasher = Hasher::new();
         let mut buffer = vec![0; 128 * 1024];
         loop {
@@ -65,14 +78,26 @@ impl Deposit {
             }
             hasher.update(&buffer[..read]);
             let written = copy.write_all(&buffer[..read]);
-            written.map_err(FsError::at("write", copy.path()))?;
+            written.map_err(FsError::at("write", &place))?;
         }
         let (digest, size) = hasher.finish();
-        let kept = copy.into_temp_path().keep();
-        let kept =
-            kept.map_err(|error| FsError::at("write", self.store.directory())(error.error))?;
-        self.taken().insert(digest, kept);
+        self.taken().insert(digest, place);
         Ok((digest, size))
+    }
+
+    /// Adds a file that was read as a whole.
+    ///
+    /// # Errors
+    /// As [`Deposit::add`].
+    pub fn add_whole(&self, bytes: &[u8]) -> Result<Digest, StoreError> {
+        let digest = Digest::of(bytes);
+        if !self.has(&digest) {
+            let (mut copy, place) = self.new_file()?;
+            let written = copy.write_all(bytes);
+            written.map_err(FsError::at("write", &place))?;
+            self.taken().insert(digest, place);
+        }
+        Ok(digest)
     }
 
     /// Says whether something with this digest was added.
@@ -90,7 +115,7 @@ impl Deposit {
             self.store.hold([Object::Blob(digest)])?;
             return Ok(digest);
         }
-        Ok(self.add(bytes, self.store.directory())?.0)
+        self.add_whole(bytes)
     }
 
     /// Gives everything its name; it is in use from here on. Last come `lists` of snapshots, which
@@ -121,13 +146,11 @@ impl Deposit {
             if self.store.place(Object::Snapshot(digest)).is_file() {
                 continue;
             }
-            let mut file = self.new_file()?;
-            let write = |file: &mut tempfile::NamedTempFile| {
-                file.write_all(text.as_bytes())?;
-                file.as_file().sync_all()
-            };
-            write(&mut file).map_err(FsError::at("write", file.path()))?;
-            self.publish(Object::Snapshot(digest), file.path())?;
+            let (mut file, path) = self.new_file()?;
+            let written = file.write_all(text.as_bytes());
+            let written = written.and_then(|()| file.sync_all());
+            written.map_err(FsError::at("write", &path))?;
+            self.publish(Object::Snapshot(digest), &path)?;
         }
         Ok(())
     }
@@ -140,14 +163,11 @@ impl Deposit {
         if let Some(directory) = place.parent() {
             create_dir_all(directory)?;
         }
-        let publish = || {
-            fs::set_permissions(from, Permissions::from_mode(0o444))?;
-            fs::rename(from, &place)
-        };
-        Ok(publish().map_err(FsError::at("write", &place))?)
+        Ok(fs::rename(from, &place).map_err(FsError::at("write", &place))?)
     }
 
-    fn new_file(&self) -> Result<tempfile::NamedTempFile, StoreError> {
+    /// Makes a file that has the mode of what is in the store.
+    fn new_file(&self) -> Result<(File, PathBuf), StoreError> {
         let scratch = match self.scratch.get() {
             Some(scratch) => scratch,
             None => {
@@ -156,10 +176,14 @@ impl Deposit {
                 self.scratch.get_or_init(|| new)
             }
         };
-        let file = tempfile::Builder::new()
-            .prefix("")
-            .tempfile_in(scratch.path());
-        Ok(file.map_err(FsError::at("write", scratch.path()))?)
+        let number = self.files.fetch_add(1, Ordering::Relaxed);
+        let path = scratch.path().join(number.to_string());
+        let create = || {
+            let file = File::create_new(&path)?;
+            file.set_permissions(Permissions::from_mode(0o444))?;
+            Ok(file)
+        };
+        Ok((create().map_err(FsError::at("write", &path))?, path))
     }
 
     fn taken(&self) -> std::sync::MutexGuard<'_, BTreeMap<Digest, PathBuf>> {

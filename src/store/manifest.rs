@@ -222,13 +222,14 @@ fn path_of(bytes: Vec<u8>) -> PathBuf {
 
 /// Writes a name on one line, without white space.
 pub(crate) fn escape(name: &[u8]) -> String {
-    name.iter().fold(String::new(), |mut text, &byte| {
+    let mut text = String::with_capacity(name.len());
+    for &byte in name {
         match byte {
             b'!'..=b'~' if byte != b'\\' => text.push(char::from(byte)),
             _ => write!(text, "\\{byte:03o}").expect("writing to a String cannot fail"),
         }
-        text
-    })
+    }
+    text
 }
 
 /// Reads what [`escape`] wrote.

@@ -17,8 +17,8 @@ use crate::ops::run::{Prepared, RunError, RunOptions, RunReport};
 use crate::record::{Block, ChangeKind, EntryType, Journal, JournalError};
 use crate::record::{CodeNoted, CodeSeen, EndedRecord, Firmness, Output, RunRecord};
 use crate::snapshot::{
-    Found, GitState, Limits, Made, SnapshotError, changed_since, git_state, is_in_repository, take,
-    walk,
+    Choices, GitState, Limits, Made, Snapshot, SnapshotError, changed_since, git_state,
+    is_in_repository, take, walk,
 };
 use crate::store::{Store, StoreError};
 
@@ -66,9 +66,7 @@ enum Begun {
 /// The project's files, as they were before the step could change them.
 struct Code {
     store: Store,
-    found: Vec<Found>,
-    digest: Digest,
-    products: Option<Digest>,
+    snapshot: Snapshot,
     noted: CodeNoted,
     parameters: BTreeMap<String, Digest>,
     lockfile: Option<Digest>,
@@ -102,7 +100,7 @@ impl<'a> Recorder<'a> {
                 .unwrap_or(project.to_path_buf()),
             lockfile: prepared.lockfile.map(Path::to_path_buf),
             manifest: prepared.manifest.filter(apart).map(Path::to_path_buf),
-            jobs: context.jobs.min(2),
+            jobs: jobs(context),
             now: context.now,
             foundation: foundation.clone(),
             journal: options.record.journal.clone(),
@@ -141,7 +139,7 @@ impl<'a> Recorder<'a> {
     pub(super) fn step_has_ended(&mut self) {
         self.read();
         if let Begun::Read(Ok(code)) = &mut self.begun {
-            let changed = changed_since(self.project, &code.found);
+            let changed = changed_since(self.project, &code.snapshot.found, jobs(self.context));
             let shown = changed.iter().map(|path| path.display().to_string());
             code.noted.changed = shown.collect();
         }
@@ -298,17 +296,14 @@ impl Reader {
             let project = self.project.clone();
             thread::spawn(move || git_state(&project))
         });
-        let found = walk(&self.project, self.foundation.apart())?;
-        let limits = Limits::default();
-        let snapshot = take(
-            &store,
-            &self.project,
-            &found,
-            self.foundation.outputs(),
-            limits,
-            self.now,
-            self.jobs,
-        )?;
+        let found = walk(&self.project, self.foundation.apart(), self.jobs)?;
+        let choices = Choices {
+            outputs: self.foundation.outputs(),
+            limits: Limits::default(),
+            now: self.now,
+            jobs: self.jobs,
+        };
+        let mut snapshot = take(&store, &self.project, found, choices)?;
         let git = git.and_then(|git| git.join().ok()).unwrap_or_default();
         let deposit = store.deposit();
         let keep = |file: &Option<PathBuf>| -> Result<_, SnapshotError> {
@@ -325,9 +320,7 @@ impl Reader {
         };
         deposit.commit(&[])?;
         let mut code = Box::new(Code {
-            digest: snapshot.digest,
-            products: snapshot.products,
-            parameters: parameter_files(&snapshot.list, &self.foundation.argv()),
+            parameters: parameter_files(&snapshot, &self.foundation.argv()),
             noted: CodeNoted {
                 files: snapshot.files,
                 bytes: snapshot.bytes,
@@ -335,10 +328,10 @@ impl Reader {
                 dirty: diff.map(|diff| !diff.is_empty()),
                 diff: kept_diff,
                 kept: true,
-                left_out: snapshot.left_out,
+                left_out: std::mem::take(&mut snapshot.left_out),
                 changed: Vec::new(),
             },
-            found,
+            snapshot,
             lockfile,
             manifest,
             store,
@@ -387,7 +380,9 @@ impl Code {
             true => Firmness::Held,
             false => Firmness::NotHeld,
         };
-        let seen = CodeSeen { tree: self.digest };
+        let seen = CodeSeen {
+            tree: self.snapshot.digest,
+        };
         let code = Block::new(seen, self.noted.clone(), state, because);
         let report = ended.as_ref().map(|(report, _)| *report);
         RunRecord {
@@ -402,13 +397,18 @@ impl Code {
                     files: self.parameters.clone(),
                     lockfile: self.lockfile,
                     manifest: self.manifest,
-                    products: self.products,
+                    products: self.snapshot.products,
                 },
                 report,
             ),
             ended: ended.map(|(_, ended)| ended),
         }
     }
+}
+
+/// Returns how many threads look at files: the step has the others.
+fn jobs(context: &Context) -> usize {
+    context.jobs.min(2)
 }
 
 /// Returns the first digits of a value's digest: enough to see a change, too few to tell it.

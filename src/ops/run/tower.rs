@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
-use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use envbox_lockfiles::base::{Context, Digest};
@@ -23,7 +22,7 @@ use crate::record::{
     EntropyNoted, EntropySeen, Firmness, LibrariesNoted, LibrariesSeen, ParametersNoted,
     ParametersSeen, RunId, Tower,
 };
-use crate::store::{EntryKind, TreeManifest};
+use crate::snapshot::Snapshot;
 
 /// Ends of files that hold parameters.
 const PARAMETERS: [&str; 9] = [
@@ -409,15 +408,12 @@ fn parameters_noted(options: &RunOptions, groups: &[String]) -> ParametersNoted 
 
 /// Returns files of the project that hold parameters: those that arguments name, also after `=`,
 /// and `params.*`, by the end of their names.
-pub(super) fn parameter_files(list: &TreeManifest, argv: &[String]) -> BTreeMap<String, Digest> {
+pub(super) fn parameter_files(code: &Snapshot, argv: &[String]) -> BTreeMap<String, Digest> {
     let mut files = BTreeMap::new();
     let mut add = |path: &Path| {
         let end = path.extension().and_then(OsStr::to_str).unwrap_or_default();
-        let entry = list.entries.get(path.as_os_str().as_bytes());
-        if let Some(EntryKind::File { digest, .. }) = entry.map(|entry| &entry.kind)
-            && PARAMETERS.contains(&end)
-        {
-            files.insert(path.display().to_string(), *digest);
+        if let Some(digest) = code.code(path).filter(|_| PARAMETERS.contains(&end)) {
+            files.insert(path.display().to_string(), digest);
         }
     };
     for argument in argv.iter().skip(1) {
