@@ -21,15 +21,34 @@ pub fn directory_digest(
     directory: &Path,
     path: &Path,
 ) -> Result<Digest, DataError> {
-    let mut files = Vec::new();
-    collect(directory, Path::new("."), path, &mut files)?;
-    files.sort_by(|a, b| bytes(a).cmp(bytes(b)));
-    let mut hasher = Hasher::new();
-    for file in files {
+    let files = files(directory, path)?.into_iter();
+    let digest = |file: PathBuf| {
         let (digest, _) = digests.of(&directory.join(&file))?;
+        Ok((Path::new(".").join(file), digest))
+    };
+    Ok(digest_of(
+        files.map(digest).collect::<Result<_, DataError>>()?,
+    ))
+}
+
+/// Returns the digest of files whose paths begin with `./`.
+pub(super) fn digest_of(mut files: Vec<(PathBuf, Digest)>) -> Digest {
+    files.sort_by(|(a, _), (b, _)| bytes(a).cmp(bytes(b)));
+    let mut hasher = Hasher::new();
+    for (file, digest) in files {
         hasher.update(&line(&digest, bytes(&file)));
     }
-    Ok(hasher.finish().0)
+    hasher.finish().0
+}
+
+/// Returns the files in `directory` and below. `path` is what errors call it.
+///
+/// # Errors
+/// Returns [`DataError`] when it cannot be read, or has something that is no file.
+pub(super) fn files(directory: &Path, path: &Path) -> Result<Vec<PathBuf>, DataError> {
+    let mut files = Vec::new();
+    collect(directory, Path::new(""), path, &mut files)?;
+    Ok(files)
 }
 
 /// Returns a line as `sha256sum` writes it: names with a backslash or a line break in them are
@@ -71,7 +90,7 @@ fn collect(
         } else {
             return Err(DataError::Entry {
                 path: path.to_path_buf(),
-                entry: name.strip_prefix(".").unwrap_or(&name).to_path_buf(),
+                entry: name,
             });
         }
     }

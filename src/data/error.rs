@@ -1,6 +1,6 @@
 //! Why data cannot be used.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use envbox_lockfiles::base::{Digest, Explain, FsError, Kind};
 
@@ -55,6 +55,34 @@ pub enum DataError {
         /// The command that brings them.
         remedy: &'static str,
     },
+    /// A file of a directory of DVC's is not as DVC lists it.
+    #[error("the data `{}` has changed: {}", path.display(), state.of(file))]
+    Member {
+        /// The path in the project.
+        path: PathBuf,
+        /// The file, relative to that.
+        file: PathBuf,
+        /// What is wrong with it.
+        state: MemberState,
+    },
+    /// What lists a directory of DVC's cannot be used.
+    #[error("DVC's list of the data `{}` {why}: `{}`", path.display(), object.display())]
+    Listing {
+        /// The path in the project.
+        path: PathBuf,
+        /// The file of the list.
+        object: PathBuf,
+        /// What is wrong with it.
+        why: &'static str,
+    },
+    /// What lists a directory of DVC's leads out of it.
+    #[error("DVC's list of the data `{}` has `{}`, which is not inside of it", path.display(), entry.display())]
+    Escape {
+        /// The path in the project.
+        path: PathBuf,
+        /// What the list has.
+        entry: PathBuf,
+    },
     /// A link is on the way to it.
     #[error("`{}`, on the way to the data `{}`, is no directory", link.display(), path.display())]
     OnTheWay {
@@ -86,10 +114,42 @@ pub enum DataError {
     Store(#[from] StoreError),
 }
 
+/// How a file of a directory is not as DVC lists it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MemberState {
+    /// Its bytes are others.
+    Changed,
+    /// It is not there.
+    Missing,
+    /// It is there, and not listed.
+    Extra,
+    /// DVC does not have its bytes here.
+    NoObject,
+    /// DVC has other bytes than those that it lists.
+    Damaged,
+}
+
+impl MemberState {
+    fn of(self, file: &Path) -> String {
+        let file = file.display();
+        match self {
+            Self::Changed => format!("`{file}` has other bytes than DVC lists"),
+            Self::Missing => format!("`{file}`, which DVC lists, is missing"),
+            Self::Extra => format!("`{file}` is new: DVC does not list it"),
+            Self::NoObject => format!("DVC has no object for `{file}` here"),
+            Self::Damaged => format!("DVC's object for `{file}` is damaged"),
+        }
+    }
+}
+
 impl Explain for DataError {
     fn kind(&self) -> Kind {
         match self {
-            Self::Changed { .. } | Self::Size { .. } => Kind::Integrity,
+            Self::Changed { .. }
+            | Self::Size { .. }
+            | Self::Member { .. }
+            | Self::Listing { .. }
+            | Self::Escape { .. } => Kind::Integrity,
             Self::Missing { .. }
             | Self::OnTheWay { .. }
             | Self::Entry { .. }
@@ -113,6 +173,23 @@ impl Explain for DataError {
             ),
             Self::Entry { .. } => "replace links by what they lead to".to_owned(),
             Self::Pointer { remedy, .. } => format!("run `{remedy}`"),
+            Self::Member { path, state, .. } => match state {
+                MemberState::NoObject => "run `dvc pull`".to_owned(),
+                MemberState::Damaged => {
+                    "remove that object, which `dvc status` names too, and run `dvc pull`"
+                        .to_owned()
+                }
+                _ => format!(
+                    "run `dvc checkout`, or declare what is there: `envbox data add {}`",
+                    path.display()
+                ),
+            },
+            Self::Listing { object, .. } => {
+                format!("remove `{}` and run `dvc pull`", object.display())
+            }
+            Self::Escape { .. } => {
+                "do not use it: whoever wrote it meant to overwrite other files".to_owned()
+            }
             Self::OnTheWay { link, .. } => {
                 format!(
                     "declare `{}` as a whole, or make it a directory",

@@ -10,6 +10,8 @@ use serde::Serialize;
 
 use crate::data::DataError;
 use crate::data::directory::directory_digest;
+use crate::data::dvc::{Dvc, dvc};
+use crate::data::listing::Listing;
 use crate::data::pointer::{Pointer, pointer};
 use crate::fetch::fetch_url;
 use crate::snapshot::Digests;
@@ -81,7 +83,7 @@ fn input(
             source,
         });
     }
-    let found = find(project, &path, digests)?;
+    let found = find(store, project, &path, digests)?;
     if let (Some(expected), Some(found)) = (datum.size, found.size)
         && expected != found
     {
@@ -97,11 +99,24 @@ fn input(
             digest: found.digest,
             source: found.source,
         }),
-        false => Err(DataError::Changed {
-            path,
-            expected: datum.sha256,
-            found: found.digest,
-        }),
+        false => Err(changed(project, datum, &found)),
+    }
+}
+
+/// Says what is not as declared: the file, where DVC lists the files of a directory.
+fn changed(project: &Path, datum: &Datum, found: &Found) -> DataError {
+    let path = datum.path.clone();
+    if found.size.is_none()
+        && let Some(Dvc::Directory { name, objects }) = dvc(project, &path)
+        && let Ok(listing) = Listing::load(&path, name, &objects)
+        && let Ok(Some((file, state))) = listing.difference(&found.source, &path)
+    {
+        return DataError::Member { path, file, state };
+    }
+    DataError::Changed {
+        path,
+        expected: datum.sha256,
+        found: found.digest,
     }
 }
 
@@ -109,11 +124,26 @@ fn input(
 ///
 /// # Errors
 /// Returns [`DataError`] when there is nothing, or it cannot be read.
-pub fn find(project: &Path, path: &Path, digests: &Digests) -> Result<Found, DataError> {
+pub fn find(
+    store: &Store,
+    project: &Path,
+    path: &Path,
+    digests: &Digests,
+) -> Result<Found, DataError> {
     let (tool, object) = match pointer(project, path) {
         None => ("", Some(project.join(path))),
         Some(Pointer::Lfs(object)) => ("Git LFS", object),
-        Some(Pointer::Dvc(object)) => ("DVC", object),
+        Some(Pointer::Dvc(Dvc::File(object))) => ("DVC", object),
+        Some(Pointer::Dvc(Dvc::Directory { name, objects })) => {
+            let listing = Listing::load(path, name, &objects)?;
+            let (source, digest) = listing.lay_out(store, digests, path, &objects)?;
+            let size = None;
+            return Ok(Found {
+                source,
+                digest,
+                size,
+            });
+        }
     };
     let object = object.ok_or_else(|| DataError::Pointer {
         path: path.to_path_buf(),

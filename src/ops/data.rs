@@ -125,7 +125,7 @@ fn datum(
             (digest, Some(size))
         }
         None => {
-            let found = find(project, path, digests)?;
+            let found = find(store, project, path, digests)?;
             (found.digest, found.size)
         }
     };

@@ -4,10 +4,11 @@
     cargo build --release
     tests/bench/record.py overhead large small journal     # or any of them; none means all
 
-`overhead` runs the examples of lockfiles/golden with and without a record, in turn. `large` (10 GB;
-`--gigabytes` for another) and `small` (200,000 files; `--files`) run `true` in a project of such files,
-for the first time and again, beside `sha256sum`, `b3sum` if it is on PATH, and `git add` and `git
-status`. `journal` lists 5,000 runs. As for `bench.py`: quote the ratios. `--store` says where downloads
+`overhead` runs the examples of lockfiles/golden with and without a record, in turn, and a step that does
+nothing, also in a repository of Git's. `large` (10 GB; `--gigabytes` for another) and `small` (200,000
+files of 1 to 4 KiB, 100 in a directory; `--files`) run `true` in a project of such files, for the first
+time, again, and with one file changed, beside `sha256sum`, `b3sum` if it is on PATH, and `git add` and
+`git status`. `journal` lists 5,000 runs. As for `bench.py`: quote the ratios. `--store` says where downloads
 are taken from.
 """
 
@@ -23,6 +24,7 @@ from bench import ROOT, _remove, pair, timed
 
 GOLDEN = ROOT / "lockfiles" / "golden"
 EXAMPLES = ["sklearn", "xgboost", "jax", "tensorflow"]
+COMMIT = "git init -q . && git add -A && git -c user.name=n -c user.email=e commit -qm first"
 ALL = ["overhead", "large", "small", "journal"]
 
 
@@ -52,8 +54,13 @@ class Bench:
             pair(f"{example}, recorded / not", lambda: self.run(project, *step),
                  lambda: self.run(project, *step, record=False), self.options.runs)
         project = self.project("nothing")
-        pair("true, recorded / not", lambda: self.run(project, "/bin/true"),
-             lambda: self.run(project, "/bin/true", record=False), 3 * self.options.runs)
+        for where in ("", " in a repository", " in a dirty repository"):
+            if where == " in a repository":
+                subprocess.run(["sh", "-c", COMMIT], cwd=project, check=True, stdout=subprocess.DEVNULL)
+            if where == " in a dirty repository":
+                (project / "train.py").write_text("# another\n")
+            pair(f"true{where}, recorded / not", lambda: self.run(project, "/bin/true"),
+                 lambda: self.run(project, "/bin/true", record=False), 3 * self.options.runs)
 
     def large(self):
         """Files of 1 GiB, the first time, then again. They are digested and, being large, not kept."""
@@ -66,9 +73,9 @@ class Bench:
         """Many small files."""
         project = self.project("small")
         for number in range(self.options.files):
-            path = project / f"d{number // 1000}"
+            path = project / f"d{number // 100}"
             path.mkdir(exist_ok=True)
-            (path / f"f{number}").write_bytes(str(number).encode() * 64)
+            (path / f"f{number}").write_bytes(f"{number:08}".encode() * (128 + number * 7919 % 384))
         self.read(project, "find d* -type f -print0 | xargs -0 sha256sum", "find d* -type f -print0 | xargs -0 b3sum")
 
     def read(self, project, sha256sum, b3sum):
@@ -81,10 +88,14 @@ class Bench:
         warm = shell("find . -type f -print0 | xargs -0 cat")[0]
         nothing = min(self.run(project, "/bin/true", record=False)[0] for _ in range(3))
         first = self.run(project, "/bin/true")[0] - nothing
-        again = min(self.run(project, "/bin/true")[0] for _ in range(3)) - nothing
-        print(f"files read by cat in {warm:.2f} s; by envbox, first {first:.2f} s, again {again:.3f} s")
+        again = min(self.run(project, "/bin/true")[0] for _ in range(5)) - nothing
+        (project / "another").write_text("new")
+        changed = self.run(project, "/bin/true")[0] - nothing
+        print(f"files read by cat in {warm:.2f} s; by envbox, first {first:.2f} s, again {again:.3f} s, "
+              f"with one more {changed:.3f} s; a run without a record takes {nothing:.3f} s")
         for name, line in peers.items():
-            theirs = shell(line)[0]
+            # What Git does first is to note what it sees.
+            theirs = min(shell(line)[0] for _ in range(5 if name == "git status" else 1))
             print(f"  {name:<12} {theirs:8.2f} s   first / it {first / theirs:.2f}   again / it {again / theirs:.3f}")
 
     def journal(self):

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::io::Read;
 
-use crate::base::{Cursor, Difference, Fault, Source, Walk, shown};
+use crate::base::{ABSENT, Cursor, Difference, Fault, Source, Walk, shown};
 use crate::formats::Pair;
 use crate::formats::members::{self, Members};
 use crate::formats::zip::Zip;
@@ -12,6 +12,16 @@ use crate::pickle::{self, Graph, Id, Node};
 
 /// Bytes of a member that says how numbers are written.
 const WORD: u64 = 64;
+
+/// Members that say how torch wrote the others: no value is in them. Since torch 2 the last is there,
+/// a hash over the names and checksums of all others.
+const FACTS: [&str; 5] = [
+    "version",
+    "byteorder",
+    ".format_version",
+    ".storage_alignment",
+    ".data/serialization_id",
+];
 
 /// Returns whether an archive is a checkpoint.
 pub(crate) fn is_checkpoint(zip: &Zip) -> bool {
@@ -48,8 +58,26 @@ pub(crate) fn compare(
             }
         }
     }
-    let told = |name: &str| name == "data.pkl" || name.starts_with("data/");
+    for name in FACTS {
+        let (left, right) = (fact(walk, old, name)?, fact(walk, new, name)?);
+        if left != right {
+            let shown = |fact: Option<String>| fact.map_or(ABSENT.to_owned(), |text| shown(&text));
+            let at = format!("{at}member {name}: ");
+            let difference = Difference::new(&at, shown(left), shown(right));
+            walk.push(difference.note("how torch wrote the file").metadata());
+        }
+    }
+    let told =
+        |name: &str| name == "data.pkl" || name.starts_with("data/") || FACTS.contains(&name);
     members::compare_named(walk, at, old, new, |name| !told(name))
+}
+
+/// Returns what a member says, if it is there.
+fn fact(walk: &mut Walk, zip: &mut Zip, name: &str) -> Result<Option<String>, Fault> {
+    let place = zip.members.iter().position(|member| member.name == name);
+    let Some(index) = place else { return Ok(None) };
+    let bytes = zip.open(walk, index)?.whole(WORD)?;
+    Ok(Some(String::from_utf8_lossy(&bytes).trim().to_owned()))
 }
 
 struct Checkpoint {

@@ -1,9 +1,13 @@
 //! Files that the real libraries wrote, compared: what is said about each pair is kept beside this
 //! file, and a change of it is read like a change of the code.
 
-use std::path::PathBuf;
+use std::fs::File;
+use std::io::{Read as _, Write as _};
+use std::path::{Path, PathBuf};
 
 use envbox_explain::{ExplainError, Limits, explain, explain_as};
+use zip::CompressionMethod;
+use zip::write::SimpleFileOptions;
 
 fn fixtures() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../fixtures/explain")
@@ -68,6 +72,72 @@ fn one_model_is_one_model_in_every_protocol() {
         let seen: Vec<&str> = seen.map(|difference| difference.at.as_str()).collect();
         assert_eq!(seen, spelt, "{left} {right}: {:?}", told.differences);
     }
+}
+
+/// Writes the members of a checkpoint as torch 2 does: with facts about the file beside them.
+fn as_torch_2(from: &Path, stem: &str, serialization_id: &str, to: &Path) {
+    let mut old = zip::ZipArchive::new(File::open(from).unwrap()).unwrap();
+    let mut new = zip::ZipWriter::new(File::create(to).unwrap());
+    let mut add = |name: &str, bytes: &[u8]| {
+        let stored = SimpleFileOptions::default().compression_method(CompressionMethod::Stored);
+        new.start_file(format!("{stem}/{name}"), stored).unwrap();
+        new.write_all(bytes).unwrap();
+    };
+    add(".format_version", b"1");
+    add(".storage_alignment", b"64");
+    add("byteorder", b"little");
+    for index in 0..old.len() {
+        let mut member = old.by_index(index).unwrap();
+        let mut bytes = Vec::new();
+        member.read_to_end(&mut bytes).unwrap();
+        add(member.name().split_once('/').unwrap().1, &bytes);
+    }
+    add(".data/serialization_id", serialization_id.as_bytes());
+    new.finish().unwrap();
+}
+
+/// What torch 2 says about a file beside its tensors carries no value.
+#[test]
+fn checkpoints_of_torch_2_are_compared_by_their_tensors() {
+    let directory = tempfile::tempdir().unwrap();
+    let made = |side: &str, stem: &str, serialization_id: &str| {
+        let to = directory.path().join(format!("{side}-{stem}.pt"));
+        let from = fixtures().join(side).join("checkpoint.pt");
+        as_torch_2(&from, stem, serialization_id, &to);
+        to
+    };
+    let first = made("old", "model", "1111111111111111111100000000000000000001");
+    let renamed = made("old", "best", "2222222222222222222200000000000000000002");
+    let other = made("new", "best", "3333333333333333333300000000000000000003");
+    let older = fixtures().join("old/checkpoint.pt");
+    let limits = Limits::default();
+    for then in [&renamed, &older] {
+        let told = explain(&first, then, &limits).unwrap();
+        assert_eq!(
+            (told.kind, told.same, told.metadata_only),
+            ("torch", false, true)
+        );
+    }
+    let told = explain(&first, &renamed, &limits).unwrap();
+    assert_eq!(
+        told.render(),
+        [
+            "torch: different, only in what carries no value",
+            "  whole: model/ -> best/",
+            "    directory in the archive: torch names it after the file",
+            "  member .data/serialization_id: 1111111111111111111100000000000000000001 -> \
+             2222222222222222222200000000000000000002",
+            "    how torch wrote the file",
+        ]
+    );
+    let values = |old: &Path, new: &Path| {
+        let told = explain(old, new, &limits).unwrap();
+        assert!(!told.metadata_only);
+        let values = told.differences.into_iter().filter(|one| !one.metadata);
+        values.map(|one| one.at).collect::<Vec<_>>()
+    };
+    let newer = fixtures().join("new/checkpoint.pt");
+    assert_eq!(values(&first, &other), values(&older, &newer));
 }
 
 #[test]

@@ -32,18 +32,10 @@ pub(super) fn explain(
             fs::write(&file, &captured.head).map_err(FsError::at("write", &file))?;
         }
     }
-    for difference in differences {
-        let Some(below) = below(difference) else {
-            continue;
-        };
-        let name = below.file_name().unwrap_or_default().to_string_lossy();
-        let at = |run: &Ran| run.directory.join(&below);
-        // What cannot be read is not explained: that it differs is known already.
-        let explanation = explain_as(&name, &at(first), &at(then), limits).ok();
-        let explanation = explanation.filter(|explanation| !explanation.same);
-        difference.metadata_only |= explanation.as_ref().is_some_and(|one| one.metadata_only);
-        difference.explanation = explanation;
-    }
+    explain_each(differences, limits, |_, below| {
+        let at = |run: &Ran| run.directory.join(below);
+        Some((at(first), at(then)))
+    });
     Ok(())
 }
 
@@ -54,17 +46,34 @@ pub(super) fn explain_against(
     ran: &Ran,
     limits: &Limits,
 ) {
+    explain_each(differences, limits, |difference, below| {
+        match &difference.first {
+            Some(State::File { digest, .. }) => {
+                let kept = store.blob(digest)?;
+                Some((kept, ran.directory.join(below)))
+            }
+            _ => None,
+        }
+    });
+}
+
+/// Says of each difference in what the contents differ that lie in the two files of `places`.
+fn explain_each(
+    differences: &mut [Difference],
+    limits: &Limits,
+    places: impl Fn(&Difference, &Path) -> Option<(PathBuf, PathBuf)>,
+) {
     for difference in differences {
-        let (Some(State::File { digest, .. }), Some(below)) =
-            (&difference.first, below(difference))
-        else {
+        let Some(below) = below(difference) else {
             continue;
         };
-        let Some(kept) = store.blob(digest) else {
+        let Some((first, then)) = places(difference, &below) else {
             continue;
         };
         let name = below.file_name().unwrap_or_default().to_string_lossy();
-        let explanation = explain_as(&name, &kept, &ran.directory.join(&below), limits).ok();
+        // What cannot be read is not explained: that it differs is known already.
+        let explanation = explain_as(&name, &first, &then, limits).ok();
+        let explanation = explanation.filter(|explanation| !explanation.same);
         difference.metadata_only |= explanation.as_ref().is_some_and(|one| one.metadata_only);
         difference.explanation = explanation;
     }
