@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use envbox_lockfiles::base::{Digest, Explain, FsError, Kind};
+use envbox_lockfiles::net::NetError;
 
 use crate::fetch::FetchError;
 use crate::store::StoreError;
@@ -197,7 +198,20 @@ impl Explain for DataError {
                 )
             }
             Self::Direct { .. } => "run the step without `--direct`".to_owned(),
-            Self::Fetch { source, .. } => return source.hints(),
+            Self::Fetch { path, source } => match **source {
+                FetchError::Integrity { .. } => format!(
+                    "bring the old file back, or declare what is there: `envbox data add URL --as {}`",
+                    path.display()
+                ),
+                FetchError::Download {
+                    source: NetError::NotFound { .. },
+                    ..
+                } => format!(
+                    "say where it is to be had now: `envbox data add URL --as {}`",
+                    path.display()
+                ),
+                _ => return source.hints(),
+            },
             Self::Fs(error) => return error.hints(),
             Self::Store(error) => return error.hints(),
         };

@@ -156,7 +156,11 @@ impl Journal {
     /// Returns [`FsError`] when it cannot be written.
     pub fn begin(&self, record: &RunRecord) -> Result<(), FsError> {
         let file = self.file(record.run);
-        fs::write(&file, record.to_bytes()).map_err(FsError::at("write", &file))
+        fs::write(&file, record.to_bytes()).map_err(|error| {
+            // Half of it, on a full disk, would stand for a run that nobody can read.
+            drop(fs::remove_file(&file));
+            FsError::at("write", &file)(error)
+        })
     }
 
     /// Writes the record of a run that has ended; it is on the disk afterwards.

@@ -139,8 +139,17 @@ impl Deposit {
             let sync = || Ok(rustix::fs::syncfs(File::open(directory)?)?);
             sync().map_err(FsError::at("sync", directory))?;
         }
+        // Sorted by digest: those of one directory come one after the other.
+        let mut made = PathBuf::new();
         for (digest, path) in taken {
-            self.publish(Object::Blob(digest), &path)?;
+            let place = self.store.place(Object::Blob(digest));
+            let directory = place.parent().expect("a blob is in a directory");
+            if made != directory {
+                create_dir_all(directory)?;
+                made = directory.to_path_buf();
+            }
+            // What is there already has the same bytes.
+            fs::rename(path, &place).map_err(FsError::at("write", &place))?;
         }
         for (digest, text) in lists {
             if self.store.place(Object::Snapshot(digest)).is_file() {
@@ -150,20 +159,11 @@ impl Deposit {
             let written = file.write_all(text.as_bytes());
             let written = written.and_then(|()| file.sync_all());
             written.map_err(FsError::at("write", &path))?;
-            self.publish(Object::Snapshot(digest), &path)?;
+            let place = self.store.place(Object::Snapshot(digest));
+            create_dir_all(place.parent().expect("a list is in a directory"))?;
+            fs::rename(path, &place).map_err(FsError::at("write", &place))?;
         }
         Ok(())
-    }
-
-    fn publish(&self, object: Object, from: &std::path::Path) -> Result<(), StoreError> {
-        let place = self.store.place(object);
-        if place.is_file() {
-            return Ok(());
-        }
-        if let Some(directory) = place.parent() {
-            create_dir_all(directory)?;
-        }
-        Ok(fs::rename(from, &place).map_err(FsError::at("write", &place))?)
     }
 
     /// Makes a file that has the mode of what is in the store.

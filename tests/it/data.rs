@@ -1,6 +1,7 @@
 //! Declared data, as root and as an unprivileged user.
 
 use std::fs;
+use std::process::Command;
 
 use crate::http::Server;
 use crate::tools::{Tools, for_both};
@@ -66,6 +67,54 @@ fn a_changed_byte_stops_the_run() {
         let code = |record: &serde_json::Value| record["tower"]["code"]["noted"]["files"].clone();
         assert_eq!(code(&record), code(&again));
         assert_eq!(code(&record), 2, "manifest and lockfile");
+    });
+}
+
+#[test]
+fn a_directory_that_dvc_has_is_mounted() {
+    for_both(|tools| {
+        let (one, two) = (
+            "f97c5d29941bfb1b2fdab0874906ab82",
+            "b8a9f715dbb64fd5c56e7783c6820a61",
+        );
+        let list = format!(
+            "[{{\"md5\": \"{one}\", \"relpath\": \"a/one\"}}, \
+             {{\"md5\": \"{two}\", \"relpath\": \"two\"}}]"
+        );
+        tools.world.write("list", &list);
+        let mut md5sum = Command::new("md5sum");
+        let md5 = md5sum
+            .arg(tools.world.project().join("list"))
+            .output()
+            .unwrap();
+        let md5 = String::from_utf8(md5.stdout).unwrap();
+        let md5 = md5.split(' ').next().unwrap();
+        let object = |name: &str| format!(".dvc/cache/files/md5/{}/{}", &name[..2], &name[2..]);
+        tools.world.write(&object(one), "one");
+        tools.world.write(&object(two), "two");
+        tools.world.write(&object(&format!("{md5}.dir")), &list);
+        tools.world.write(
+            "images.dvc",
+            &format!("outs:\n- md5: {md5}.dir\n  path: images\n"),
+        );
+        tools.world.write(".dvc/.gitignore", "/cache\n");
+        tools.declare(&["images"]);
+        let run = tools.sh("cat images/a/one images/two; echo x > images/two; ls");
+        assert!(
+            run.stdout().starts_with("onetwo"),
+            "{}{}",
+            run.stdout(),
+            run.stderr()
+        );
+        assert!(
+            run.stderr().contains("Read-only file system"),
+            "{}",
+            run.stderr()
+        );
+        // The project gets nothing of it.
+        assert!(!tools.world.project().join("images").exists());
+        tools.world.write(&object(two), "TWO");
+        assert_eq!(tools.sh("cat images/two").code(), Some(125));
     });
 }
 
@@ -156,6 +205,8 @@ fn a_server_that_has_other_bytes_is_named() {
             "{}",
             refused.stderr()
         );
+        let hint = "declare what is there: `envbox data add URL --as train.csv`";
+        assert!(refused.stderr().contains(hint), "{}", refused.stderr());
     });
 }
 

@@ -332,6 +332,15 @@ fn names_that_name_no_run_are_explained() {
                 shown.stderr()
             );
         }
+        // A record that cannot be read is not taken for a lockfile.
+        for (name, code, message) in [
+            ("changed.json", 14, "was changed after it was written"),
+            ("later.json", 10, "was written by a later envbox"),
+        ] {
+            let told = tools.world.run(&["diff", name, "@1"]);
+            assert_eq!(told.code(), Some(code), "{}", told.stderr());
+            assert!(told.stderr().contains(message), "{}", told.stderr());
+        }
         let tag = tools.world.run(&["runs", "tag", "@1", "12ab"]);
         assert_eq!(tag.code(), Some(10), "{}", tag.stderr());
     });

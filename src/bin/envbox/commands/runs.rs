@@ -1,6 +1,8 @@
 //! `envbox runs`, `show` and `replay`, and `diff` of two runs.
 
-use std::path::PathBuf;
+use std::fs::File;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use envbox::ops;
@@ -85,12 +87,20 @@ pub(super) fn diff(
 ) -> Result<Option<ExitCode>, Failure> {
     let old = match (old, named(session, old)) {
         // What is no run may be a lockfile or a revision.
-        (RunName::Word(_) | RunName::File(_), Err(_)) => return Ok(None),
+        (RunName::Word(_), Err(_)) => return Ok(None),
+        (RunName::File(file), Err(_)) if !is_json(file) => return Ok(None),
         (_, old) => old?,
     };
     let diff = diff_runs(&session.context, &old, &named(session, new)?)?;
     session.print("envbox.comparison/1", &diff, records::difference)?;
     Ok(Some(code(&diff.comparison)))
+}
+
+/// Says whether a file is JSON, as records are and lockfiles are not.
+fn is_json(file: &Path) -> bool {
+    let mut first = [0];
+    let read = File::open(file).and_then(|mut file| file.read_exact(&mut first));
+    read.is_ok() && first == *b"{"
 }
 
 fn code(comparison: &Comparison) -> ExitCode {
