@@ -130,7 +130,7 @@ fn entry(stage: &Path, path: &Path, directory: bool) -> Option<Operation> {
             parent,
             name,
             mode: 0o644,
-            content: String::new(),
+            content: Vec::new(),
         },
     })
 }
