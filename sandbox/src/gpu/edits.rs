@@ -17,7 +17,7 @@ use super::chosen::Chosen;
 use super::facts::Nvidia;
 use super::nodes::Node;
 use super::pci::{OtherGpu, OtherVendor};
-use super::supply::{GPUS, NUMA, PARAMS, SuppliedLibrary, Supply};
+use super::supply::{GPUS, NUMA, PARAMS, SuppliedLibrary, Supply, SystemDevice};
 use super::version::DriverVersion;
 use crate::sandbox::{Bind, Cover, CoverContent, Device, Link, Policy};
 
@@ -317,20 +317,43 @@ impl Edits {
     /// Adds what the devices' part of `/sys` has for GPUs.
     ///
     /// NVML and `libcuda` look a GPU up in `/sys/bus/pci/devices` for its place and its memory, and
-    /// frameworks ask which processors are near it. Its own directory and the link to it are all of
-    /// that; other devices of the host are not seen.
-    pub(super) fn add_system(&mut self, directories: &[(String, PathBuf)], numa: bool) {
-        for (address, directory) in directories {
-            self.add_file(directory, directory, false);
-            let below = directory.strip_prefix("/sys").unwrap_or(directory);
-            self.links.push(Link {
-                path: Path::new("/sys/bus/pci/devices").join(address),
-                content: Path::new("../../..").join(below),
-            });
+    /// frameworks ask which processors are near it. What tells of the GPU and the link to it are all
+    /// of that; other devices of the host are not seen.
+    pub(super) fn add_system(&mut self, devices: &[SystemDevice], numa: bool) {
+        for device in devices {
+            for attribute in &device.attributes {
+                self.add_file(attribute, attribute, false);
+            }
+            let path = Path::new("/sys/bus/pci/devices").join(&device.address);
+            self.add_system_link(path, "../../..", &device.directory);
         }
         if numa {
             self.add_file(Path::new(NUMA), Path::new(NUMA), false);
         }
+    }
+
+    /// Adds what libdrm reads of the nodes in `/dev/dri`, which AMD's and Intel's user space go by:
+    /// from a node's numbers to its device.
+    pub(super) fn add_drm(&mut self, devices: &[SystemDevice]) {
+        for device in devices {
+            for (numbers, node) in &device.drm {
+                self.add_file(node, node, false);
+                let path = Path::new("/sys/dev/char").join(numbers.to_string());
+                self.add_system_link(path, "../..", node);
+            }
+            if !device.drm.is_empty() {
+                self.links.push(Link {
+                    path: device.directory.join("subsystem"),
+                    content: PathBuf::from("/sys/bus/pci"),
+                });
+            }
+        }
+    }
+
+    fn add_system_link(&mut self, path: PathBuf, up: &str, target: &Path) {
+        let below = target.strip_prefix("/sys").unwrap_or(target);
+        let content = Path::new(up).join(below);
+        self.links.push(Link { path, content });
     }
 }
 

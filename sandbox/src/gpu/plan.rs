@@ -1,5 +1,6 @@
 //! The whole way from what a user asks for to what is put into a sandbox.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use super::access::{Caller, Forbidden};
@@ -11,7 +12,7 @@ use super::fs::HostFs;
 use super::nodes::{DeviceNodes, Node};
 use super::pci::OtherVendor;
 use super::selection::Selection;
-use super::supply::{Supply, device_directory};
+use super::supply::{KFD_TOPOLOGY, Supply, SystemDevice};
 use super::usable::Usable;
 
 /// Whether CDI specifications are used.
@@ -117,7 +118,7 @@ pub fn plan(
         }),
     };
     let addresses = chosen.iter().filter_map(|it| it.address.as_deref());
-    edits.add_system(&directories(from.files, addresses), supply.numa);
+    edits.add_system(&system(from.files, addresses), supply.numa);
     finish(from, edits)
 }
 
@@ -158,20 +159,21 @@ pub fn plan_other(
         return Err(ChooseError::Nothing.into());
     }
     let addresses = chosen.iter().map(|gpu| gpu.address.as_str());
-    edits.add_system(&directories(from.files, addresses), false);
+    let devices = system(from.files, addresses);
+    edits.add_system(&devices, false);
+    edits.add_drm(&devices);
+    let topology = Path::new(KFD_TOPOLOGY);
+    if found.shared.is_some() && from.files.exists(topology) {
+        edits.add_file(topology, topology, false);
+    }
     finish(from, edits)
 }
 
 /// Finds the directories of devices in `/sys`, each once.
-fn directories<'a>(
-    fs: &HostFs,
-    addresses: impl Iterator<Item = &'a str>,
-) -> Vec<(String, PathBuf)> {
-    let found = addresses.filter_map(|it| Some((it.to_owned(), device_directory(fs, it)?)));
-    let mut found: Vec<_> = found.collect();
-    found.sort();
-    found.dedup();
-    found
+fn system<'a>(fs: &HostFs, addresses: impl Iterator<Item = &'a str>) -> Vec<SystemDevice> {
+    let addresses: BTreeSet<&str> = addresses.collect();
+    let found = addresses.into_iter();
+    found.filter_map(|it| SystemDevice::find(fs, it)).collect()
 }
 
 /// Checks that the caller may open the nodes, and turns the paths of sources into this process's.

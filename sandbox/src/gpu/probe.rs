@@ -20,7 +20,7 @@ use crate::host::HostFacts;
 use crate::sandbox::{Exit, NewFile, Policy, Sandbox, SandboxError, Signals, Step};
 
 /// The probe, as `build.rs` compiled it.
-static PROBE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/envbox-gpu-probe"));
+pub(super) static PROBE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/envbox-gpu-probe"));
 
 /// Where it lies in a sandbox.
 const PLACE: &str = "/run/envbox/gpu/probe";

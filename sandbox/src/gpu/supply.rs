@@ -9,6 +9,8 @@ use rustix::fs::OFlags;
 use super::elf;
 use super::facts::Nvidia;
 use super::fs::HostFs;
+use super::nodes::Numbers;
+use super::pci::numbers;
 use super::version::DriverVersion;
 
 /// What was found.
@@ -44,6 +46,8 @@ pub(super) struct SuppliedLibrary {
 pub(super) const PARAMS: &str = "/proc/driver/nvidia/params";
 pub(super) const GPUS: &str = "/proc/driver/nvidia/gpus";
 pub(super) const NUMA: &str = "/sys/devices/system/node";
+/// What AMD's user space reads of all that `/dev/kfd` computes on.
+pub(super) const KFD_TOPOLOGY: &str = "/sys/devices/virtual/kfd/kfd/topology";
 const PCI: &str = "/sys/bus/pci/devices";
 const SMI: &str = "nvidia-smi";
 
@@ -83,10 +87,62 @@ pub(super) fn libraries(fs: &HostFs, files: &[PathBuf]) -> Vec<SuppliedLibrary> 
     files.iter().map(library).collect()
 }
 
-/// Returns where the device at an address really is in `/sys`.
-pub(super) fn device_directory(fs: &HostFs, address: &str) -> Option<PathBuf> {
-    let found = fs.resolve(&Path::new(PCI).join(address)).ok()?;
-    found.starts_with("/sys/devices").then_some(found)
+/// A GPU's directory in `/sys`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct SystemDevice {
+    pub(super) address: String,
+    /// Where it really is.
+    pub(super) directory: PathBuf,
+    /// What of it is passed on.
+    pub(super) attributes: Vec<PathBuf>,
+    /// The directories of its nodes in `/dev/dri`, with their numbers.
+    pub(super) drm: Vec<(Numbers, PathBuf)>,
+}
+
+/// What tells of a device. Not `resource0` and the like: who is root on the host could map the
+/// memory of the device through these, of other users of it too.
+const ATTRIBUTES: [&str; 18] = [
+    "class",
+    "config",
+    "current_link_speed",
+    "current_link_width",
+    "device",
+    "irq",
+    "local_cpulist",
+    "local_cpus",
+    "max_link_speed",
+    "max_link_width",
+    "modalias",
+    "numa_node",
+    "resource",
+    "revision",
+    "subsystem_device",
+    "subsystem_vendor",
+    "uevent",
+    "vendor",
+];
+
+impl SystemDevice {
+    /// Finds the device at an address.
+    pub(super) fn find(fs: &HostFs, address: &str) -> Option<SystemDevice> {
+        let directory = fs.resolve(&Path::new(PCI).join(address)).ok()?;
+        if !directory.starts_with("/sys/devices") {
+            return None;
+        }
+        let attributes = ATTRIBUTES.iter().map(|name| directory.join(name));
+        let drm = directory.join("drm");
+        let nodes = fs.list(&drm).unwrap_or_default();
+        let nodes = nodes.into_iter().filter_map(|name| {
+            let node = drm.join(name);
+            Some((numbers(&fs.text(node.join("dev"))?)?, node))
+        });
+        Some(SystemDevice {
+            address: address.to_owned(),
+            attributes: attributes.filter(|it| fs.exists(it)).collect(),
+            drm: nodes.collect(),
+            directory,
+        })
+    }
 }
 
 fn soname(fs: &HostFs, file: &Path) -> Option<String> {

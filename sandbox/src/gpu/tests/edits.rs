@@ -89,6 +89,7 @@ fn all_of_a_driver_and_nothing_else_is_passed_on() {
          text /run/nvidia-persistenced/socket x
          text /proc/driver/nvidia/params ResmanDebugLevel: 4294967295\\nModifyDeviceFiles: 1\\nDeviceFileMode: 438
          text /sys/devices/pci0000:00/0000:05:00.0/numa_node 0
+         text /sys/devices/pci0000:00/0000:05:00.0/resource0 memory
          drop /sys/bus/pci/devices/0000:05:00.0
          link /sys/bus/pci/devices/0000:05:00.0 ../../../devices/pci0000:00/0000:05:00.0
          text /sys/devices/system/node/online 0",
@@ -107,7 +108,7 @@ fn all_of_a_driver_and_nothing_else_is_passed_on() {
     file /sys/module/nvidia/version <- /sys/module/nvidia/version
     file /run/envbox/gpu/bin/nvidia-smi <- /usr/bin/nvidia-smi
     socket /run/nvidia-persistenced/socket <- /run/nvidia-persistenced/socket
-    file /sys/devices/pci0000:00/0000:05:00.0 <- /sys/devices/pci0000:00/0000:05:00.0
+    file /sys/devices/pci0000:00/0000:05:00.0/numa_node <- /sys/devices/pci0000:00/0000:05:00.0/numa_node
     file /sys/devices/system/node <- /sys/devices/system/node
     link /run/envbox/gpu/lib/libcuda.so.1 -> libcuda.so.580.159.04
     link /run/envbox/gpu/lib/libcuda.so -> libcuda.so.580.159.04
@@ -256,8 +257,13 @@ fn other_vendors_get_nodes_and_a_remark() {
     let host = Host::new(
         "pci 0000:03:00.0 1002 0300 amdgpu
          pci 0000:06:00.0 1002 0300 amdgpu
-         text /sys/bus/pci/devices/0000:03:00.0/drm/card1/dev 226:1
-         text /sys/bus/pci/devices/0000:03:00.0/drm/renderD128/dev 226:128
+         drop /sys/bus/pci/devices/0000:03:00.0
+         link /sys/bus/pci/devices/0000:03:00.0 ../../../devices/pci0000:00/0000:03:00.0
+         text /sys/devices/pci0000:00/0000:03:00.0/vendor 0x1002
+         text /sys/devices/pci0000:00/0000:03:00.0/class 0x030000
+         text /sys/devices/pci0000:00/0000:03:00.0/drm/card1/dev 226:1
+         text /sys/devices/pci0000:00/0000:03:00.0/drm/renderD128/dev 226:128
+         text /sys/devices/virtual/kfd/kfd/topology/generation_id 1
          text /sys/bus/pci/devices/0000:06:00.0/drm/renderD129/dev 226:129
          node /dev/dri/card1 226:1
          node /dev/dri/renderD128 226:128
@@ -277,6 +283,15 @@ fn other_vendors_get_nodes_and_a_remark() {
     node /dev/kfd
     node /dev/dri/card1
     node /dev/dri/renderD128
+    file /sys/devices/pci0000:00/0000:03:00.0/class <- /sys/devices/pci0000:00/0000:03:00.0/class
+    file /sys/devices/pci0000:00/0000:03:00.0/vendor <- /sys/devices/pci0000:00/0000:03:00.0/vendor
+    file /sys/devices/pci0000:00/0000:03:00.0/drm/card1 <- /sys/devices/pci0000:00/0000:03:00.0/drm/card1
+    file /sys/devices/pci0000:00/0000:03:00.0/drm/renderD128 <- /sys/devices/pci0000:00/0000:03:00.0/drm/renderD128
+    file /sys/devices/virtual/kfd/kfd/topology <- /sys/devices/virtual/kfd/kfd/topology
+    link /sys/bus/pci/devices/0000:03:00.0 -> ../../../devices/pci0000:00/0000:03:00.0
+    link /sys/dev/char/226:1 -> ../../devices/pci0000:00/0000:03:00.0/drm/card1
+    link /sys/dev/char/226:128 -> ../../devices/pci0000:00/0000:03:00.0/drm/renderD128
+    link /sys/devices/pci0000:00/0000:03:00.0/subsystem -> /sys/bus/pci
     remark: the driver of AMD's GPUs is not held to any version; `amdgpu` is 6.8.5
     ");
     let error = plan_other(from, UngatedVendor::Intel, &"all".parse().unwrap()).unwrap_err();

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use crate::Exit;
-use crate::gpu::probe::{judge, parse};
+use crate::gpu::probe::{PROBE, judge, parse};
 use crate::gpu::{CudaError, ProbeError, Untold};
 
 #[test]
@@ -66,6 +66,16 @@ fn every_ending_has_its_error() {
         assert!(error.to_string().starts_with(expected), "{error}");
         assert!(error.remedy().is_some_and(|it| !it.is_empty()));
     }
+}
+
+/// A symbol with a version would keep the probe from older environments.
+#[test]
+fn the_probe_names_no_version_of_libc() {
+    let has = |text: &[u8]| PROBE.windows(text.len()).any(|it| it == text);
+    assert!(has(b"/lib64/ld-linux-x86-64.so.2") && has(b"libc.so.6") && has(b"dlopen"));
+    assert!(!has(b"GLIBC_"));
+    let home: &[u8] = env!("CARGO_MANIFEST_DIR").as_bytes();
+    assert!(!has(home), "nothing of the machine that compiled it");
 }
 
 #[test]
