@@ -4,6 +4,7 @@
 //! wants it; a [`BuildReport`] names it.
 
 mod check;
+mod gpu;
 mod supervised;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,6 +20,7 @@ use crate::image::{
     LOCK_LABEL, LayerOptions, POLICY_LABEL, build as build_image, image_id,
 };
 use crate::ops::build::check::check;
+use crate::ops::build::gpu::GpuMarks;
 use crate::ops::build::supervised::runs_inside;
 use crate::ops::closure::closure;
 use crate::ops::compiler::compiler;
@@ -264,7 +266,8 @@ pub(in crate::ops) fn settings(
     let command = rootfs.interpreter().unwrap_or("/bin/sh").to_owned();
     let activation = activation(&rootfs.path())?;
     let text = String::from_utf8(policy_of(project, lock).to_bytes()).expect("JSON is UTF-8");
-    let labels = BTreeMap::from([
+    let marks = GpuMarks::of(lock);
+    let mut labels = BTreeMap::from([
         (LOCK_LABEL, lock.digest().to_string()),
         (POLICY_LABEL, text),
         ("org.opencontainers.image.created", created.clone()),
@@ -273,10 +276,14 @@ pub(in crate::ops) fn settings(
             lock.request.name.to_string(),
         ),
     ]);
+    labels.extend(marks.labels);
+    let mut environment = image_environment(policy, &activation, &lock.digest())?;
+    environment.extend(marks.environment);
+    environment.sort();
     Ok(ImageSettings {
         entrypoint: Vec::new(),
         command: vec![command],
-        environment: image_environment(policy, &activation, &lock.digest())?,
+        environment,
         working_directory: "/project".to_owned(),
         labels: labels
             .into_iter()

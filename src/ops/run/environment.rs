@@ -20,14 +20,19 @@ const USER: &str = "envbox";
 const PATH: &str = "/opt/env/bin:/usr/bin:/bin";
 
 /// Variables that a step can rely on, which is why nobody else may set them.
-const OURS: [&str; 6] = [
+const OURS: [&str; 7] = [
     "ENVBOX",
     "ENVBOX_CPUS",
     "ENVBOX_CPU_BASELINE",
     "ENVBOX_FRAMEWORK_KNOBS",
     "ENVBOX_LOCK_DIGEST",
     "ENVBOX_SEED",
+    // Set by `gpu`.
+    GPU,
 ];
+
+/// Whose GPUs a step was given.
+pub(in crate::ops::run) const GPU: &str = "ENVBOX_GPU";
 
 /// What programs take to be a terminal when the caller's kind is not known.
 const TERMINAL: &str = "xterm-256color";
@@ -106,7 +111,7 @@ pub(in crate::ops) fn environment(
             }
         }
     }
-    let [envbox, cpus, baseline, knobs, digest, seed] = OURS;
+    let [envbox, cpus, baseline, knobs, digest, seed, _] = OURS;
     all.insert(envbox.into(), "1".into());
     all.insert(cpus.into(), policy.cpus.to_string().into());
     all.insert(baseline.into(), policy.cpu_baseline.name().into());

@@ -88,7 +88,7 @@ pub fn execute(
     let mut step = step(prepared, &policy, &project, options, &bound)?;
     let gpu = options.gpu.as_ref();
     let gpu = gpu.map(|gpu| grant(context, prepared.gpu, gpu));
-    let gpu = gpu.transpose()?;
+    let mut gpu = gpu.transpose()?;
     gpu.iter().for_each(|gpu| gpu.add_to(&mut step.env));
     warn_of_owner(context, &project, options.access);
     let runs = context.store.join("runs");
@@ -99,6 +99,18 @@ pub fn execute(
     let upper = (options.access == Access::Overlay).then_some(&*upper);
     let (mut binds, mut mount_points) = mounts(&inputs, &project, upper)?;
     binds.extend(mount_points.of_binds(&bound, &project, upper)?);
+    let facts = HostFacts::minimal();
+    let mut held = Policy {
+        audit: options.audit,
+        ..sandbox_policy(prepared, &policy, &project, options.access, &directory)
+    };
+    held.binds
+        .extend(channel(prepared.rootfs, directory.path())?);
+    held.binds.extend(binds);
+    if let Some(gpu) = &mut gpu {
+        gpu.edits.apply(&mut held);
+        gpu.try_inside(&held, &step.env, &facts)?;
+    }
     let ground = Ground {
         run: id,
         cwd: &step.cwd,
@@ -113,15 +125,6 @@ pub fn execute(
         recorder.iter_mut().for_each(Recorder::read);
     }
     let host = HostState::observe(&project, directory.path())?;
-    let facts = HostFacts::minimal();
-    let mut held = Policy {
-        audit: options.audit,
-        ..sandbox_policy(prepared, &policy, &project, options.access, &directory)
-    };
-    held.binds
-        .extend(channel(prepared.rootfs, directory.path())?);
-    gpu.iter().for_each(|gpu| gpu.edits.apply(&mut held));
-    held.binds.extend(binds);
     let mut tell = |note: Note| {
         let message = note.to_string();
         context.report(Event::Warning { message });

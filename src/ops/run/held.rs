@@ -54,6 +54,8 @@ pub enum HeldState {
     Unknown,
     /// It was read back and is otherwise; the import was refused.
     Failed,
+    /// Nothing was to hold: a library for GPUs was loaded.
+    Loaded,
 }
 
 /// Makes the file in a run's directory, if the rootfs has Python, and returns how the step sees it.

@@ -30,7 +30,7 @@ pub use binds::{BindError, HostBind};
 pub use environment::Rest;
 pub use error::RunError;
 pub use execute::{Prepared, execute};
-pub use gpu::{GpuError, GpuHost, GpuNeeds, GpuOptions};
+pub use gpu::{GpuError, GpuHost, GpuNeeds, GpuOptions, RequiredDevice};
 pub use held::{Held, HeldState};
 pub use image::run_image;
 pub use mlflow::MlflowRun;

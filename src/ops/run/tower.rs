@@ -16,10 +16,10 @@ use crate::ops::audit::sources;
 use crate::ops::run::binds::Bound;
 use crate::ops::run::gpu::Granted;
 use crate::ops::run::recorder::hint_of;
-use crate::ops::run::{Access, HeldState, Prepared, RunOptions, RunReport, Variable};
+use crate::ops::run::{Access, Held, HeldState, Prepared, RunOptions, RunReport, Variable};
 use crate::record::{
     BindSeen, Block, CodeNoted, CodeSeen, ComputeNoted, ComputeSeen, Consumed, DataNoted, DataSeen,
-    EntropyNoted, EntropySeen, Firmness, LibrariesNoted, LibrariesSeen, ParametersNoted,
+    EntropyNoted, EntropySeen, Firmness, GpuNoted, LibrariesNoted, LibrariesSeen, ParametersNoted,
     ParametersSeen, RunId, Tower,
 };
 use crate::snapshot::Snapshot;
@@ -161,6 +161,9 @@ impl Foundation {
         let mut pins: BTreeMap<String, Vec<String>> = BTreeMap::new();
         let mut because = Vec::new();
         for held in report.iter().flat_map(|report| &report.libraries) {
+            if held.state == HeldState::Loaded {
+                continue;
+            }
             let line = format!(
                 "{} {} {} = {}",
                 held.library, held.version, held.name, held.found
@@ -204,7 +207,10 @@ impl Foundation {
                 .flatten()
                 .map(|&name| name.to_owned())
                 .collect(),
-            gpu: self.gpu.as_ref().map(|gpu| gpu.noted.clone()),
+            gpu: self.gpu.as_ref().map(|gpu| GpuNoted {
+                loaded: loaded(report),
+                ..gpu.noted.clone()
+            }),
         };
         const CPUID: &str = "the instruction CPUID tells of the host's processor";
         let mut because = match cpuid {
@@ -331,6 +337,19 @@ fn apart(ground: &Ground<'_>) -> Vec<PathBuf> {
     let binds = targets.chain(written).map(Path::to_path_buf);
     let some = |path: &PathBuf| path != Path::new("");
     inputs.chain(binds).filter(some).collect()
+}
+
+/// Returns the libraries for GPUs that processes of the step had loaded, with their versions.
+fn loaded(report: Option<&RunReport>) -> BTreeMap<String, String> {
+    let libraries = report.iter().flat_map(|report| &report.libraries);
+    let loaded = libraries.filter(|held| held.state == HeldState::Loaded);
+    let name = |held: &Held| {
+        (
+            format!("{} {}", held.library, held.name),
+            held.version.clone(),
+        )
+    };
+    loaded.map(name).collect()
 }
 
 fn firmness(because: &[String]) -> Firmness {

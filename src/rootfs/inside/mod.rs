@@ -19,10 +19,11 @@ pub(super) const NAME: &str = "envbox";
 
 /// Below a directory that Python looks for modules in. `.pth` files are read at every start,
 /// whatever the command line says, but for `-S`.
-const FILES: [(&str, &str); 4] = [
+const FILES: [(&str, &str); 5] = [
     ("envbox.pth", "import _envbox\n"),
     ("_envbox/__init__.py", include_str!("_envbox/__init__.py")),
     ("_envbox/channel.py", include_str!("_envbox/channel.py")),
+    ("_envbox/gpu.py", include_str!("_envbox/gpu.py")),
     ("_envbox/libraries.py", include_str!("_envbox/libraries.py")),
 ];
 

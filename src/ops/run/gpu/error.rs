@@ -1,7 +1,7 @@
 //! Why a step does not get the GPUs that it asks for.
 
 use envbox_lockfiles::base::{Explain, FsError, Kind};
-use envbox_sandbox::gpu::{PlanError, Refusal, VersionError};
+use envbox_sandbox::gpu::{PlanError, ProbeError, Refusal, VersionError};
 
 use crate::store::StoreError;
 
@@ -15,6 +15,27 @@ pub enum GpuError {
     /// The GPUs that were chosen cannot be had.
     #[error(transparent)]
     Plan(#[from] PlanError),
+    /// The driver does not start in the sandbox.
+    #[error(transparent)]
+    Probe(#[from] ProbeError),
+    /// The driver has fewer GPUs than were chosen.
+    #[error("CUDA sees {seen} of the {chosen} GPUs that were chosen")]
+    Fewer {
+        /// How many were chosen.
+        chosen: usize,
+        /// How many it sees.
+        seen: usize,
+    },
+    /// The lock requires another GPU.
+    #[error("the lockfile requires a GPU with {required}, but `{name}` has {found}")]
+    OtherDevice {
+        /// What it requires.
+        required: String,
+        /// What there is.
+        found: String,
+        /// The GPU's name.
+        name: String,
+    },
     /// A driver in the lockfile is none.
     #[error("the lockfile names a GPU driver that is none")]
     Version(#[source] VersionError),
@@ -31,7 +52,17 @@ impl Explain for GpuError {
         match self {
             Self::Refused(_) => Kind::Host,
             Self::Plan(PlanError::Choose(_)) => Kind::User,
-            Self::Plan(_) => Kind::Host,
+            Self::Plan(_) | Self::Probe(_) | Self::Fewer { .. } | Self::OtherDevice { .. } => {
+                Kind::Host
+            }
+            Self::Probe(error) => error.remedy().into_iter().collect(),
+            Self::Fewer { .. } => {
+                vec!["choose the GPUs one by one to find the one that does not start".to_owned()]
+            }
+            Self::OtherDevice { .. } => vec![
+                "run it on such a GPU, or write `device = \"record\"` to [gpu] and lock again"
+                    .to_owned(),
+            ],
             Self::Version(_) => Kind::User,
             Self::Store(error) => error.kind(),
             Self::File(error) => error.kind(),
@@ -42,6 +73,14 @@ impl Explain for GpuError {
         match self {
             Self::Refused(refusal) => vec![refusal.remedy()],
             Self::Plan(error) => vec![error.remedy()],
+            Self::Probe(error) => error.remedy().into_iter().collect(),
+            Self::Fewer { .. } => {
+                vec!["choose the GPUs one by one to find the one that does not start".to_owned()]
+            }
+            Self::OtherDevice { .. } => vec![
+                "run it on such a GPU, or write `device = \"record\"` to [gpu] and lock again"
+                    .to_owned(),
+            ],
             Self::Version(_) => vec!["lock again with `envbox lock --gpu`".to_owned()],
             Self::Store(error) => error.hints(),
             Self::File(error) => error.hints(),

@@ -11,6 +11,7 @@
 mod error;
 mod files;
 mod needs;
+mod tried;
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -26,8 +27,9 @@ use envbox_sandbox::gpu::{
 };
 
 pub use error::GpuError;
-pub use needs::GpuNeeds;
+pub use needs::{GpuNeeds, RequiredDevice};
 
+use crate::ops::run::environment::GPU;
 use crate::record::{Firmness, GpuCard, GpuNoted, GpuSeen};
 use crate::store::Store;
 
@@ -101,6 +103,8 @@ pub(in crate::ops) struct Granted {
     pub(super) state: Firmness,
     /// Why it is not held.
     pub(super) because: Vec<String>,
+    /// The GPU that the lock requires, as far as the driver alone tells of it.
+    required: Option<RequiredDevice>,
 }
 
 /// Decides whether a step may have the GPUs that it asks for.
@@ -152,6 +156,7 @@ fn gated(from: PlanFrom<'_>, needs: &GpuNeeds, options: &GpuOptions) -> Result<G
         edits,
         state,
         because,
+        required: needs.device.clone(),
     })
 }
 
@@ -186,6 +191,7 @@ fn ungated(
         edits,
         state: Firmness::NotHeld,
         because: vec![format!("the driver of {name}'s GPUs is not held")],
+        required: None,
     })
 }
 
@@ -264,6 +270,7 @@ impl Granted {
             let free = all.entry(name.into());
             free.or_insert_with(|| value.into());
         }
+        all.insert(GPU.into(), self.seen.vendor.clone().into());
         let (name, flag) = XLA;
         let flags = all.entry(name.into()).or_default();
         if !flags

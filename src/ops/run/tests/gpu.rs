@@ -5,6 +5,7 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::Arc;
 
 use envbox_sandbox::gpu::{
@@ -12,7 +13,10 @@ use envbox_sandbox::gpu::{
     Required, Status,
 };
 
+use envbox_lockfiles::base::Explain as _;
+
 use super::{World, manifest};
+use crate::ops::run::gpu::RequiredDevice;
 use crate::ops::run::{GpuError, GpuHost, GpuNeeds, GpuOptions, Recording, RunError};
 use crate::record::{Firmness, Journal};
 
@@ -76,19 +80,10 @@ fn host(root: &Path) -> GpuHost {
     for name in ["nvidiactl", "nvidia0", "nvidia1", "nvidia-uvm"] {
         symlink("/dev/full", root.join("dev").join(name)).unwrap();
     }
-    // The beginning of a 64-bit library for this machine.
-    let mut elf = vec![0; 64];
-    elf[..6].copy_from_slice(b"\x7fELF\x02\x01");
-    (elf[16], elf[18]) = (3, 62);
     let libraries = root.join("usr/lib64");
     fs::create_dir_all(&libraries).unwrap();
-    for name in [
-        "libcuda",
-        "libnvidia-ml",
-        "libnvidia-ptxjitcompiler",
-        "libnvidia-nvvm",
-    ] {
-        fs::write(libraries.join(format!("{name}.so.{DRIVER}")), &elf).unwrap();
+    for name in ["libcuda", "libnvidia-ml"] {
+        driver(name, &libraries);
     }
     GpuHost {
         files: Arc::new(HostFs::below(root).unwrap()),
@@ -97,9 +92,32 @@ fn host(root: &Path) -> GpuHost {
     }
 }
 
+/// Compiles a library of a driver that tells what the variables `FAKE_*` say.
+fn driver(name: &str, directory: &Path) {
+    let mut compiler = Command::new("cc");
+    compiler.args(["-w", "-shared", "-fPIC", "-o"]);
+    compiler.arg(directory.join(format!("{name}.so.{DRIVER}")));
+    compiler.arg(format!("-Wl,-soname,{name}.so.1"));
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("sandbox/tests/it/fake_driver.c");
+    assert!(compiler.arg(source).status().unwrap().success());
+}
+
+/// Puts this host's glibc into a rootfs, for which drivers are made.
+fn add_glibc(rootfs: &Path) {
+    let directory = rootfs.join("lib64");
+    fs::create_dir(&directory).unwrap();
+    for name in ["ld-linux-x86-64.so.2", "libc.so.6", "libdl.so.2"] {
+        let mut compiler = Command::new("cc");
+        let found = compiler.arg(format!("-print-file-name={name}")).output();
+        let found = String::from_utf8(found.unwrap().stdout).unwrap();
+        fs::copy(found.trim(), directory.join(name)).unwrap();
+    }
+}
+
 /// A world on such a host, and the options of a step that asks for `selection`.
 fn world(selection: &str) -> (World, GpuOptions) {
     let world = World::new();
+    add_glibc(&world.path("rootfs"));
     let options = GpuOptions {
         selection: selection.parse().unwrap(),
         host: host(&world.path("host")),
@@ -154,8 +172,7 @@ fn a_step_gets_the_gpu_that_it_asks_for() {
     assert_eq!(
         lines.next().unwrap(),
         "libcuda.so libcuda.so.1 libcuda.so.580.159.04 libnvidia-ml.so.1 \
-         libnvidia-ml.so.580.159.04 libnvidia-nvvm.so.580.159.04 \
-         libnvidia-ptxjitcompiler.so.580.159.04"
+         libnvidia-ml.so.580.159.04"
     );
     let devices: Vec<&str> = lines.next().unwrap().split(' ').collect();
     let ours: Vec<_> = devices
@@ -175,11 +192,19 @@ fn a_step_gets_the_gpu_that_it_asks_for() {
     assert!(names.is_sorted(), "{text}");
     let gpu = &record["seen"]["gpu"];
     assert_eq!(gpu["driver"], DRIVER);
-    assert_eq!(gpu["cards"][0]["name"], "NVIDIA H100 80GB HBM3");
-    assert_eq!(gpu["cards"].as_array().unwrap().len(), 1);
+    let card = serde_json::json!({
+        "name": "Fake ?? GPU",
+        "compute_capability": "9.0",
+        "multiprocessors": 132,
+        "memory": 85_520_809_984_u64,
+        "mig": false,
+    });
+    assert_eq!(gpu["cards"], serde_json::json!([card]));
     let noted = &record["noted"]["gpu"];
     assert_eq!(noted["told"]["1 uuid"], "GPU-1");
-    assert_eq!(noted["files"].as_object().unwrap().len(), 4);
+    assert_eq!(noted["told"]["cuda"], "13.0");
+    assert_eq!(noted["told"]["cuda:0 power-limit"], "700 W");
+    assert_eq!(noted["files"].as_object().unwrap().len(), 2);
 }
 
 #[test]
@@ -194,7 +219,7 @@ fn without_being_asked_a_step_gets_none() {
 
 #[test]
 fn what_the_manifest_sets_stays() {
-    let (mut world, gpu) = world("all");
+    let (mut world, gpu) = world("0");
     world.manifest = manifest(
         "[sandbox]\nenv = { LD_LIBRARY_PATH = \"/opt/lib\", XLA_FLAGS = \"--mine\", NCCL_ALGO = \"Tree\" }",
     );
@@ -210,7 +235,7 @@ fn what_the_manifest_sets_stays() {
 
 #[test]
 fn a_driver_that_is_not_the_pinned_one() {
-    let (mut world, mut gpu) = world("all");
+    let (mut world, mut gpu) = world("0");
     world.gpu = pinned("580.126.09");
     let error = world.refused(|options| options.gpu = Some(gpu.clone()));
     assert!(
@@ -241,6 +266,38 @@ fn a_driver_that_nothing_pins_is_recorded() {
             .any(|why| why == "the lock pins no GPU driver"),
         "{because:?}"
     );
+}
+
+#[test]
+fn a_driver_that_does_not_start_runs_no_step() {
+    let (mut world, gpu) = world("0");
+    let mut fails = |variable: &str, expected: &str| {
+        world.manifest = manifest(&format!("[sandbox]\nenv = {{ {variable} }}"));
+        let error = world.refused(|options| options.gpu = Some(gpu.clone()));
+        assert!(error.to_string().contains(expected), "{error}");
+        assert!(!error.hints().is_empty());
+        assert_eq!(world.runs(), 0);
+    };
+    fails("FAKE_INIT = \"803\"", "CUDA_ERROR_SYSTEM_DRIVER_MISMATCH");
+    fails("FAKE_COUNT = \"0\"", "no GPU");
+}
+
+#[test]
+fn a_gpu_that_is_not_the_required_one_is_refused() {
+    let (mut world, gpu) = world("0");
+    world.gpu.device = Some(RequiredDevice {
+        capability: Some((9, 0)),
+        multiprocessors: Some(114),
+    });
+    let error = world.refused(|options| options.gpu = Some(gpu.clone()));
+    insta::assert_snapshot!(error, @"the lockfile requires a GPU with compute capability 9.0, 114 multiprocessors, but `Fake ?? GPU` has compute capability 9.0, 132 multiprocessors");
+}
+
+#[test]
+fn a_gpu_that_does_not_start_is_missed() {
+    let (world, gpu) = world("all");
+    let error = world.refused(|options| options.gpu = Some(gpu.clone()));
+    insta::assert_snapshot!(error, @"CUDA sees 1 of the 2 GPUs that were chosen");
 }
 
 #[test]

@@ -100,6 +100,20 @@ def failed(name, error):
 #: A logical clock does not count waits of this length, which are as many as the host's load wants.
 SWITCH_INTERVAL = 0.005017
 
+def ended():
+    """Tells what this process had loaded for the GPU that the step was given."""
+    try:
+        from . import gpu
+
+        gpu.tell()
+    except Exception as error:
+        failed("gpu", error)
+
+
 if "ENVBOX" in os.environ:
     sys.setswitchinterval(SWITCH_INTERVAL)
     sys.meta_path.insert(0, Finder)
+if "ENVBOX_GPU" in os.environ:
+    import atexit
+
+    atexit.register(ended)

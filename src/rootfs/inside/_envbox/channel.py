@@ -11,7 +11,8 @@ def tell(library, version, name, wanted, found, state):
     """Adds a line, unless this process told the same before.
 
     `state` is `held`, `set` (asked for, and the library does not say), `not-held`, `unknown` (it
-    could not be read) or `failed` (the import was refused).
+    could not be read), `failed` (the import was refused) or `loaded` (a library for GPUs, with the
+    version that it tells).
     """
     keys = ("library", "version", "name", "wanted", "found", "state")
     values = (library, version, name, wanted, found, state)
