@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use envbox_lockfiles::base::{Digest, Explain, FsError, Kind, Platform};
 use envbox_lockfiles::foreign::{ExportError, ForeignError};
-use envbox_lockfiles::lock::{LockError, Stale, UnknownGroup};
+use envbox_lockfiles::lock::{GpuPinError, LockError, Stale, UnknownGroup};
 use envbox_lockfiles::manifest::{EditError, ManifestError};
 use envbox_lockfiles::net::NetError;
 use envbox_lockfiles::resolve::ResolveError;
@@ -16,6 +16,7 @@ use crate::fetch::FetchError;
 use crate::image::{DocumentError, ImageError};
 use crate::mirror::MirrorError;
 use crate::ops::activation::ActivationError;
+use crate::ops::host_gpu::HostGpuError;
 use crate::ops::inside::InsideError;
 use crate::ops::replay::ReplayError;
 use crate::ops::run::RunError;
@@ -102,6 +103,12 @@ pub enum Error {
     /// The lockfile does not answer the manifest.
     #[error(transparent)]
     Stale(#[from] Stale),
+    /// The driver cannot be pinned.
+    #[error(transparent)]
+    GpuPin(#[from] GpuPinError),
+    /// There is no driver or GPU to pin.
+    #[error(transparent)]
+    HostGpu(#[from] Box<HostGpuError>),
     /// A group was chosen that the manifest does not have.
     #[error(transparent)]
     Group(#[from] UnknownGroup),
@@ -242,6 +249,7 @@ macro_rules! boxed {
 
 boxed!(
     Foreign(ForeignError),
+    HostGpu(HostGpuError),
     Export(ExportError),
     Resolve(ResolveError),
     Document(DocumentError),
@@ -303,6 +311,8 @@ impl Explain for Error {
             Self::Export(error) => error.kind(),
             Self::Lock(error) => error.kind(),
             Self::Stale(error) => error.kind(),
+            Self::GpuPin(error) => error.kind(),
+            Self::HostGpu(error) => error.kind(),
             Self::Group(error) => error.kind(),
             Self::Resolve(error) => error.kind(),
             Self::Document(error) => error.kind(),
@@ -376,6 +386,8 @@ impl Explain for Error {
             Self::Export(error) => error.hints(),
             Self::Lock(error) => error.hints(),
             Self::Stale(error) => error.hints(),
+            Self::GpuPin(error) => error.hints(),
+            Self::HostGpu(error) => error.hints(),
             Self::Group(error) => error.hints(),
             Self::Resolve(error) => error.hints(),
             Self::Document(error) => error.hints(),

@@ -1,4 +1,7 @@
 //! `envbox lock`: resolve what changed, write `envbox.lock`.
+//!
+//! What the locked packages need of a GPU's driver is derived on any host; the driver and the GPU
+//! themselves come from the caller, and stay until they are replaced or taken out.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -6,8 +9,8 @@ use std::sync::Arc;
 use envbox_lockfiles::base::fs::create_dir_all;
 use envbox_lockfiles::base::{Context, Digest, Event};
 use envbox_lockfiles::lock::{
-    Change, LockError, LockedBase, LockedConda, LockedDebian, Lockfile, Request, StaleReason, diff,
-    satisfies,
+    Change, HostGpu, LockError, LockedBase, LockedConda, LockedDebian, Lockfile, Request,
+    StaleReason, diff, satisfies,
 };
 use envbox_lockfiles::resolve::{Pins, ResolveOptions, Upgrade, resolve};
 use serde::Serialize;
@@ -32,6 +35,19 @@ pub enum LockMode {
     Check,
 }
 
+/// What becomes of the driver and the GPU that a lock pins. It has no part in whether a lock answers
+/// its manifest.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum GpuChange {
+    /// They stay, as the manifest says how. So they do when packages move.
+    #[default]
+    Keep,
+    /// Those of this host take their place: [`host_gpu`](fn@crate::ops::host_gpu::host_gpu).
+    Pin(HostGpu),
+    /// They are taken out.
+    Remove,
+}
+
 /// How `lock` works.
 #[derive(Debug, Clone, Default)]
 pub struct LockOptions {
@@ -41,6 +57,8 @@ pub struct LockOptions {
     pub upgrade: Upgrade,
     /// What must be chosen, where it is chosen at all.
     pub pins: Pins,
+    /// What becomes of the pinned driver and GPU; in [`LockMode::Check`] they stay.
+    pub gpu: GpuChange,
 }
 
 /// What became of the lockfile.
@@ -161,10 +179,14 @@ pub(in crate::ops) fn resolved(
     let stale = previous.as_ref().map(|lock| satisfies(lock, &request));
     let reasons = match stale {
         Some(Ok(())) if options.upgrade == Upgrade::None && options.pins.is_empty() => {
-            let lock = previous.expect("a lock that answers the request is there");
+            let mut lock = previous.expect("a lock that answers the request is there");
+            let previous = lock.clone();
+            if options.mode == LockMode::Write {
+                change_gpu(&mut lock, &options.gpu)?;
+            }
             return Ok(Resolved {
                 file,
-                previous: Some(lock.clone()),
+                previous: Some(previous),
                 lock,
                 reasons: Vec::new(),
             });
@@ -189,6 +211,7 @@ pub(in crate::ops) fn resolved(
     };
     let mut lock = resolve(context, project.manifest(), previous.as_ref(), &resolving)?;
     lock.conda.activation = activation::recorded(context, &lock, previous.as_ref())?;
+    change_gpu(&mut lock, &options.gpu)?;
     context.report(Event::StageFinished { stage: stage() });
     Ok(Resolved {
         file,
@@ -196,6 +219,24 @@ pub(in crate::ops) fn resolved(
         lock,
         reasons,
     })
+}
+
+/// Does with the pinned driver and GPU what is asked.
+///
+/// # Errors
+/// Returns [`Error::GpuPin`] when what is locked does not run on the driver.
+fn change_gpu(lock: &mut Lockfile, change: &GpuChange) -> Result<(), Error> {
+    let before = lock.gpu.clone();
+    match change {
+        GpuChange::Keep => lock.check_gpu()?,
+        GpuChange::Pin(host) => lock.pin_gpu(host)?,
+        GpuChange::Remove => lock.unpin_gpu(),
+    }
+    if lock.gpu != before {
+        // Images hold the digest of the lock that they were built of.
+        lock.built.clear();
+    }
+    Ok(())
 }
 
 /// Returns the image that `request` names, with all of it in the store: only the image itself says

@@ -19,6 +19,7 @@ pub mod export;
 pub mod export_run;
 pub mod fetch;
 pub mod gpu;
+pub mod host_gpu;
 pub mod import;
 pub mod init;
 pub mod inside;

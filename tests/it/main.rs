@@ -20,6 +20,7 @@ mod events;
 mod fetch;
 mod foreign;
 mod gpu;
+mod gpu_lock;
 mod groups;
 mod hook;
 #[path = "../support/http.rs"]

@@ -85,8 +85,10 @@ impl Registry {
 
     /// Lists one more wheel.
     pub fn add_wheel(&mut self, project: &str, version: &str, requirements: &[&str]) {
-        let file = format!("{project}-{version}-py3-none-any.whl");
-        let bytes = wheel(project, version, requirements);
+        // In names of files a hyphen parts the name from the version.
+        let name = project.replace('-', "_");
+        let file = format!("{name}-{version}-py3-none-any.whl");
+        let bytes = wheel(&name, version, requirements);
         self.add_file(project, file, bytes);
     }
 

@@ -299,6 +299,48 @@ pub(crate) struct Lock {
     /// Let this package move to its newest version. May be given several times.
     #[arg(long, value_name = "PACKAGE")]
     pub(crate) upgrade_package: Vec<String>,
+    /// Pin the NVIDIA driver and the GPU of this host, in place of those that are pinned: as
+    /// `driver` and `device` of `[gpu]` in the manifest say, by default the exact driver, and the GPU
+    /// as a record. Without this they stay as they are, also with --upgrade.
+    ///
+    /// The number is that of the GPU by its place on the bus, from 0; without one, all GPUs must be
+    /// alike. `--gpu=none` takes the pinned driver and GPU out. What the packages need of a driver is
+    /// locked on every host, also on one without a GPU.
+    #[arg(
+        long,
+        value_name = "NUMBER|none",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "all",
+        conflicts_with = "check"
+    )]
+    pub(crate) gpu: Option<LockGpu>,
+}
+
+/// Which GPU is pinned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LockGpu {
+    /// That of all, which are alike.
+    All,
+    /// The one with this number.
+    Number(usize),
+    /// None any more.
+    None,
+}
+
+impl std::str::FromStr for LockGpu {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "all" => Ok(Self::All),
+            "none" => Ok(Self::None),
+            number => number
+                .parse()
+                .map(Self::Number)
+                .map_err(|_| "expected the number of a GPU, from 0, or `none`"),
+        }
+    }
 }
 
 #[derive(Debug, clap::Args)]

@@ -3,7 +3,10 @@
 use std::process::ExitCode;
 
 use envbox::lock::Change;
-use envbox::ops::lock::{LockMode, LockOptions, LockOutcome, LockReport, lock as bring_up_to_date};
+use envbox::ops::host_gpu::host_gpu;
+use envbox::ops::lock::{
+    GpuChange, LockMode, LockOptions, LockOutcome, LockReport, lock as bring_up_to_date,
+};
 use envbox::resolve::Upgrade;
 
 use crate::args;
@@ -24,11 +27,24 @@ pub(super) fn lock(session: &Session, args: &args::Lock) -> Result<ExitCode, Fai
     let options = LockOptions {
         mode,
         upgrade,
+        gpu: gpu(args.gpu)?,
         ..LockOptions::default()
     };
     let report = bring_up_to_date(&session.context, &session.project()?, &options)?;
     session.tell("envbox.lock/1", &report, text)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Looks at this host, when it is asked for: before anything is resolved.
+fn gpu(asked: Option<args::LockGpu>) -> Result<GpuChange, Failure> {
+    let number = match asked {
+        None => return Ok(GpuChange::Keep),
+        Some(args::LockGpu::None) => return Ok(GpuChange::Remove),
+        Some(args::LockGpu::All) => None,
+        Some(args::LockGpu::Number(number)) => Some(number),
+    };
+    let host = host_gpu(number).map_err(envbox::ops::Error::from)?;
+    Ok(GpuChange::Pin(host))
 }
 
 fn text(report: &LockReport) -> String {
