@@ -1,11 +1,24 @@
 //! What `envbox lock --gpu` takes of this host.
 
-use envbox_lockfiles::base::{Explain, InvalidVersion, Kind};
+use std::ffi::OsString;
+use std::path::Path;
+
+use envbox_lockfiles::base::fs::create_dir_all;
+use envbox_lockfiles::base::{Explain, FsError, InvalidVersion, Kind};
 use envbox_lockfiles::lock::HostGpu;
 use envbox_sandbox::gpu::{
-    Card, DriverPolicy, DriverVersion, GpuFacts, HostFs, HostNodes, LibraryPlaces, Pinned, Refusal,
-    discover, verdict,
+    Card, DriverPolicy, DriverVersion, Edits, Name, Pinned, PlanError, ProbeError, ProbedDevice,
+    Refusal, Selection, try_inside, verdict,
 };
+use envbox_sandbox::{Bind, HostFacts, Policy};
+
+use crate::ops::run::GpuHost;
+
+/// What the root of every sandbox must have.
+const MOUNT_POINTS: [&str; 7] = ["dev", "etc", "home/envbox", "proc", "run", "sys", "tmp"];
+
+/// Where hosts keep their libc, for which the driver's libraries are made.
+const LIBRARIES: [&str; 4] = ["/lib", "/lib64", "/usr/lib", "/usr/lib64"];
 
 /// There is nothing to pin on this host.
 #[derive(Debug, thiserror::Error)]
@@ -28,15 +41,25 @@ pub enum HostGpuError {
         /// How many there are.
         count: usize,
     },
+    /// The GPU cannot be passed to a sandbox.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+    /// The driver does not start.
+    #[error(transparent)]
+    Probe(#[from] ProbeError),
     /// The driver has a version that is none.
     #[error(transparent)]
     Version(#[from] InvalidVersion),
+    /// There is no place to try the driver in.
+    #[error(transparent)]
+    File(#[from] FsError),
 }
 
 impl Explain for HostGpuError {
     fn kind(&self) -> Kind {
         match self {
-            Self::Refused(_) | Self::Version(_) => Kind::Host,
+            Self::Refused(_) | Self::Plan(_) | Self::Probe(_) | Self::Version(_) => Kind::Host,
+            Self::File(error) => error.kind(),
             Self::Several { .. } | Self::NoSuch { .. } => Kind::User,
         }
     }
@@ -46,26 +69,69 @@ impl Explain for HostGpuError {
             Self::Refused(refusal) => refusal.remedy(),
             Self::Several { .. } => "choose one by its number: `envbox lock --gpu=0`".to_owned(),
             Self::NoSuch { .. } => "`envbox gpu --json` lists them as `cards`".to_owned(),
+            Self::Plan(error) => error.remedy(),
+            Self::Probe(error) => return error.remedy().into_iter().collect(),
             Self::Version(_) => return Vec::new(),
+            Self::File(error) => return error.hints(),
         };
         vec![hint]
     }
 }
 
-/// Returns the driver of this host and the GPU with the number `index`, by place on the bus; without
-/// one, that of all, which must then be alike. Loads no library and runs no program.
+/// Returns the driver of a host and the GPU with the number `index`, by place on the bus; without
+/// one, that of all, which must then be alike. The driver is started in a sandbox of the host's own
+/// libraries, made in `scratch`, because only it knows what a GPU can do.
 ///
 /// # Errors
 /// Returns [`HostGpuError`].
-pub fn host_gpu(index: Option<usize>) -> Result<HostGpu, HostGpuError> {
-    let files = HostFs::host();
-    let facts = discover(&files, &HostNodes(&files), &LibraryPlaces::default());
-    of_facts(&facts, index)
+pub fn host_gpu(
+    host: &GpuHost,
+    index: Option<usize>,
+    scratch: &Path,
+) -> Result<HostGpu, HostGpuError> {
+    let facts = host.discover();
+    let admitted = verdict(&[], &Pinned::default(), &facts).admit(DriverPolicy::default())?;
+    let found = of_cards(&admitted.usable.driver, &facts.nvidia.cards, index)?;
+    let selection = Selection::These(vec![Name::Index(index.unwrap_or(0))]);
+    let edits = host.plan(&facts, &admitted.usable, &selection)?;
+    let device = measured(&edits, scratch)?;
+    Ok(HostGpu {
+        compute_capability: device
+            .capability
+            .map(|(major, minor)| format!("{major}.{minor}").parse())
+            .transpose()?,
+        multiprocessors: device.multiprocessors,
+        ..found
+    })
 }
 
-fn of_facts(facts: &GpuFacts, index: Option<usize>) -> Result<HostGpu, HostGpuError> {
-    let admitted = verdict(&[], &Pinned::default(), facts).admit(DriverPolicy::default())?;
-    of_cards(&admitted.usable.driver, &facts.nvidia.cards, index)
+/// Starts the driver in a sandbox that has this host's libraries and nothing else of it.
+fn measured(edits: &Edits, scratch: &Path) -> Result<ProbedDevice, HostGpuError> {
+    create_dir_all(scratch)?;
+    let rootfs = tempfile::tempdir_in(scratch).map_err(FsError::at("write to", scratch))?;
+    for name in MOUNT_POINTS {
+        create_dir_all(&rootfs.path().join(name))?;
+    }
+    let libraries = LIBRARIES.map(Path::new).into_iter();
+    let binds = libraries.filter(|path| path.is_dir()).map(|path| Bind {
+        source: path.to_path_buf(),
+        target: path.to_path_buf(),
+        writable: false,
+    });
+    let mut policy = Policy {
+        rootfs: rootfs.path().to_path_buf(),
+        binds: binds.collect(),
+        ..Policy::default()
+    };
+    edits.apply(&mut policy);
+    let environment = edits.environment.iter();
+    let mut environment: Vec<(OsString, OsString)> = environment
+        .map(|(name, value)| (name.into(), value.into()))
+        .collect();
+    environment.push(("LD_LIBRARY_PATH".into(), edits.library_path_after(None)));
+    let probed = try_inside(&policy, &environment, &HostFacts::minimal())?;
+    // A driver that sees none is an error of its own.
+    Ok(probed.devices.into_iter().next().unwrap_or_default())
 }
 
 fn of_cards(
@@ -126,9 +192,12 @@ fn named(number: usize, card: &Card) -> String {
 
 #[cfg(test)]
 mod tests {
-    use envbox_sandbox::gpu::{MigInstance, Node, NodeState};
+    use std::sync::Arc;
+
+    use envbox_sandbox::gpu::{HostFs, MigInstance, Node, NodeState};
 
     use super::*;
+    use crate::ops::run::fake_host;
 
     fn card(model: Option<&str>, mig: Option<bool>) -> Card {
         let instance = MigInstance {
@@ -197,11 +266,24 @@ mod tests {
     #[test]
     fn a_host_without_a_driver_is_refused() {
         let root = tempfile::tempdir().unwrap();
-        let files = HostFs::below(root.path()).unwrap();
-        let facts = discover(&files, &HostNodes(&files), &LibraryPlaces::default());
-        let error = of_facts(&facts, None).unwrap_err();
+        let host = GpuHost {
+            files: Arc::new(HostFs::below(root.path()).unwrap()),
+            ..GpuHost::default()
+        };
+        let error = host_gpu(&host, None, root.path()).unwrap_err();
         assert_eq!(error.to_string(), Refusal::NoDriver.to_string());
         assert_eq!(error.hints(), [Refusal::NoDriver.remedy()]);
         assert_eq!(error.kind(), Kind::Host);
+    }
+
+    #[test]
+    fn the_driver_tells_what_a_gpu_can_do() {
+        let root = tempfile::tempdir().unwrap();
+        let host = fake_host(&root.path().join("host"));
+        let found = host_gpu(&host, Some(1), root.path()).unwrap();
+        assert_eq!(found.compute_capability, Some("9.0".parse().unwrap()));
+        assert_eq!(found.multiprocessors, Some(132));
+        assert_eq!(found.driver, "580.159.04".parse().unwrap());
+        assert_eq!(found.name.as_deref(), Some("NVIDIA H100 80GB HBM3"));
     }
 }

@@ -41,6 +41,9 @@ pub use report::{
 };
 pub use verb::{run, write_failure};
 
+#[cfg(test)]
+pub(in crate::ops) use tests::fake_host;
+
 pub(in crate::ops) use environment::{Callers, HOME, environment, image_environment, is_ours};
 pub(in crate::ops) use execute::{announce_end, announce_start, answered, libraries};
 pub(in crate::ops) use gpu::grant;

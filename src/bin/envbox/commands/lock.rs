@@ -7,6 +7,7 @@ use envbox::ops::host_gpu::host_gpu;
 use envbox::ops::lock::{
     GpuChange, LockMode, LockOptions, LockOutcome, LockReport, lock as bring_up_to_date,
 };
+use envbox::ops::run::GpuHost;
 use envbox::resolve::Upgrade;
 
 use crate::args;
@@ -27,7 +28,7 @@ pub(super) fn lock(session: &Session, args: &args::Lock) -> Result<ExitCode, Fai
     let options = LockOptions {
         mode,
         upgrade,
-        gpu: gpu(args.gpu)?,
+        gpu: gpu(session, args.gpu)?,
         ..LockOptions::default()
     };
     let report = bring_up_to_date(&session.context, &session.project()?, &options)?;
@@ -36,14 +37,15 @@ pub(super) fn lock(session: &Session, args: &args::Lock) -> Result<ExitCode, Fai
 }
 
 /// Looks at this host, when it is asked for: before anything is resolved.
-fn gpu(asked: Option<args::LockGpu>) -> Result<GpuChange, Failure> {
+fn gpu(session: &Session, asked: Option<args::LockGpu>) -> Result<GpuChange, Failure> {
     let number = match asked {
         None => return Ok(GpuChange::Keep),
         Some(args::LockGpu::None) => return Ok(GpuChange::Remove),
         Some(args::LockGpu::All) => None,
         Some(args::LockGpu::Number(number)) => Some(number),
     };
-    let host = host_gpu(number).map_err(envbox::ops::Error::from)?;
+    let host = host_gpu(&GpuHost::default(), number, &session.context.store);
+    let host = host.map_err(envbox::ops::Error::from)?;
     Ok(GpuChange::Pin(host))
 }
 

@@ -55,14 +55,6 @@ impl Explain for GpuError {
             Self::Plan(_) | Self::Probe(_) | Self::Fewer { .. } | Self::OtherDevice { .. } => {
                 Kind::Host
             }
-            Self::Probe(error) => error.remedy().into_iter().collect(),
-            Self::Fewer { .. } => {
-                vec!["choose the GPUs one by one to find the one that does not start".to_owned()]
-            }
-            Self::OtherDevice { .. } => vec![
-                "run it on such a GPU, or write `device = \"record\"` to [gpu] and lock again"
-                    .to_owned(),
-            ],
             Self::Version(_) => Kind::User,
             Self::Store(error) => error.kind(),
             Self::File(error) => error.kind(),

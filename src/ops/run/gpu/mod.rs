@@ -22,8 +22,8 @@ use envbox_lockfiles::base::{Context, Event};
 use envbox_lockfiles::manifest::GpuVendor;
 use envbox_sandbox::gpu::{
     Admitted, Caller, Card, CdiPolicy, DeviceNodes, DriverPolicy, Edits, GpuFacts, HostFs,
-    HostNodes, LibraryPlaces, PlanFrom, Selection, UngatedVendor, discover, plan, plan_other,
-    verdict,
+    HostNodes, LibraryPlaces, PlanError, PlanFrom, Selection, UngatedVendor, Usable, discover,
+    plan, plan_other, verdict,
 };
 
 pub use error::GpuError;
@@ -72,6 +72,24 @@ impl GpuHost {
     /// Looks at everything there is of GPUs.
     pub(in crate::ops) fn discover(&self) -> GpuFacts {
         self.with_nodes(|nodes| discover(&self.files, nodes, &self.places))
+    }
+
+    /// Says what a step gets of NVIDIA's, whatever CDI specifications say.
+    pub(in crate::ops) fn plan(
+        &self,
+        facts: &GpuFacts,
+        usable: &Usable,
+        selection: &Selection,
+    ) -> Result<Edits, PlanError> {
+        self.with_nodes(|nodes| {
+            let from = PlanFrom {
+                files: &self.files,
+                nodes,
+                caller: &Caller::current(),
+                facts,
+            };
+            plan(from, usable, selection, CdiPolicy::Off)
+        })
     }
 
     fn with_nodes<T>(&self, look: impl FnOnce(&dyn DeviceNodes) -> T) -> T {

@@ -49,7 +49,7 @@ impl DeviceNodes for Nodes {
 }
 
 /// Makes a host with a driver and two GPUs below `root`.
-fn host(root: &Path) -> GpuHost {
+pub(in crate::ops) fn host(root: &Path) -> GpuHost {
     let write = |path: &str, text: &str| {
         let path = root.join(path);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -104,9 +104,13 @@ fn driver(name: &str, directory: &Path) {
 
 /// Puts this host's glibc into a rootfs, for which drivers are made.
 fn add_glibc(rootfs: &Path) {
-    let directory = rootfs.join("lib64");
-    fs::create_dir(&directory).unwrap();
-    for name in ["ld-linux-x86-64.so.2", "libc.so.6", "libdl.so.2"] {
+    for (directory, name) in [
+        ("lib64", "ld-linux-x86-64.so.2"),
+        ("lib", "libc.so.6"),
+        ("lib", "libdl.so.2"),
+    ] {
+        let directory = rootfs.join(directory);
+        fs::create_dir_all(&directory).unwrap();
         let mut compiler = Command::new("cc");
         let found = compiler.arg(format!("-print-file-name={name}")).output();
         let found = String::from_utf8(found.unwrap().stdout).unwrap();
