@@ -6,6 +6,8 @@ use envbox_lockfiles::base::Context;
 use envbox_sandbox::{Check, CheckStatus, HostFacts};
 use serde::Serialize;
 
+use crate::ops::inside::InsidePolicy;
+use crate::ops::run::Surroundings;
 use crate::store::Store;
 
 /// What `doctor` found.
@@ -24,6 +26,7 @@ const WANTED_BYTES: u64 = 5 << 30;
 /// Looks at the host and the store.
 pub fn doctor(context: &Context) -> DoctorReport {
     let mut checks = HostFacts::detect().checks();
+    checks.push(isolation());
     checks.push(store(&context.store));
     checks.push(space(&context.store));
     let status = checks
@@ -32,6 +35,30 @@ pub fn doctor(context: &Context) -> DoctorReport {
         .max()
         .unwrap_or(CheckStatus::Ok);
     DoctorReport { status, checks }
+}
+
+/// Says which isolation `run --isolation auto` would get here.
+fn isolation() -> Check {
+    let (status, found, remedy) = match (Surroundings::detect(), InsidePolicy::of_image()) {
+        (Surroundings::Namespaces, _) => (CheckStatus::Ok, "namespaces".to_owned(), None),
+        (Surroundings::None(_), Ok(Some((policy, _)))) => {
+            let lock = policy
+                .lock
+                .map_or("none".to_owned(), |lock| lock.to_string());
+            let found = format!("without namespaces, for the lockfile {lock} of this image alone");
+            (CheckStatus::Degraded, found, None)
+        }
+        (Surroundings::None(reason), _) => {
+            let remedy = "allow namespaces, or start the container from an image of `envbox build`";
+            (CheckStatus::Missing, reason, Some(remedy.to_owned()))
+        }
+    };
+    Check {
+        name: "isolation of `run`",
+        status,
+        found,
+        remedy,
+    }
 }
 
 fn store(directory: &Path) -> Check {

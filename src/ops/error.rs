@@ -19,7 +19,7 @@ use crate::ops::activation::ActivationError;
 use crate::ops::host_gpu::HostGpuError;
 use crate::ops::inside::InsideError;
 use crate::ops::replay::ReplayError;
-use crate::ops::run::RunError;
+use crate::ops::run::{BareError, RunError};
 use crate::ops::verify::VerifyError;
 use crate::record::JournalError;
 use crate::registry::{ImageName, InvalidImageName, RegistryError};
@@ -211,6 +211,9 @@ pub enum Error {
     /// The policy of an image is not usable.
     #[error(transparent)]
     Inside(#[from] InsideError),
+    /// A step cannot run without namespaces here.
+    #[error(transparent)]
+    Bare(#[from] Box<BareError>),
     /// Declared data cannot be used.
     #[error(transparent)]
     Data(Box<DataError>),
@@ -248,6 +251,7 @@ macro_rules! boxed {
 }
 
 boxed!(
+    Bare(BareError),
     Foreign(ForeignError),
     HostGpu(HostGpuError),
     Export(ExportError),
@@ -326,6 +330,7 @@ impl Explain for Error {
             Self::Store(error) => error.kind(),
             Self::Fs(error) => error.kind(),
             Self::Inside(error) => error.kind(),
+            Self::Bare(error) => error.kind(),
             Self::Data(error) => error.kind(),
             Self::DataPath { .. } => Kind::User,
             Self::Net(error) => error.kind(),
@@ -405,6 +410,7 @@ impl Explain for Error {
             Self::Store(error) => error.hints(),
             Self::Fs(error) => error.hints(),
             Self::Inside(error) => error.hints(),
+            Self::Bare(error) => error.hints(),
             Self::Data(error) => error.hints(),
             Self::DataPath { .. } => vec![
                 "make a link to it in the project, and declare that: `ln -s …`".to_owned(),

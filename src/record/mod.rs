@@ -46,6 +46,7 @@ pub use journal::{Journal, JournalError, RunName};
 pub use path::ProjectPath;
 pub use run_directory::{RecordError, RunDirectory, is_running, sweep};
 pub use run_id::{InvalidRunId, RunId};
+pub(crate) use run_record::canonical;
 pub use run_record::{
     EndedRecord, Ending, Output, RunRecord, RunRecordError, SCHEMA, Stream, UsageRecord,
 };

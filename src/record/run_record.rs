@@ -278,7 +278,7 @@ fn another(file: &Path, found: String) -> RunRecordError {
 }
 
 /// Returns a value as text that depends on nothing else.
-fn canonical(value: &Value) -> String {
+pub(crate) fn canonical(value: &Value) -> String {
     let mut text = String::new();
     write_canonical(value, &mut text);
     text

@@ -38,6 +38,7 @@ fn help_of_every_command() {
         &["verify-attestation"],
         &["key"],
         &["key", "generate"],
+        &["version"],
         &["doctor"],
         &["store"],
         &["store", "du"],

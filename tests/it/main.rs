@@ -27,6 +27,8 @@ mod hook;
 mod http;
 mod images;
 mod inside;
+mod isolation;
+mod key;
 mod killed;
 mod lock;
 mod mirror;

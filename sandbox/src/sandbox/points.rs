@@ -195,6 +195,18 @@ mod tests {
         ];
         let list = operations(&missing, Attribute::READ_ONLY, 7);
         let shown: Vec<String> = list.iter().map(ToString::to_string).collect();
-        insta::assert_snapshot!(shown.join("\n"), @"");
+        insta::assert_snapshot!(shown.join("\n"), @r"
+        mount tmpfs on `/run`
+        create the directory `/run/a`
+        create the directory `/run/a/b`
+        create the file `/run/a/c`
+        set the times of `/run/`
+        set the times of `/run/a`
+        set the times of `/run/a/b`
+        set the times of `/run/a/c`
+        open `/`
+        open `/run`
+        lay mount points under the rootfs
+        ");
     }
 }

@@ -13,11 +13,13 @@ use clap::{Parser, Subcommand, ValueEnum};
 use envbox::base::{GroupName, Platform};
 use envbox::registry::ImageName;
 
-pub(crate) use attest::{KeyCommand, Provenance, Sbom, SbomFormat, VerifyAttestation};
+pub(crate) use attest::{Key, KeyCommand, Provenance, Sbom, SbomFormat, VerifyAttestation};
 pub(crate) use export::{ExportBundle, ExportCommand, ExportDocument, ExportRun};
 pub(crate) use gpu::{GpuCommand, Gpus};
 pub(crate) use records::{DataCommand, Replay, Report, Runs, RunsCommand, Show};
-pub(crate) use step::{CommandLine, Conditions, Inside, Run, RunAnywhere, Shell, Step, StepWorld};
+pub(crate) use step::{
+    CommandLine, Conditions, Inside, Run, RunAnywhere, Shell, Sight, Step, StepWorld,
+};
 pub(crate) use verify::{Vary, Verify};
 
 /// Builds hermetic environments for machine learning and runs steps in them.
@@ -233,9 +235,16 @@ pub(crate) enum Command {
     /// The signature must be by the key and the statement about the image; if it is provenance, it
     /// must name the project's lockfile and exactly the artifacts in it.
     VerifyAttestation(VerifyAttestation),
-    /// Make keys to sign with.
-    #[command(subcommand)]
-    Key(KeyCommand),
+    /// Print the digest that decides whether a step must run again; or make keys to sign with.
+    ///
+    /// `envbox key -- COMMAND` prints one digest for all that `envbox run -- COMMAND` could see: the
+    /// command, the project's files, the lockfile, declared data, variables, binds, the policy and
+    /// the platform. It is the same on every machine and in every directory, and another when any of
+    /// these is. Nothing is run, downloaded or built. With --json it shows the parts, and what a step
+    /// could see besides.
+    Key(Key),
+    /// Print the versions of envbox and of its interface for programs.
+    Version,
     /// Say what this host can do, and what to do where it cannot.
     Doctor,
     /// Say which GPU drivers this host has, every place that was looked at, and why it was taken or

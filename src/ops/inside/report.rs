@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 
 use envbox_lockfiles::base::Digest;
-use envbox_sandbox::{Exit, Usage};
+use envbox_sandbox::{Cpuid, Exit, Usage};
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 
@@ -39,6 +39,9 @@ pub struct InsideReport {
     /// What was set and read back in the libraries that the step imported, sorted; nothing if there
     /// was no place to tell it.
     pub libraries: Option<Vec<Held>>,
+    /// Whether the instruction CPUID told of the policy's machine.
+    #[serde(skip)]
+    pub cpuid: Cpuid,
     /// What the step used.
     #[serde(serialize_with = "usage")]
     pub usage: Usage,

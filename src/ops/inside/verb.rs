@@ -136,6 +136,7 @@ fn supervise(
         }),
         environment,
         libraries: channel.map(|channel| channel.told(reporter)),
+        cpuid,
         usage: outcome.usage,
         sources: options
             .audit

@@ -219,6 +219,7 @@ fn report(
         lock: prepared.lock,
         isolation,
         binds: Vec::new(),
+        holds: Vec::new(),
         libraries: libraries(&*context.reporter, directory.path()),
         usage: Usage::default(),
         findings: ended.findings.clone(),

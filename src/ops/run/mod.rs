@@ -7,6 +7,7 @@
 //! (`environment::tests`, `guest_paths::tests`).
 //! **Invariant:** outputs come home also when the step fails (`tests::outputs_come_home_after_a_failure`).
 
+mod bare;
 mod binds;
 mod environment;
 mod error;
@@ -16,6 +17,7 @@ mod guest_paths;
 mod held;
 mod image;
 mod inputs;
+mod key;
 mod mlflow;
 mod options;
 mod pins;
@@ -26,6 +28,7 @@ mod tests;
 mod tower;
 mod verb;
 
+pub use bare::{BareError, Surroundings, run_bare};
 pub use binds::{BindError, HostBind};
 pub use environment::Rest;
 pub use error::RunError;
@@ -33,6 +36,7 @@ pub use execute::{Prepared, execute};
 pub use gpu::{GpuError, GpuHost, GpuNeeds, GpuOptions, RequiredDevice};
 pub use held::{Held, HeldState};
 pub use image::run_image;
+pub use key::{BindPart, KeyCode, KeyParts, PolicyPart, StepKey, step_key};
 pub use mlflow::MlflowRun;
 pub use options::{Access, InvalidVariable, Locking, RunOptions, Variable};
 pub use recorder::Recording;

@@ -13,6 +13,7 @@ use envbox_sandbox::{Cpuid, Exit, Finding, Usage};
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 
+use crate::ops::inside::Hold;
 use crate::ops::run::{Access, Held, HeldState};
 use crate::record::{ChangeKind, Entry, Fate, ProjectPath, RunId, WrittenChange};
 
@@ -40,6 +41,9 @@ pub struct RunReport {
     pub isolation: Isolation,
     /// What of the host it saw besides, sorted by guest path.
     pub binds: Vec<Mounted>,
+    /// What became of every source of nondeterminism where there were no namespaces; nothing where
+    /// there were.
+    pub holds: Vec<Hold>,
     /// What of it was set and read back in the libraries that the step imported, sorted.
     pub libraries: Vec<Held>,
     /// What the step used.

@@ -13,6 +13,7 @@ use serde::Serialize;
 
 use crate::data::Input;
 use crate::ops::audit::sources;
+use crate::ops::inside::State;
 use crate::ops::run::binds::Bound;
 use crate::ops::run::gpu::Granted;
 use crate::ops::run::recorder::hint_of;
@@ -105,9 +106,17 @@ impl Foundation {
             policy: policy.clone(),
             inputs: ground.inputs.to_vec(),
             binds: ground.binds.to_vec(),
-            apart: apart(ground),
+            apart: apart(ground.project, ground.inputs, ground.binds),
             access: options.access,
             gpu: ground.gpu.cloned(),
+        }
+    }
+
+    /// Returns the same for a step that writes to the project itself, whatever was asked for.
+    pub(super) fn writing_to_the_project(self) -> Self {
+        Self {
+            access: Access::Direct,
+            ..self
         }
     }
 
@@ -178,6 +187,9 @@ impl Foundation {
             let target = bind.target.display();
             format!("`{target}` of the environment is hidden by a bind of the host's")
         }));
+        if is_bare(report) {
+            because.push("the files are those of the container around".to_owned());
+        }
         let noted = LibrariesNoted { lockfile, pins };
         Block::new(self.libraries.clone(), noted, firmness(&because), because)
     }
@@ -248,6 +260,9 @@ impl Foundation {
         if self.policy.network == StepNetwork::Host {
             because.push("what comes over the network is not known".to_owned());
         }
+        if is_bare(report) {
+            because.push("what else the container has could be read".to_owned());
+        }
         because.extend(self.binds.iter().filter_map(|bind| self.doubt(bind)));
         let name = |bind: &Bound| bind.target.display().to_string();
         let sources = self.binds.iter();
@@ -274,10 +289,8 @@ impl Foundation {
         Block::new(seen, noted, firmness(&because), because)
     }
 
-    /// Returns the declared data that a bind is, when the step cannot change it.
     fn declared(&self, bind: &Bound) -> Option<&Input> {
-        let mut inputs = self.inputs.iter().filter(|_| !bind.writable);
-        inputs.find(|input| input.source == bind.real)
+        declared(bind, &self.inputs)
     }
 
     /// Says why a bind is not held.
@@ -320,6 +333,9 @@ impl Foundation {
             self.access == Access::Direct,
             "the step wrote to the project itself",
         );
+        let holds = report.iter().flat_map(|report| &report.holds);
+        let open = holds.filter(|hold| hold.state == State::NotHeld);
+        because.extend(open.map(|hold| format!("{}: {}", hold.source, hold.by)));
         let consumed = report.filter(|report| report.audited).map(consumed);
         let open = consumed.iter().flatten().filter(|one| one.held != "held");
         because.extend(open.map(|one| format!("it drew from {}, which is not held", one.source)));
@@ -327,13 +343,19 @@ impl Foundation {
     }
 }
 
+/// Returns the declared data that a bind is, when the step cannot change it.
+pub(super) fn declared<'a>(bind: &Bound, inputs: &'a [Input]) -> Option<&'a Input> {
+    let mut inputs = inputs.iter().filter(|_| !bind.writable);
+    inputs.find(|input| input.source == bind.real)
+}
+
 /// Returns the paths of declared data, of what is bound on, and of what a step may write to itself.
-fn apart(ground: &Ground<'_>) -> Vec<PathBuf> {
-    let inputs = ground.inputs.iter().map(|input| input.path.clone());
-    let targets = ground.binds.iter();
+pub(super) fn apart(project: &Path, inputs: &[Input], binds: &[Bound]) -> Vec<PathBuf> {
+    let inputs = inputs.iter().map(|input| input.path.clone());
+    let targets = binds.iter();
     let targets = targets.filter_map(|bind| bind.target.strip_prefix("/project").ok());
-    let written = ground.binds.iter().filter(|bind| bind.writable);
-    let written = written.filter_map(|bind| bind.real.strip_prefix(ground.project).ok());
+    let written = binds.iter().filter(|bind| bind.writable);
+    let written = written.filter_map(|bind| bind.real.strip_prefix(project).ok());
     let binds = targets.chain(written).map(Path::to_path_buf);
     let some = |path: &PathBuf| path != Path::new("");
     inputs.chain(binds).filter(some).collect()
@@ -350,6 +372,11 @@ fn loaded(report: Option<&RunReport>) -> BTreeMap<String, String> {
         )
     };
     loaded.map(name).collect()
+}
+
+/// Says whether a step ran without namespaces.
+fn is_bare(report: Option<&RunReport>) -> bool {
+    report.is_some_and(|report| !report.holds.is_empty())
 }
 
 fn firmness(because: &[String]) -> Firmness {
@@ -451,12 +478,12 @@ pub(super) fn parameter_files(code: &Snapshot, argv: &[String]) -> BTreeMap<Stri
     files
 }
 
-fn lossy(text: &OsStr) -> String {
+pub(super) fn lossy(text: &OsStr) -> String {
     text.to_string_lossy().into_owned()
 }
 
 /// Returns the word that serde has for a value of an enum.
-fn word(value: &impl Serialize) -> String {
+pub(super) fn word(value: &impl Serialize) -> String {
     match serde_json::to_value(value) {
         Ok(serde_json::Value::String(word)) => word,
         other => unreachable!("an enum without data is a word, not {other:?}"),

@@ -1,12 +1,13 @@
 //! What can be typed about parts lists, statements and keys.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Subcommand, ValueEnum};
 use envbox::attest::Subject;
 use envbox::base::{Digest, Platform};
 
-use super::Groups;
+use super::{Groups, Sight, StepWorld};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Sbom {
@@ -70,6 +71,34 @@ pub(crate) struct VerifyAttestation {
     /// The DSSE envelope.
     #[arg(value_name = "FILE")]
     pub(crate) file: PathBuf,
+}
+
+#[derive(Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+pub(crate) struct Key {
+    #[command(subcommand)]
+    pub(crate) command: Option<KeyCommand>,
+    #[command(flatten)]
+    pub(crate) groups: Groups,
+    /// Leave the project's files out of the key: for engines that follow them themselves.
+    #[arg(long)]
+    pub(crate) without_code: bool,
+    /// As with `run`.
+    #[arg(long)]
+    pub(crate) direct: bool,
+    /// As with `run`; a lockfile that does not answer the manifest is an error anyway.
+    #[arg(long, hide = true)]
+    pub(crate) frozen: bool,
+    #[command(flatten)]
+    pub(crate) sight: Sight,
+    #[command(flatten)]
+    pub(crate) world: StepWorld,
+    /// The name the command sees as its own.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) argv0: Option<OsString>,
+    /// The command and its arguments, after `--`.
+    #[arg(required = true, last = true, value_name = "COMMAND")]
+    pub(crate) argv: Vec<OsString>,
 }
 
 #[derive(Debug, Subcommand)]

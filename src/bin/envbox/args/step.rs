@@ -17,6 +17,18 @@ pub(crate) struct RunAnywhere {
     /// With --image: only if it is signed with this public key.
     #[arg(long, value_name = "FILE", requires = "image")]
     pub(crate) verify_key: Option<PathBuf>,
+    /// What is between the command and the host: namespaces of its own; with `none`, what is around
+    /// already, which must be a container of the image that was built from this lockfile; with `auto`,
+    /// namespaces where the host allows them, and else `none`, with a warning. What is not held is on
+    /// record.
+    #[arg(
+        long,
+        value_name = "KIND",
+        value_parser = ["auto", "namespaces", "none"],
+        default_value = "namespaces",
+        conflicts_with_all = ["image", "audit"]
+    )]
+    pub(crate) isolation: String,
     /// Write what the command drew to this file: for `envbox verify`.
     #[arg(long, value_name = "FILE", hide = true, conflicts_with = "image")]
     pub(crate) audit: Option<PathBuf>,
@@ -88,6 +100,27 @@ pub(crate) struct Step {
     /// Let the command write to the project itself instead of an overlay.
     #[arg(long)]
     pub(crate) direct: bool,
+    #[command(flatten)]
+    pub(crate) sight: Sight,
+    /// Write the run's record to this file as well: what `envbox verify --against` and `envbox diff`
+    /// take, to be kept under version control.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) record: Option<PathBuf>,
+    /// Keep no record of the run.
+    #[arg(long, conflicts_with_all = ["record", "tag"])]
+    pub(crate) no_record: bool,
+    /// Call the run by this name. May be given several times.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) tag: Vec<String>,
+    #[command(flatten)]
+    pub(crate) gpus: Gpus,
+    #[command(flatten)]
+    pub(crate) conditions: Conditions,
+}
+
+/// What of the host a step sees, and where it begins.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Sight {
     /// Let the command see this file or directory of the host's as well, at this path inside or the
     /// same as outside, and not write to it. What is in it is on record by its path, and not held
     /// unless the manifest's `[data]` declares it. May be given several times.
@@ -104,20 +137,6 @@ pub(crate) struct Step {
     /// caller's, which is in the project or in a bind].
     #[arg(long, value_name = "DIR")]
     pub(crate) workdir: Option<PathBuf>,
-    /// Write the run's record to this file as well: what `envbox verify --against` and `envbox diff`
-    /// take, to be kept under version control.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) record: Option<PathBuf>,
-    /// Keep no record of the run.
-    #[arg(long, conflicts_with_all = ["record", "tag"])]
-    pub(crate) no_record: bool,
-    /// Call the run by this name. May be given several times.
-    #[arg(long, value_name = "NAME")]
-    pub(crate) tag: Vec<String>,
-    #[command(flatten)]
-    pub(crate) gpus: Gpus,
-    #[command(flatten)]
-    pub(crate) conditions: Conditions,
 }
 
 /// Which world a step sees.

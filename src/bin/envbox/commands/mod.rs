@@ -27,6 +27,7 @@ mod store;
 mod tree;
 mod verify;
 mod verify_attestation;
+mod version;
 mod why;
 
 use std::path::Path;
@@ -190,7 +191,8 @@ pub(crate) fn dispatch(args: Args) -> ExitCode {
         Command::VerifyAttestation(args) => {
             session.and_then(|session| verify_attestation::verify_attestation(&session, &args))
         }
-        Command::Key(args) => session.and_then(|session| key::key(&session, &args)),
+        Command::Key(args) => session.and_then(|session| key::key(&session, args)),
+        Command::Version => session.and_then(|session| version::version(&session)),
         Command::Store(args) => session.and_then(|session| store::store(&session, &args)),
     };
     done.unwrap_or_else(|failure| render::error::failure(&failure, json))

@@ -5,13 +5,15 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use envbox::base::Event;
 use envbox::ops::Project;
 use envbox::ops::audit::audit;
 use envbox::ops::run::{
-    Access, HostBind, Recording, RunOptions, RunReport, Variable, failure_document,
-    run as run_step, run_image, write_document,
+    Access, HostBind, Recording, RunOptions, RunReport, Surroundings, Variable, failure_document,
+    run as run_step, run_bare, run_image, write_document,
 };
 use envbox::ops::verify_attestation::public_key;
+use envbox_lockfiles::lock::Groups;
 use envbox_lockfiles::manifest::{StepClock, StepNetwork};
 use envbox_sandbox::{Exit, Terminal};
 
@@ -33,6 +35,7 @@ pub(super) fn run(
     let args::RunAnywhere {
         image,
         verify_key,
+        isolation,
         audit,
         run,
     } = args;
@@ -42,7 +45,12 @@ pub(super) fn run(
         });
     }
     let Some(image) = image else {
-        return step(session, run, json, run_and_tell);
+        let run_it = match isolation.as_str() {
+            "none" => run_bare_and_tell,
+            "auto" => run_as_far_as_possible,
+            _ => run_and_tell,
+        };
+        return step(session, run, json, run_it);
     };
     let directory = |session: &Session, options: &mut RunOptions| {
         if let Some(file) = ambient::manifest(&session.global)? {
@@ -86,19 +94,26 @@ pub(super) fn step(
     verb: impl FnOnce(&Session, &Project, RunOptions) -> Result<RunReport, Failure>,
 ) -> ExitCode {
     let groups = args.step.groups.chosen();
-    let open = |session: &Session, options: &mut RunOptions| {
-        let Some(script) = Script::of(session, &options.argv)? else {
-            let project = session.project()?.with_groups(groups)?;
-            enter(session, project.as_ref(), options);
-            return Ok(project);
-        };
-        options.argv = script.command(std::mem::take(&mut options.argv));
-        let project = script.open(session)?.with_groups(groups)?;
-        let current = std::mem::take(&mut options.current_directory);
-        options.current_directory = directory_in(project.as_ref(), current);
-        Ok(project)
-    };
+    let open = |session: &Session, options: &mut RunOptions| opened(session, groups, options);
     step_in(session, args, json, open, verb)
+}
+
+/// Returns the project of a step: the script that it is, if it is one.
+pub(super) fn opened(
+    session: &Session,
+    groups: Groups,
+    options: &mut RunOptions,
+) -> Result<Project, Failure> {
+    let Some(script) = Script::of(session, &options.argv)? else {
+        let project = session.project()?.with_groups(groups)?;
+        enter(session, project.as_ref(), options);
+        return Ok(project);
+    };
+    options.argv = script.command(std::mem::take(&mut options.argv));
+    let project = script.open(session)?.with_groups(groups)?;
+    let current = std::mem::take(&mut options.current_directory);
+    options.current_directory = directory_in(project.as_ref(), current);
+    Ok(project)
 }
 
 /// Puts the step into the project, when that is not the one around the current directory.
@@ -153,7 +168,7 @@ fn options(
     argv: Vec<OsString>,
     argv0: Option<OsString>,
 ) -> Result<RunOptions, AmbientError> {
-    let binds = binds(&args)?;
+    let binds = binds(&args.sight)?;
     let conditions = args.conditions;
     let parent = parent(&conditions)?;
     let file = conditions.result_file.as_deref().map(ambient::absolute);
@@ -181,16 +196,16 @@ fn options(
         clock: conditions.world.clock.as_deref().map(clock),
         cpus: conditions.world.cpus,
         gpu: args.gpus.options(),
-        network: args.network.as_deref().map(network),
+        network: args.sight.network.as_deref().map(network),
         binds,
-        working_directory: args.workdir,
+        working_directory: args.sight.workdir,
         parent,
         ..RunOptions::default()
     })
 }
 
 /// Reads `--bind` and `--bind-rw`.
-fn binds(args: &args::Step) -> Result<Vec<HostBind>, AmbientError> {
+pub(super) fn binds(args: &args::Sight) -> Result<Vec<HostBind>, AmbientError> {
     let current = ambient::current_directory()?;
     let read = args.bind.iter().map(|text| (text, false));
     let written = args.bind_rw.iter().map(|text| (text, true));
@@ -205,7 +220,7 @@ pub(super) fn parent(conditions: &args::Conditions) -> Result<Option<OwnedFd>, A
 }
 
 /// The parser lets no other word through.
-fn network(word: &str) -> StepNetwork {
+pub(super) fn network(word: &str) -> StepNetwork {
     match word {
         "host" => StepNetwork::Host,
         "loopback" => StepNetwork::Loopback,
@@ -254,6 +269,34 @@ fn run_and_tell(
     options: RunOptions,
 ) -> Result<RunReport, Failure> {
     show(session, run_step(&session.context, project, &options)?)
+}
+
+/// Without namespaces.
+fn run_bare_and_tell(
+    session: &Session,
+    project: &Project,
+    options: RunOptions,
+) -> Result<RunReport, Failure> {
+    show(session, run_bare(&session.context, project, &options)?)
+}
+
+/// Without namespaces only where there can be none, and never without a word.
+fn run_as_far_as_possible(
+    session: &Session,
+    project: &Project,
+    options: RunOptions,
+) -> Result<RunReport, Failure> {
+    match Surroundings::detect() {
+        Surroundings::Namespaces => run_and_tell(session, project, options),
+        Surroundings::None(reason) => {
+            let message = format!(
+                "the step runs without namespaces, which this host does not allow ({reason}); what \
+                 is not held is on record"
+            );
+            session.context.report(Event::Warning { message });
+            run_bare_and_tell(session, project, options)
+        }
+    }
 }
 
 /// What was drawn goes to a file, so that nothing but the step's own is on its standard error.
