@@ -27,6 +27,7 @@ mod hook;
 mod http;
 mod images;
 mod inside;
+mod interface;
 mod isolation;
 mod key;
 mod killed;
