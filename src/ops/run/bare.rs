@@ -60,6 +60,9 @@ pub enum BareError {
         /// Where it is wanted.
         target: PathBuf,
     },
+    /// No driver can be held.
+    #[error("without namespaces no GPU can be given to a step")]
+    Gpu,
     /// The container has no such directory.
     #[error("the working directory `{}` is not in this container", path.display())]
     Directory {
@@ -72,7 +75,7 @@ impl Explain for BareError {
     fn kind(&self) -> Kind {
         match self {
             Self::NoImage | Self::OtherImage { .. } => Kind::Host,
-            Self::Bind { .. } | Self::Directory { .. } => Kind::User,
+            Self::Bind { .. } | Self::Gpu | Self::Directory { .. } => Kind::User,
         }
     }
 
@@ -86,6 +89,7 @@ impl Explain for BareError {
                 "build the image anew with `envbox build`, or take the lockfile that it was built from"
             }
             Self::Bind { .. } => "mount it there when the container is started",
+            Self::Gpu => "start the container with the GPU, and the step without `--gpu`",
             Self::Directory { .. } => "name one that is there with `--workdir`",
         };
         vec![hint.to_owned()]
@@ -140,6 +144,9 @@ fn step(context: &Context, project: &Project, options: &RunOptions) -> Result<Ru
         .collect();
     let directory = project.directory();
     let directory = fs::canonicalize(directory).map_err(FsError::at("open", directory))?;
+    if options.gpu.is_some() {
+        return Err(Error::from(BareError::Gpu));
+    }
     for bind in &options.binds {
         let target = bind.target.as_ref().unwrap_or(&bind.source);
         if *target != bind.source || fs::symlink_metadata(target).is_err() {
@@ -238,6 +245,7 @@ fn reported(run: RunId, lock: Digest, policy: &InsidePolicy, report: InsideRepor
         },
         binds: Vec::new(),
         holds: report.holds,
+        gpu: None,
         libraries: report.libraries.unwrap_or_default(),
         usage: report.usage,
         findings: Vec::new(),

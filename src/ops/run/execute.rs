@@ -144,6 +144,7 @@ pub fn execute(
     let isolation = isolation(&policy, options.access, &facts, cpuid);
     let mut report = report(context, prepared, options, &directory, &ended, isolation);
     report.binds = bound.iter().map(Mounted::from).collect();
+    report.gpu = gpu.map(|gpu| gpu.seen);
     match options.access {
         Access::Overlay => {
             recorder.iter_mut().for_each(Recorder::step_has_ended);
@@ -218,6 +219,7 @@ fn report(
         exit: ended.exit,
         lock: prepared.lock,
         isolation,
+        gpu: None,
         binds: Vec::new(),
         holds: Vec::new(),
         libraries: libraries(&*context.reporter, directory.path()),

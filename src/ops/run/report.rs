@@ -15,7 +15,7 @@ use serde::{Serialize, Serializer};
 
 use crate::ops::inside::Hold;
 use crate::ops::run::{Access, Held, HeldState};
-use crate::record::{ChangeKind, Entry, Fate, ProjectPath, RunId, WrittenChange};
+use crate::record::{ChangeKind, Entry, Fate, GpuSeen, ProjectPath, RunId, WrittenChange};
 
 /// The schema of the document. A field never changes its meaning under the same number; readers
 /// pass fields by that they do not know.
@@ -44,6 +44,9 @@ pub struct RunReport {
     /// What became of every source of nondeterminism where there were no namespaces; nothing where
     /// there were.
     pub holds: Vec<Hold>,
+    /// The GPUs that the step was given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gpu: Option<GpuSeen>,
     /// What of it was set and read back in the libraries that the step imported, sorted.
     pub libraries: Vec<Held>,
     /// What the step used.

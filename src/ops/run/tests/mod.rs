@@ -367,7 +367,8 @@ fn failures_of_envbox_have_their_own_status() {
         "message": "`PATH` is on this host, but not in the sandbox",
         "causes": [],
         "hints": [
-          "copy it into the project, and name it relative to that"
+          "copy it into the project, and name it relative to that",
+          "or let the command see it with `--bind PATH`, or write to it with `--bind-rw PATH`"
         ]
       }
     }
@@ -414,6 +415,7 @@ fn the_report_is_a_document() {
         "exit",
         "3"
       ],
+      "binds": [],
       "changes": [
         {
           "fate": "written",
@@ -431,6 +433,7 @@ fn the_report_is_a_document() {
         "code": 3
       },
       "failed_by": "command",
+      "holds": [],
       "isolation": {
         "clock": "logical",
         "cpu_baseline": "x86-64-v3",
