@@ -1,0 +1,3 @@
+"""Says which module of this directory Metaflow takes names from."""
+
+toplevel = "names"
