@@ -4,8 +4,8 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 #[path = "../net/downloads.rs"]
-#[expect(dead_code, reason = "the engines that lock use it")]
 mod downloads;
+mod metaflow;
 mod pre_commit;
 #[path = "../it/support.rs"]
 #[expect(dead_code, reason = "each tier uses a part")]

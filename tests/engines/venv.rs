@@ -20,7 +20,8 @@ impl Venv {
                 .unwrap(),
         );
         std::fs::set_permissions(venv.0.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
-        let mut make = Command::new("python3");
+        // That of PATH may lie in a home that other users cannot enter.
+        let mut make = Command::new("/usr/bin/python3");
         succeeds(make.args(["-m", "venv"]).arg(venv.0.path()));
         let mut install = Command::new(venv.program("pip"));
         succeeds(
