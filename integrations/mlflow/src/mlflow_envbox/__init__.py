@@ -1,0 +1,1 @@
+"""MLflow projects in envbox's sandbox: `mlflow run --backend envbox PROJECT`."""
