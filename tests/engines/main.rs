@@ -5,8 +5,14 @@
 
 #[path = "../net/downloads.rs"]
 mod downloads;
+mod dvc;
 mod metaflow;
+mod mlflow;
 mod pre_commit;
+mod project;
+mod ray;
+mod slurm;
+mod snakemake;
 #[path = "../it/support.rs"]
 #[expect(dead_code, reason = "each tier uses a part")]
 mod support;

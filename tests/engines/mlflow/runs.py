@@ -52,11 +52,11 @@ def failed():
         return {"error": str(error), **told(newest())}
 
 
-def running(argument):
-    """Says whether a process of this machine has the argument."""
+def sleeping(seconds):
+    """Says whether a process of this machine sleeps that long."""
     for path in glob.glob("/proc/[0-9]*/cmdline"):
         try:
-            if argument.encode() in open(path, "rb").read().split(b"\0"):
+            if open(path, "rb").read() == f"sleep\0{seconds}\0".encode():
                 return True
         except OSError:
             continue
@@ -66,13 +66,13 @@ def running(argument):
 def cancelled():
     submitted = run(entry_point="wait", backend_config={"background": True}, synchronous=False)
     before = submitted.get_status()
-    while not running(SLEEP):
+    while not sleeping(SLEEP):
         time.sleep(0.05)
     canceller = threading.Thread(target=submitted.cancel)
     canceller.start()
     canceller.join()
     after = submitted.get_status()
-    return {"before": before, "after": after, "left": running(SLEEP), **told(submitted.run_id)}
+    return {"before": before, "after": after, "left": sleeping(SLEEP), **told(submitted.run_id)}
 
 
 def refused(**config):

@@ -20,7 +20,10 @@ from . import inside
 
 # Beyond it the end of what the program said is shown: that is where the reason is.
 _SHOWN_BYTES = 4096
+# How long a task has to end by itself after TERM.
 _GRACE_SECONDS = 5
+# How long a task that is cancelled may go on unnoticed.
+_PATIENCE_SECONDS = 0.5
 
 
 class EnvboxError(RuntimeError):
@@ -95,7 +98,7 @@ def _ended(argv: list[str]) -> tuple[int, bytes]:
     """Runs to the end. A task that is cancelled takes the sandbox with it."""
     process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE)
     try:
-        _, said = process.communicate()
+        said = _waited(process)
     except BaseException:
         process.terminate()
         try:
@@ -106,6 +109,15 @@ def _ended(argv: list[str]) -> tuple[int, bytes]:
         raise
     sys.stderr.write(said.decode(errors="replace"))
     return process.returncode, said
+
+
+def _waited(process: subprocess.Popen) -> bytes:
+    """What it said until its end. Ray cancels a task by an exception, which wakes nobody up."""
+    while True:
+        try:
+            return process.communicate(timeout=_PATIENCE_SECONDS)[1]
+        except subprocess.TimeoutExpired:
+            continue
 
 
 def _reason(status: int, said: bytes) -> str:

@@ -1,0 +1,106 @@
+//! DVC's stages in the sandbox.
+
+use std::fs;
+
+use crate::downloads;
+use crate::project::{self, INSIDE, Listener, PROBE};
+use crate::support::{Run, User, World};
+use crate::venv::Venv;
+
+struct Pipeline<'venv> {
+    venv: &'venv Venv,
+    world: World,
+}
+
+impl Pipeline<'_> {
+    fn shell(&self, script: &str) -> Run {
+        let mut shell = self.world.shell(script);
+        let programs = self.venv.program("dvc");
+        let programs = programs.parent().unwrap().display();
+        let own = self.world.path().display();
+        shell
+            .env("PATH", format!("{own}:{programs}:/usr/bin:/bin"))
+            .env("DVC_SITE_CACHE_DIR", self.world.path().join("home/dvc"))
+            .env("DVC_NO_ANALYTICS", "true");
+        self.world.finished(shell)
+    }
+
+    fn succeeds(&self, script: &str) -> String {
+        let run = self.shell(script);
+        assert_eq!(run.code(), Some(0), "{script}: {}", run.whole());
+        run.whole()
+    }
+
+    fn read(&self, name: &str) -> String {
+        fs::read_to_string(self.world.project().join(name)).unwrap()
+    }
+
+    fn runs(&self) -> usize {
+        self.succeeds("envbox runs").matches(" done ").count()
+    }
+}
+
+fn pipeline(venv: &Venv, user: User) -> Pipeline<'_> {
+    let world = World::new(user);
+    project::example(&world, "dvc/example");
+    downloads::share(&world);
+    let pipeline = Pipeline { venv, world };
+    pipeline.succeeds("git init --quiet && dvc init --quiet");
+    pipeline
+}
+
+#[test]
+fn net_dvc_runs_stages_when_the_lock_changes() {
+    let venv = Venv::new(&["--no-deps", "--requirement", &project::pins("dvc")]);
+    for user in User::ALL {
+        let pipeline = pipeline(&venv, user);
+        pipeline.succeeds("dvc repro");
+        downloads::keep(&pipeline.world);
+        assert!(
+            pipeline
+                .read("samples.csv")
+                .starts_with("envbox,2020-01-01")
+        );
+        assert_eq!(pipeline.runs(), 2);
+        let first = pipeline.read("dvc.lock");
+
+        let again = pipeline.succeeds("dvc repro");
+        assert!(again.contains("Stage 'fit' didn't change"), "{again}");
+        assert_eq!(pipeline.runs(), 2);
+
+        // The lock has the digests of what the stages wrote.
+        pipeline.succeeds("dvc repro --force --no-run-cache");
+        assert_eq!(pipeline.runs(), 4);
+        assert_eq!(pipeline.read("dvc.lock"), first);
+
+        pipeline.succeeds("sed -i 's/\"numpy/\"six\", \"numpy/' envbox.toml");
+        let stale = pipeline.shell("dvc repro");
+        assert_ne!(stale.code(), Some(0));
+        assert!(
+            stale.stderr().contains("run `envbox lock`"),
+            "{}",
+            stale.whole()
+        );
+        pipeline.succeeds("envbox lock && dvc repro");
+        assert_eq!(pipeline.runs(), 6);
+    }
+}
+
+#[test]
+fn net_dvc_hears_how_a_stage_ended() {
+    let venv = Venv::new(&["--no-deps", "--requirement", &project::pins("dvc")]);
+    let pipeline = pipeline(&venv, User::Unprivileged);
+    let listener = Listener::new();
+    pipeline.world.write("probe.py", PROBE);
+    let stages = format!(
+        "stages:\n  probe:\n    cmd: envbox run --frozen -- python probe.py {} > probe.txt\n    \
+         outs: [probe.txt]\n  fails:\n    cmd: envbox run --frozen -- bash -c 'exit 9'\n",
+        listener.port()
+    );
+    pipeline.world.write("dvc.yaml", &stages);
+    let run = pipeline.shell("dvc repro");
+    assert_ne!(run.code(), Some(0));
+    assert!(run.stderr().contains("exited with 9"), "{}", run.whole());
+    assert_eq!(pipeline.read("probe.txt").trim(), INSIDE);
+    listener.assert_alone();
+}

@@ -1,0 +1,121 @@
+"""Runs tasks on a cluster of this one machine, and prints what came of them."""
+
+import glob
+import json
+import os
+import sys
+import time
+
+import ray
+from ray_envbox import EnvboxError, remote
+
+PROJECT, PORT, SLEEP = sys.argv[1:]
+sys.path.insert(0, PROJECT)
+import sweep  # noqa: E402
+
+# Tests start clusters beside each other.
+ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, _temp_dir=os.environ["RAY_PLACE"])
+
+
+@remote(PROJECT, max_retries=0)
+def probe(port):
+    import os
+    import socket
+    import time
+
+    try:
+        socket.create_connection(("127.0.0.1", port), 5)
+        reached = "reached"
+    except OSError:
+        reached = "alone"
+    return f"{socket.gethostname()} {time.strftime('%F')} {reached} {os.getuid()}"
+
+
+@remote(PROJECT, max_retries=0)
+def fails():
+    raise KeyError("absent")
+
+
+@remote(PROJECT, max_retries=0)
+def exits():
+    import os
+
+    os._exit(7)
+
+
+@remote(PROJECT, max_retries=0)
+def crashes():
+    import os
+    import signal
+
+    os.kill(os.getpid(), signal.SIGSEGV)
+
+
+@remote(PROJECT, max_retries=0)
+def sleeps(seconds):
+    import subprocess
+
+    subprocess.run(["sleep", seconds])
+
+
+@remote(PROJECT, envbox="/absent", max_retries=0)
+def nowhere():
+    return 1
+
+
+def error(task):
+    try:
+        return ray.get(task.remote(), timeout=60)
+    except EnvboxError as error:
+        return ["EnvboxError", error.cause.status, str(error.cause)]
+    except Exception as error:
+        return [type(error).__name__, type(error.cause).__name__]
+
+
+def sleeping():
+    wanted = f"sleep\0{SLEEP}\0".encode()
+    for path in glob.glob("/proc/[0-9]*/cmdline"):
+        try:
+            if open(path, "rb").read() == wanted:
+                return True
+        except OSError:
+            continue
+    return False
+
+
+def cancelled(force):
+    task = sleeps.remote(SLEEP)
+    while not sleeping():
+        time.sleep(0.05)
+    ray.cancel(task, force=force)
+    try:
+        ray.get(task, timeout=60)
+        said = "a result"
+    except ray.exceptions.TaskCancelledError:
+        said = "cancelled"
+    while sleeping():
+        time.sleep(0.05)
+    return said
+
+
+def declared(environment):
+    try:
+        remote(environment)
+    except FileNotFoundError as error:
+        return str(error)
+
+
+def sweeps():
+    return ray.get([sweep.fit.remote(seed) for seed in range(4)])
+
+
+print(json.dumps({
+    "sweeps": [sweeps(), sweeps()],
+    "probe": ray.get(probe.remote(int(PORT))),
+    "fails": error(fails),
+    "exits": error(exits),
+    "crashes": error(crashes),
+    "nowhere": error(nowhere),
+    "cancelled": [cancelled(False), cancelled(True)],
+    "declared": declared("/absent"),
+}))
