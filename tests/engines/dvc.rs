@@ -49,11 +49,17 @@ fn pipeline(venv: &Venv, user: User) -> Pipeline<'_> {
     pipeline
 }
 
+/// One environment for all: pip takes longer than what is tried in it.
 #[test]
-fn net_dvc_runs_stages_when_the_lock_changes() {
+fn net_dvc_runs_stages_inside() {
     let venv = Venv::new(&["--no-deps", "--requirement", &project::pins("dvc")]);
+    runs_stages_when_the_lock_changes(&venv);
+    hears_how_a_stage_ended(&venv);
+}
+
+fn runs_stages_when_the_lock_changes(venv: &Venv) {
     for user in User::ALL {
-        let pipeline = pipeline(&venv, user);
+        let pipeline = pipeline(venv, user);
         pipeline.succeeds("dvc repro");
         downloads::keep(&pipeline.world);
         assert!(
@@ -86,10 +92,8 @@ fn net_dvc_runs_stages_when_the_lock_changes() {
     }
 }
 
-#[test]
-fn net_dvc_hears_how_a_stage_ended() {
-    let venv = Venv::new(&["--no-deps", "--requirement", &project::pins("dvc")]);
-    let pipeline = pipeline(&venv, User::Unprivileged);
+fn hears_how_a_stage_ended(venv: &Venv) {
+    let pipeline = pipeline(venv, User::Unprivileged);
     let listener = Listener::new();
     pipeline.world.write("probe.py", PROBE);
     let stages = format!(
@@ -98,9 +102,10 @@ fn net_dvc_hears_how_a_stage_ended() {
         listener.port()
     );
     pipeline.world.write("dvc.yaml", &stages);
-    let run = pipeline.shell("dvc repro");
-    assert_ne!(run.code(), Some(0));
-    assert!(run.stderr().contains("exited with 9"), "{}", run.whole());
+    pipeline.succeeds("dvc repro probe");
     assert_eq!(pipeline.read("probe.txt").trim(), INSIDE);
     listener.assert_alone();
+    let run = pipeline.shell("dvc repro fails");
+    assert_ne!(run.code(), Some(0));
+    assert!(run.stderr().contains("exited with 9"), "{}", run.whole());
 }

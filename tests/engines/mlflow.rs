@@ -71,9 +71,15 @@ impl Engine {
     }
 }
 
+/// One environment for all: pip takes longer than what is tried in it.
 #[test]
-fn net_mlflow_runs_projects_inside_and_the_store_knows() {
+fn net_mlflow_runs_projects_inside() {
     let engine = Engine::new();
+    tells_the_store(&engine);
+    waits_on_the_command_line(&engine);
+}
+
+fn tells_the_store(engine: &Engine) {
     let world = engine.world(User::Unprivileged, "73572");
     let script = "mkdir track && cd track && python ../../project/runs.py ../../project 73572";
     let run = engine.run(&world, script);
@@ -111,9 +117,7 @@ fn net_mlflow_runs_projects_inside_and_the_store_knows() {
     assert!(unknown.contains("`netwrok`"), "{unknown}");
 }
 
-#[test]
-fn net_mlflow_waits_for_projects_on_the_command_line() {
-    let engine = Engine::new();
+fn waits_on_the_command_line(engine: &Engine) {
     let world = engine.world(User::Current, "73573");
     let listener = Listener::new();
     let mlflow = "mkdir -p track && cd track && exec mlflow run --backend envbox ../../project";

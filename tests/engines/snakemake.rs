@@ -68,9 +68,16 @@ fn outputs(world: &World) -> Vec<Vec<u8>> {
         .collect()
 }
 
+/// One environment for all: pip takes longer than what is tried in it.
 #[test]
-fn net_snakemake_runs_rules_inside_and_again_when_the_lock_changes() {
+fn net_snakemake_runs_rules_inside() {
     let engine = Engine::new();
+    runs_rules_again_when_the_lock_changes(&engine);
+    hears_how_a_job_ended(&engine);
+    executes_whole_jobs(&engine);
+}
+
+fn runs_rules_again_when_the_lock_changes(engine: &Engine) {
     for user in User::ALL {
         let world = engine.world(user, "snakemake/example");
         engine.succeeds(&world, "snakemake -j 2");
@@ -97,9 +104,7 @@ fn net_snakemake_runs_rules_inside_and_again_when_the_lock_changes() {
     }
 }
 
-#[test]
-fn net_snakemake_hears_how_a_job_ended() {
-    let engine = Engine::new();
+fn hears_how_a_job_ended(engine: &Engine) {
     let world = engine.world(User::Unprivileged, "snakemake/example");
     let listener = Listener::new();
     world.write("probe.py", PROBE);
@@ -159,9 +164,7 @@ fn net_snakemake_hears_how_a_job_ended() {
     project::until(|| !project::sleeping("73571"));
 }
 
-#[test]
-fn net_snakemake_executes_whole_jobs_inside() {
-    let engine = Engine::new();
+fn executes_whole_jobs(engine: &Engine) {
     let world = engine.world(User::Current, "snakemake/example-run");
     engine.succeeds(&world, "snakemake --executor envbox -j 2");
     downloads::keep(&world);

@@ -11,6 +11,7 @@ wrote.
 
 import os
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -24,9 +25,19 @@ FAILED = 125
 
 _PASSED = ("APPTAINERENV_", "SINGULARITYENV_")
 _GLOBAL_FLAGS = ("--quiet", "-q", "--silent", "-s")
-_WITH_VALUE = {"--home": "home", "-H": "home", "--bind": "bind", "-B": "bind", "--pwd": "pwd", "--env": "env"}
+_WITH_VALUE = {
+    "--home": "home",
+    "-H": "home",
+    "--bind": "bind",
+    "-B": "bind",
+    "--pwd": "pwd",
+    "--env": "env",
+}
 # What these ask for is so in every sandbox of envbox.
-_HELD_ANYWAY = ("--containall", "-C", "--contain", "-c", "--cleanenv", "-e", "--pid", "-p", "--ipc", "-i", "--no-home", "--net", "-n", "--nv")
+_HELD_ANYWAY = (
+    *("--containall", "-C", "--contain", "-c", "--cleanenv", "-e"),
+    *("--pid", "-p", "--ipc", "-i", "--net", "-n", "--no-home"),
+)
 
 
 def main() -> int:
@@ -55,14 +66,17 @@ def _answer(arguments: list[str]) -> int:
 
 
 def _version() -> int:
-    return _hand_on() if _others() else print(VERSION) or 0
+    if _others():
+        return _hand_on()
+    print(VERSION)
+    return 0
 
 
 def _pull(name: Path, text: str) -> int:
     """Downloads an environment, once for all jobs, and writes the reference for `exec`."""
     reference = _checked(text)
     status = subprocess.call(
-        [_envbox(), "--quiet", "--project", str(reference.lockfile.parent), "fetch"]
+        [find_envbox(), "--quiet", "--project", str(reference.lockfile.parent), "fetch"]
     )
     if status == 0:
         # Renamed, since an interrupted `pull` must not leave half a file that is never made again.
@@ -85,7 +99,7 @@ def _recorded(image: Path) -> str | None:
 def _exec(text: str, options: dict[str, list[str]], command: list[str]) -> int:
     reference = _checked(text)
     directory = os.getcwd()
-    argv = [_envbox(), "run", "--frozen", "--no-record", "--die-with-parent", "--no-pty"]
+    argv = [find_envbox(), "run", "--frozen", "--no-record", "--die-with-parent", "--no-pty"]
     argv += ["--manifest", str(reference.manifest)]
     # The whole working directory: what a rule writes is known to Snakemake only, which takes away
     # what a failed job left.
@@ -154,14 +168,8 @@ def _checked(text: str) -> Reference:
     return reference
 
 
-def _envbox() -> str:
-    return find_envbox()
-
-
 def find_envbox() -> str:
     """The program: `$ENVBOX`, or the first `envbox` in PATH."""
-    import shutil
-
     named = os.environ.get("ENVBOX")
     path = shutil.which(named or "envbox")
     if path is None:
