@@ -20,6 +20,8 @@ impl Pipeline<'_> {
         let own = self.world.path().display();
         shell
             .env("PATH", format!("{own}:{programs}:/usr/bin:/bin"))
+            // Of a user that is in no list of users it is else asked there.
+            .env("LOGNAME", "engine")
             .env("DVC_SITE_CACHE_DIR", self.world.path().join("home/dvc"))
             .env("DVC_NO_ANALYTICS", "true");
         self.world.finished(shell)

@@ -58,6 +58,8 @@ impl Engine {
         let own = world.path().display();
         shell
             .env("PATH", format!("{own}:{programs}:/usr/bin:/bin"))
+            // Of a user that is in no list of users it is else asked there.
+            .env("LOGNAME", "engine")
             .env(
                 "MLFLOW_TRACKING_URI",
                 format!("sqlite:///{}/track/mlflow.db", home.display()),

@@ -30,6 +30,8 @@ fn net_ray_tasks_run_inside() {
         let own = world.path().display();
         shell
             .env("PATH", format!("{own}:{programs}:/usr/bin:/bin"))
+            // Of a user that is in no list of users it is else asked there.
+            .env("LOGNAME", "engine")
             .env("RAY_PLACE", world.path().join("home/ray"))
             .env("RAY_USAGE_STATS_ENABLED", "0");
         let run = world.finished(shell);

@@ -42,7 +42,10 @@ impl Engine {
         let programs = self.venv.program("snakemake");
         let programs = programs.parent().unwrap().display();
         let own = world.path().display();
-        shell.env("PATH", format!("{own}:{programs}:/usr/bin:/bin"));
+        shell
+            .env("PATH", format!("{own}:{programs}:/usr/bin:/bin"))
+            // Of a user that is in no list of users it is else asked there.
+            .env("LOGNAME", "engine");
         shell
     }
 
