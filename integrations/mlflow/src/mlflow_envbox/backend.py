@@ -55,7 +55,8 @@ class EnvboxBackend(AbstractBackend):
                 "`docker_env` in MLproject names another environment than the lockfile's; remove it"
             )
         active = get_or_create_run(
-            backend_config.get("run_id"),
+            # A run of its own: `run_id` is for backends that start MLflow again.
+            None,
             project_uri,
             experiment_id,
             directory,
@@ -69,9 +70,9 @@ class EnvboxBackend(AbstractBackend):
         client.set_tag(run_id, "mlflow.project.backend", "envbox")
         notes = Path(tempfile.mkdtemp(prefix="envbox-mlflow-"))
         try:
-            shell = " && ".join(
-                get_entry_point_command(project, entry_point, params, backend_config.get("STORAGE_DIR"))
-            )
+            storage = backend_config.get("STORAGE_DIR")
+            commands = get_entry_point_command(project, entry_point, params, storage)
+            shell = " && ".join(commands)
             variables = get_run_env_vars(run_id, experiment_id)
             paths = _paths(project, entry_point, params)
             argv = command.build(

@@ -12,7 +12,7 @@ from mlflow.projects import utils
 
 NETWORKS = ("none", "loopback", "host")
 # What MLflow itself puts into the configuration.
-_OF_MLFLOW = {value for name, value in vars(utils).items() if name.startswith("PROJECT_")} | {"run_id"}
+_OF_MLFLOW = {value for name, value in vars(utils).items() if name.startswith("PROJECT_")}
 # Set outside, and of use inside; the run's own variables come on top.
 _PASSED = ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN")
 _FIXED = {
@@ -40,7 +40,9 @@ class Options:
         unknown = [key for key in config if key not in known and key not in _OF_MLFLOW]
         if unknown:
             names = ", ".join(f"`{name}`" for name in known)
-            raise ExecutionException(f"the backend `envbox` knows no `{unknown[0]}`; it knows {names}")
+            raise ExecutionException(
+                f"the backend `envbox` knows no `{unknown[0]}`; it knows {names}"
+            )
         options = cls(**{key: config[key] for key in known if key in config})
         if options.network not in (None, *NETWORKS):
             raise ExecutionException(f"`network` is {options.network!r}, not one of {NETWORKS}")

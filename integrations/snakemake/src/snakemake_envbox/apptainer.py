@@ -103,7 +103,7 @@ def _exec(text: str, options: dict[str, list[str]], command: list[str]) -> int:
     argv += ["--manifest", str(reference.manifest)]
     # The whole working directory: what a rule writes is known to Snakemake only, which takes away
     # what a failed job left.
-    argv += ["--bind-rw", directory, "--workdir", options["pwd"][-1] if options["pwd"] else directory]
+    argv += ["--bind-rw", directory, "--workdir", (options["pwd"] or [directory])[-1]]
     shared = os.environ.get(DIRECTORY, directory)
     if not Path(directory).is_relative_to(shared):
         argv += ["--bind-rw", shared]
@@ -151,7 +151,8 @@ def _split(arguments: list[str]) -> tuple[dict[str, list[str]], str | None, list
             if _others():
                 return options, None, []
             raise ReferenceError(
-                f"`apptainer exec {name}` means nothing to envbox; take it out of `--apptainer-args`"
+                f"`apptainer exec {name}` means nothing to envbox; "
+                "take it out of `--apptainer-args`"
             )
     return options, rest[0] if rest else None, rest[1:]
 
