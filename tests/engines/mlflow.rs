@@ -1,7 +1,7 @@
 //! MLflow's projects in the sandbox.
 
 use std::fs;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -146,6 +146,8 @@ fn waits_on_the_command_line(engine: &Engine) {
 
     let mut ended = engine
         .command(&world, &format!("{mlflow} -e wait"))
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
         .spawn()
         .unwrap();
     project::until(|| project::sleeping("73573"));

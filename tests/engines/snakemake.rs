@@ -1,7 +1,7 @@
 //! Snakemake's rules in the sandbox.
 
 use std::fs;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use tempfile::TempDir;
 
@@ -159,6 +159,8 @@ fn hears_how_a_job_ended(engine: &Engine) {
 
     let mut killed = engine
         .command(&world, "exec snakemake -j 1 sleeps")
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
         .spawn()
         .unwrap();
     project::until(|| project::sleeping("73571"));
