@@ -216,7 +216,8 @@ fn a_directory_is_laid_out_from_what_dvc_has() {
     let own = fs::canonicalize(world.project().join("images")).unwrap();
     let inputs = world.inputs(std::slice::from_ref(&declared)).unwrap();
     assert_eq!(inputs[0].source, own);
-    let changes: [(fn(&World), &str); 3] = [
+    type Change = (fn(&World), &'static str);
+    let changes: [Change; 3] = [
         (
             |world| world.write("images/new", ""),
             "`new` is new: DVC does not list it",

@@ -105,7 +105,7 @@ pub enum Error {
     Stale(#[from] Stale),
     /// The driver cannot be pinned.
     #[error(transparent)]
-    GpuPin(#[from] GpuPinError),
+    GpuPin(#[from] Box<GpuPinError>),
     /// There is no driver or GPU to pin.
     #[error(transparent)]
     HostGpu(#[from] Box<HostGpuError>),
@@ -253,6 +253,7 @@ macro_rules! boxed {
 boxed!(
     Bare(BareError),
     Foreign(ForeignError),
+    GpuPin(GpuPinError),
     HostGpu(HostGpuError),
     Export(ExportError),
     Resolve(ResolveError),
