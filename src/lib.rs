@@ -24,7 +24,8 @@
 //! | push to and pull from registries of images | [`registry`] |
 //! | mirrors of what locks name: a directory, a repository of images | [`mirror`], `lockfiles/src/base/mirror.rs` |
 //! | namespaces, init, signals, host facts | the crate `envbox_sandbox`, `sandbox/README.md` |
-//! | which GPU drivers a host has, and whether they serve | `envbox_sandbox::gpu`, [`ops::gpu`](mod@ops::gpu) |
+//! | GPUs: what a host has, whether it serves, what a step gets, whether it works there | `envbox_sandbox::gpu`, [`ops::gpu`](mod@ops::gpu), `src/ops/run/gpu/` |
+//! | what packages need of a GPU's driver, what a lock pins | `lockfiles/src/lock/gpu/`, [`ops::host_gpu`](mod@ops::host_gpu) |
 //! | what is fixed for a step, what it costs, its test | `sandbox/README.md` |
 //! | what is held inside Python | `src/rootfs/inside/` |
 //! | where a step draws chance from | [`mod@ops::audit`], `sandbox/src/answer/audit/` |
@@ -40,6 +41,10 @@
 //! | what activating conda packages sets | `src/ops/activation/`, [`rootfs::activation`](rootfs::activation()) |
 //! | runs as a page to read | `src/ops/report/` |
 //! | a command, end to end | [`ops`], one file each; `src/bin/envbox/commands/` |
+//! | paths of the host in a step; a step without namespaces | `src/ops/run/{binds,bare}.rs` |
+//! | what decides whether a step must run again | [`ops::key`](mod@ops::key) |
+//! | what programs can rely on | `docs/interface.md` |
+//! | engines that call envbox | `integrations/`, `tests/engines/` |
 //! | exit codes | `src/bin/envbox/exit.rs` |
 //!
 //! Embedding: make a [`base::Context`], open an [`ops::Project`], call `ops::<verb>::<verb>`. The

@@ -100,3 +100,59 @@ fn named(edits: &Edits, link: &Link) -> Option<Value> {
     let file = edits.files.iter().find(|file| file.target == leads_to)?;
     Some(mount(file, &link.path))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_runtime_gets_what_a_step_gets() {
+        let edits = Edits {
+            chosen: vec!["0".to_owned()],
+            devices: vec![Device {
+                source: "/dev/null".into(),
+                target: "/dev/nvidia0".into(),
+            }],
+            files: vec![Bind {
+                source: "/host/libcuda.so.580.1".into(),
+                target: "/run/envbox/gpu/lib/libcuda.so.580.1".into(),
+                writable: false,
+            }],
+            links: vec![Link {
+                path: "/run/envbox/gpu/lib/libcuda.so.1".into(),
+                content: "libcuda.so.580.1".into(),
+            }],
+            ..Edits::default()
+        };
+        let gpus = BundleGpus {
+            edits,
+            environment: vec![("ENVBOX_GPU".into(), "nvidia".into())],
+        };
+        let mut config = json!({ "mounts": [], "process": {}, "linux": { "maskedPaths": [] } });
+        gpus.add_to(&mut config).unwrap();
+        let device = &config["linux"]["devices"][0];
+        assert_eq!(
+            (&device["path"], &device["major"], &device["minor"]),
+            (&json!("/dev/nvidia0"), &json!(1), &json!(3))
+        );
+        let rules = config["linux"]["resources"]["devices"].as_array().unwrap();
+        let allowed: Vec<_> = rules.iter().map(|rule| &rule["allow"]).collect();
+        assert_eq!(allowed, [&json!(false), &json!(true)]);
+        let mounts = config["mounts"].as_array().unwrap();
+        let places: Vec<_> = mounts.iter().map(|mount| &mount["destination"]).collect();
+        let library = "/run/envbox/gpu/lib/libcuda.so";
+        assert_eq!(
+            places,
+            [
+                &json!(format!("{library}.580.1")),
+                &json!(format!("{library}.1"))
+            ]
+        );
+        assert_eq!(mounts[1]["source"], "/host/libcuda.so.580.1");
+        assert_eq!(config["process"]["env"], json!(["ENVBOX_GPU=nvidia"]));
+        assert_eq!(
+            config["annotations"]["cdi.k8s.io/envbox"],
+            "nvidia.com/gpu=0"
+        );
+    }
+}

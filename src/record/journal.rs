@@ -272,10 +272,7 @@ impl Journal {
     /// # Errors
     /// Returns [`JournalError`] when the text is no tag or cannot be written.
     pub fn tag(&self, run: RunId, tag: &str) -> Result<(), JournalError> {
-        if !is_tag(tag) {
-            let tag = tag.to_owned();
-            return Err(JournalError::Tag { tag });
-        }
+        check_tag(tag)?;
         let tags = self.directory.join("tags");
         create_dir_all(&tags)?;
         Ok(write_atomic(
@@ -329,6 +326,19 @@ fn names(directory: &Path) -> Result<Vec<String>, FsError> {
         Ok(names)
     };
     list().map_err(FsError::at("read", directory))
+}
+
+/// Checks what a run is to be called.
+///
+/// # Errors
+/// Returns [`JournalError::Tag`] when it would name something else.
+pub fn check_tag(tag: &str) -> Result<(), JournalError> {
+    match is_tag(tag) {
+        true => Ok(()),
+        false => Err(JournalError::Tag {
+            tag: tag.to_owned(),
+        }),
+    }
 }
 
 fn is_tag(text: &str) -> bool {

@@ -42,7 +42,7 @@ mod write_back;
 pub use changes::{Changes, Unusable, UnusableReason, scan};
 pub use compare::{BlockComparison, Comparison, Difference, OutputDifference, compare};
 pub use entry::{Change, ChangeKind, Entry, EntryType};
-pub use journal::{Journal, JournalError, RunName};
+pub use journal::{Journal, JournalError, RunName, check_tag};
 pub use path::ProjectPath;
 pub use run_directory::{RecordError, RunDirectory, is_running, sweep};
 pub use run_id::{InvalidRunId, RunId};

@@ -21,6 +21,7 @@ mod examples;
 mod faulty;
 mod foreign;
 mod golden;
+mod gpu_libraries;
 mod gpu_lock;
 #[path = "../support/http.rs"]
 mod http;

@@ -8,7 +8,7 @@ use envbox_sandbox::SandboxError;
 
 use crate::data::DataError;
 use crate::ops::run::{BindError, GpuError};
-use crate::record::RecordError;
+use crate::record::{JournalError, RecordError};
 use crate::snapshot::SnapshotError;
 use crate::store::StoreError;
 
@@ -64,6 +64,9 @@ pub enum RunError {
     /// The run has no place, or its outputs cannot be read.
     #[error(transparent)]
     Record(#[from] RecordError),
+    /// The run cannot be called so.
+    #[error(transparent)]
+    Tag(#[from] JournalError),
     /// The project's files cannot be read for a record that was asked for.
     #[error(transparent)]
     Snapshot(#[from] SnapshotError),
@@ -104,6 +107,7 @@ impl Explain for RunError {
             Self::Sandbox(error) => sandbox_kind(error),
             Self::Bind(error) => error.kind(),
             Self::Record(error) => error.kind(),
+            Self::Tag(error) => error.kind(),
             Self::Snapshot(error) => error.kind(),
             Self::Data(error) => error.kind(),
             Self::Gpu(error) => error.kind(),
@@ -147,6 +151,7 @@ impl Explain for RunError {
             Self::Sandbox(error) => return error.hint().map(str::to_owned).into_iter().collect(),
             Self::Bind(error) => return error.hints(),
             Self::Record(error) => return error.hints(),
+            Self::Tag(error) => return error.hints(),
             Self::Snapshot(error) => return error.hints(),
             Self::Data(error) => return error.hints(),
             Self::Gpu(error) => return error.hints(),

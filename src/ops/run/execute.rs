@@ -27,7 +27,9 @@ use crate::ops::run::inputs::{MountPoints, mounts};
 use crate::ops::run::recorder::Recorder;
 use crate::ops::run::tower::{Foundation, Ground};
 use crate::ops::run::{Access, Held, Isolation, Mounted, Refused, RunError, RunOptions, RunReport};
-use crate::record::{HostState, RecordError, RunDirectory, scan, set_times, sweep, write_back};
+use crate::record::{
+    HostState, RecordError, RunDirectory, check_tag, scan, set_times, sweep, write_back,
+};
 use crate::rootfs::activation;
 use crate::store::Store;
 
@@ -72,6 +74,9 @@ pub fn execute(
 ) -> Result<RunReport, RunError> {
     let project = fs::canonicalize(project).map_err(FsError::at("open", project))?;
     refuse_store_in_project(&context.store, &project)?;
+    for tag in &options.record.tags {
+        check_tag(tag)?;
+    }
     let policy = options.policy(prepared.sandbox);
     let inputs = match prepared.data {
         [] => Vec::new(),

@@ -23,8 +23,8 @@ pub(crate) enum GpuCommand {
 /// Which GPUs a step gets.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Gpus {
-    /// Give the command GPUs: `all` (what there is no value for), or with commas between them an
-    /// index, `GPU-…`, an address on the bus, `0:1` or `MIG-…` for a MIG instance. The driver is
+    /// Give the command GPUs: `all`, which is the default, or with commas between them an index,
+    /// `GPU-…`, an address on the bus, `0:1` or `MIG-GPU-…/1/0` for a MIG instance. The driver is
     /// verified first: one that does not work, or that the lockfile does not allow, is refused.
     #[arg(long, value_name = "GPUS", num_args = 0..=1, default_missing_value = "all")]
     pub(crate) gpu: Option<Selection>,

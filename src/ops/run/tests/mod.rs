@@ -388,6 +388,14 @@ fn a_store_in_the_project_is_refused() {
 }
 
 #[test]
+fn a_run_that_cannot_be_called_so_does_not_begin() {
+    let world = World::new();
+    let error = world.refused(|options| options.record.tags.push("a/b".to_owned()));
+    assert_eq!(error.to_string(), "`a/b` cannot be a tag");
+    assert!(!error.hints().is_empty());
+}
+
+#[test]
 fn the_report_is_a_document() {
     let mut world = World::new();
     let table = "[sandbox]\nhostname = \"box\"\nseed = 7\noutputs = [\"out\", \"model.pkl\"]\n";
