@@ -42,7 +42,7 @@ fn options_of_gpus_are_checked_first() {
         (&["--gpu", "--cdi=always"], "require"),
     ] {
         let run = world.run(&[&["run"], options, &["--", "true"]].concat());
-        assert_eq!(run.code(), Some(125), "{}", run.stderr());
+        assert_eq!(run.code(), Some(2), "{}", run.stderr());
         assert!(run.stderr().contains(told), "{}", run.stderr());
     }
 }

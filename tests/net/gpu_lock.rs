@@ -8,7 +8,7 @@ use crate::golden::directory;
 use crate::support::{User, World};
 
 /// PyTorch that is built for CUDA 13, whose wheels of NVIDIA's have other names than those for 12.
-const THIRTEEN: &str = "[environment]\nname = \"torch\"\npython = \"3.12\"\n\
+const THIRTEEN: &str = "[environment]\nname = \"torch\"\npython = \"3.13\"\n\
     [python]\nrequirements = [\"torch==2.11.0\"]\n[debian]\nsecurity = false\n[gpu]\n";
 
 fn locked(manifest: &str) -> Lockfile {
