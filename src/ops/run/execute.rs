@@ -20,7 +20,7 @@ use envbox_sandbox::{
 use crate::data::inputs;
 use crate::ops::run::binds::{Around, Bound};
 use crate::ops::run::environment::{HOME, environment};
-use crate::ops::run::gpu::{GpuNeeds, grant};
+use crate::ops::run::gpu::{GpuNeeds, Granted, grant};
 use crate::ops::run::guest_paths::Guest;
 use crate::ops::run::held::{channel, told};
 use crate::ops::run::inputs::{MountPoints, mounts};
@@ -28,7 +28,7 @@ use crate::ops::run::recorder::Recorder;
 use crate::ops::run::tower::{Foundation, Ground};
 use crate::ops::run::{Access, Held, Isolation, Mounted, Refused, RunError, RunOptions, RunReport};
 use crate::record::{
-    HostState, RecordError, RunDirectory, check_tag, scan, set_times, sweep, write_back,
+    HostState, RecordError, RunDirectory, RunId, check_tag, scan, set_times, sweep, write_back,
 };
 use crate::rootfs::activation;
 use crate::store::Store;
@@ -91,10 +91,7 @@ pub fn execute(
     };
     let bound = around.check(&options.binds)?;
     let mut step = step(prepared, &policy, &project, options, &bound)?;
-    let gpu = options.gpu.as_ref();
-    let gpu = gpu.map(|gpu| grant(context, prepared.gpu, gpu));
-    let mut gpu = gpu.transpose()?;
-    gpu.iter().for_each(|gpu| gpu.add_to(&mut step.env));
+    let mut gpu = granted(context, prepared, options, &mut step)?;
     warn_of_owner(context, &project, options.access);
     let runs = context.store.join("runs");
     clean_up(context, &runs)?;
@@ -130,22 +127,12 @@ pub fn execute(
         recorder.iter_mut().for_each(Recorder::read);
     }
     let host = HostState::observe(&project, directory.path())?;
-    let mut tell = |note: Note| {
-        let message = note.to_string();
-        context.report(Event::Warning { message });
-    };
-    let name = Some(id.to_string());
-    let ran = Sandbox::new(held, &facts).and_then(|sandbox| {
-        let mut running = sandbox.spawn(step)?;
-        announce_start(&*context.reporter, name.clone(), &mut running);
-        Ok((running.cpuid(), running.watch_step(&mut tell)?))
-    });
+    let ran = watch(context, id, (held, &facts), step);
     let (cpuid, ended) = ran.map_err(|source| {
         // What did not run is not on record.
         recorder.take().into_iter().for_each(Recorder::abandon);
         sandbox_error(source, context, &project)
     })?;
-    announce_end(&*context.reporter, name, ended.exit);
     let isolation = isolation(&policy, options.access, &facts, cpuid);
     let mut report = report(context, prepared, options, &directory, &ended, isolation);
     report.binds = bound.iter().map(Mounted::from).collect();
@@ -176,6 +163,41 @@ pub fn execute(
         recorder.end(&report)?;
     }
     Ok(report)
+}
+
+/// Decides about the GPUs that a step asks for, and tells it of them.
+fn granted(
+    context: &Context,
+    prepared: &Prepared<'_>,
+    options: &RunOptions,
+    step: &mut Step,
+) -> Result<Option<Granted>, RunError> {
+    let Some(asked) = &options.gpu else {
+        return Ok(None);
+    };
+    let granted = grant(context, prepared.gpu, asked)?;
+    granted.add_to(&mut step.env);
+    Ok(Some(granted))
+}
+
+/// Runs a step to its end.
+fn watch(
+    context: &Context,
+    run: RunId,
+    (policy, facts): (Policy, &HostFacts),
+    step: Step,
+) -> Result<(Cpuid, Ended), SandboxError> {
+    let mut tell = |note: Note| {
+        let message = note.to_string();
+        context.report(Event::Warning { message });
+    };
+    let name = Some(run.to_string());
+    let mut running = Sandbox::new(policy, facts)?.spawn(step)?;
+    announce_start(&*context.reporter, name.clone(), &mut running);
+    let cpuid = running.cpuid();
+    let ended = running.watch_step(&mut tell)?;
+    announce_end(&*context.reporter, name, ended.exit);
+    Ok((cpuid, ended))
 }
 
 /// Tells that the step runs; that it cannot is told by who watches it.
