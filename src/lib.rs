@@ -41,7 +41,7 @@
 //! | what activating conda packages sets | `src/ops/activation/`, [`rootfs::activation`](rootfs::activation()) |
 //! | runs as a page to read | `src/ops/report/` |
 //! | a command, end to end | [`ops`], one file each; `src/bin/envbox/commands/` |
-//! | paths of the host in a step; a step without namespaces | `src/ops/run/{binds,bare}.rs` |
+//! | paths of the host in a step; a step without namespaces | `src/ops/run/binds/`, `src/ops/run/bare.rs` |
 //! | what decides whether a step must run again | [`ops::key`](mod@ops::key) |
 //! | what programs can rely on | `docs/interface.md` |
 //! | engines that call envbox | `integrations/`, `tests/engines/` |
