@@ -1,6 +1,6 @@
 //! `envbox gpu`: which GPU drivers this host has, and what stands in the way of a step.
 
-use envbox_sandbox::gpu::{DriverPolicy, GpuFacts, Pinned, PlanError, cdi_document, verdict};
+use envbox_sandbox::gpu::{GpuFacts, PlanError, cdi_document};
 use serde::Serialize;
 
 use crate::ops::Error;
@@ -32,10 +32,10 @@ pub fn gpu(host: &GpuHost) -> GpuReport {
         remedy: None,
         facts,
     };
-    match verdict(&[], &Pinned::default(), &report.facts).admit(DriverPolicy::default()) {
-        Ok(admitted) => {
-            report.driver = Some(admitted.usable.driver.to_string());
-            let remarks = admitted.usable.remarks.iter();
+    match GpuHost::usable(&report.facts) {
+        Ok(usable) => {
+            report.driver = Some(usable.driver.to_string());
+            let remarks = usable.remarks.iter();
             report.remarks = remarks.map(ToString::to_string).collect();
         }
         Err(refusal) => {
@@ -52,11 +52,10 @@ pub fn gpu(host: &GpuHost) -> GpuReport {
 /// Returns [`GpuError`] when no step could use one.
 pub fn cdi(host: &GpuHost) -> Result<String, Error> {
     let facts = host.discover();
-    let admitted = verdict(&[], &Pinned::default(), &facts).admit(DriverPolicy::default());
-    let document = admitted
+    let document = GpuHost::usable(&facts)
         .map_err(|refusal| GpuError::Refused(Box::new(refusal)))
-        .and_then(|admitted| {
-            let document = cdi_document(&host.files, &facts, &admitted.usable);
+        .and_then(|usable| {
+            let document = cdi_document(&host.files, &facts, &usable);
             document.map_err(|error| PlanError::from(error).into())
         });
     Ok(document.map_err(RunError::from)?)

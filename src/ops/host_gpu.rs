@@ -7,8 +7,8 @@ use envbox_lockfiles::base::fs::create_dir_all;
 use envbox_lockfiles::base::{Explain, FsError, InvalidVersion, Kind};
 use envbox_lockfiles::lock::HostGpu;
 use envbox_sandbox::gpu::{
-    Card, DriverPolicy, DriverVersion, Edits, Name, Pinned, PlanError, ProbeError, ProbedDevice,
-    Refusal, Selection, try_inside, verdict,
+    Card, DriverVersion, Edits, Name, PlanError, ProbeError, ProbedDevice, Refusal, Selection,
+    try_inside,
 };
 use envbox_sandbox::{Bind, HostFacts, Policy};
 
@@ -90,10 +90,10 @@ pub fn host_gpu(
     scratch: &Path,
 ) -> Result<HostGpu, HostGpuError> {
     let facts = host.discover();
-    let admitted = verdict(&[], &Pinned::default(), &facts).admit(DriverPolicy::default())?;
-    let found = of_cards(&admitted.usable.driver, &facts.nvidia.cards, index)?;
+    let usable = GpuHost::usable(&facts)?;
+    let found = of_cards(&usable.driver, &facts.nvidia.cards, index)?;
     let selection = Selection::These(vec![Name::Index(index.unwrap_or(0))]);
-    let edits = host.plan(&facts, &admitted.usable, &selection)?;
+    let edits = host.plan(&facts, &usable, &selection)?;
     let device = measured(&edits, scratch)?;
     Ok(HostGpu {
         compute_capability: device
@@ -139,11 +139,7 @@ fn of_cards(
     cards: &[Card],
     index: Option<usize>,
 ) -> Result<HostGpu, HostGpuError> {
-    // Those that the driver has, and was not told to leave alone.
-    let usable = cards
-        .iter()
-        .filter(|card| card.node.is_some() && !card.excluded);
-    let usable: Vec<&Card> = usable.collect();
+    let usable: Vec<&Card> = cards.iter().filter(|card| card.is_counted()).collect();
     let chosen = match index {
         Some(index) => {
             let count = usable.len();

@@ -272,6 +272,17 @@ pub enum GpuVendor {
     Intel,
 }
 
+impl GpuVendor {
+    /// Returns the name, as manifests and locks have it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Nvidia => "nvidia",
+            Self::Amd => "amd",
+            Self::Intel => "intel",
+        }
+    }
+}
+
 /// How `envbox lock --gpu` pins the driver of its host.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -31,6 +31,13 @@ pub struct Card {
     pub mig: Option<Vec<MigInstance>>,
 }
 
+impl Card {
+    /// Says whether it is one of those that indices count: the driver has it and uses it.
+    pub fn is_counted(&self) -> bool {
+        self.node.is_some() && !self.excluded
+    }
+}
+
 /// A part of a GPU.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct MigInstance {

@@ -214,7 +214,7 @@ pub fn choose(nvidia: &Nvidia, selection: &Selection) -> Result<Vec<Chosen>, Cho
 /// Lists the GPUs that the driver has and uses. Where it has no files, its nodes are all that
 /// tells of them.
 fn present(nvidia: &Nvidia) -> Vec<Present<'_>> {
-    let cards = nvidia.cards.iter().filter(|card| !card.excluded);
+    let cards = nvidia.cards.iter().filter(|card| card.is_counted());
     let cards = cards.filter_map(|card| Some((Some(card), card.node.as_ref()?)));
     let mut found: Vec<_> = cards.collect();
     if found.is_empty() {

@@ -27,12 +27,7 @@ impl GpuMarks {
 
     fn of_gpu(gpu: &LockedGpu) -> Self {
         let mut marks = Self::default();
-        let vendor = match gpu.vendor {
-            GpuVendor::Nvidia => "nvidia",
-            GpuVendor::Amd => "amd",
-            GpuVendor::Intel => "intel",
-        };
-        marks.labels.insert(VENDOR, vendor.to_owned());
+        marks.labels.insert(VENDOR, gpu.vendor.name().to_owned());
         // Images of all platforms say the same.
         let requires = &gpu.requires;
         if let Some(reason) = requires.driver() {

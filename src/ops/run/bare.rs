@@ -233,29 +233,16 @@ fn told(
 
 fn reported(run: RunId, lock: Digest, policy: &InsidePolicy, report: InsideReport) -> RunReport {
     let kernel = rustix::system::uname();
+    let isolation = Isolation {
+        kernel: kernel.release().to_string_lossy().into_owned(),
+        ..Isolation::of(&policy.sandbox, Access::Direct, report.cpuid)
+    };
+    let run = (run, report.started);
     RunReport {
-        run,
-        started: report.started,
-        argv: report.argv,
-        exit: report.exit,
-        lock,
-        isolation: Isolation {
-            kernel: kernel.release().to_string_lossy().into_owned(),
-            ..Isolation::of(&policy.sandbox, Access::Direct, report.cpuid)
-        },
-        binds: Vec::new(),
         holds: report.holds,
-        gpu: None,
         libraries: report.libraries.unwrap_or_default(),
         usage: report.usage,
-        findings: Vec::new(),
-        audited: false,
-        changes: None,
-        rewritten: Vec::new(),
-        refused: Vec::new(),
-        missing: Vec::new(),
-        not_written: None,
-        kept: None,
+        ..RunReport::new(run, report.argv, report.exit, lock, isolation)
     }
 }
 

@@ -14,7 +14,7 @@ use envbox_lockfiles::manifest::{
 };
 use envbox_sandbox::{
     Baseline, Bind, Clock, Cpuid, Ended, Exit, FileStatus, HostFacts, Machine, Network, Note,
-    Policy, Project, Running, Sandbox, SandboxError, Stage, Step, Usage,
+    Policy, Project, Running, Sandbox, SandboxError, Stage, Step,
 };
 
 use crate::data::inputs;
@@ -73,7 +73,7 @@ pub fn execute(
     options: &RunOptions,
 ) -> Result<RunReport, RunError> {
     let project = fs::canonicalize(project).map_err(FsError::at("open", project))?;
-    refuse_store_in_project(&context.store, &project)?;
+    let store = store_outside(&context.store, &project)?;
     for tag in &options.record.tags {
         check_tag(tag)?;
     }
@@ -85,7 +85,7 @@ pub fn execute(
     let around = Around {
         rootfs: prepared.rootfs,
         project: &project,
-        store: &fs::canonicalize(&context.store).map_err(FsError::at("open", &context.store))?,
+        store: &store,
         access: options.access,
         inputs: &inputs,
     };
@@ -239,26 +239,13 @@ fn report(
     ended: &Ended,
     isolation: Isolation,
 ) -> RunReport {
+    let run = (directory.id(), context.now);
+    let (argv, lock) = (options.argv.clone(), prepared.lock);
     RunReport {
-        run: directory.id(),
-        started: context.now,
-        argv: options.argv.clone(),
-        exit: ended.exit,
-        lock: prepared.lock,
-        isolation,
-        gpu: None,
-        binds: Vec::new(),
-        holds: Vec::new(),
         libraries: libraries(&*context.reporter, directory.path()),
-        usage: Usage::default(),
         findings: ended.findings.clone(),
         audited: options.audit,
-        changes: None,
-        rewritten: Vec::new(),
-        refused: Vec::new(),
-        missing: Vec::new(),
-        not_written: None,
-        kept: None,
+        ..RunReport::new(run, argv, ended.exit, lock, isolation)
     }
 }
 
@@ -364,11 +351,11 @@ fn announce_swept(context: &Context, swept: &[String]) {
 
 /// The kernel makes no overlay of a directory and one in it, and a step that writes to the project
 /// itself must not reach the store.
-fn refuse_store_in_project(store: &Path, project: &Path) -> Result<(), RunError> {
+fn store_outside(store: &Path, project: &Path) -> Result<PathBuf, RunError> {
     let real = fs::canonicalize(store).map_err(FsError::at("open", store))?;
     match real.starts_with(project) {
         true => Err(RunError::StoreInProject { store: real }),
-        false => Ok(()),
+        false => Ok(real),
     }
 }
 

@@ -11,14 +11,14 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use envbox_lockfiles::base::{Context, Digest, FsError, Platform};
-use envbox_lockfiles::manifest::{FrameworkKnobs, SandboxPolicy, StepClock, StepNetwork};
+use envbox_lockfiles::manifest::{FrameworkKnobs, SandboxPolicy, StepNetwork};
 use serde::Serialize;
 
 use crate::data::Input;
 use crate::ops::run::binds::{Around, Bound};
 use crate::ops::run::environment::is_ours;
 use crate::ops::run::guest_paths::{Guest, PROJECT, normal};
-use crate::ops::run::tower::{apart, declared, lossy, word};
+use crate::ops::run::tower::{apart, clock_doubt, declared, lossy, word};
 use crate::ops::run::verb::up_to_date;
 use crate::ops::run::{Access, Locking, RunError, RunOptions, Variable};
 use crate::ops::{Error, Project};
@@ -281,13 +281,8 @@ fn not_held(
     binds: &[Bound],
     inputs: &[Input],
 ) -> Vec<String> {
-    let mut all = Vec::new();
+    let mut all: Vec<String> = clock_doubt(&policy.clock).into_iter().collect();
     let mut doubt = |is: bool, why: &str| all.extend(is.then(|| why.to_owned()));
-    doubt(policy.clock == StepClock::Real, "the clocks are the host's");
-    doubt(
-        policy.clock == StepClock::Ticking,
-        "the clocks move with real time",
-    );
     doubt(
         policy.network == StepNetwork::Host,
         "what comes over the network is not known",

@@ -158,6 +158,37 @@ pub enum FailedBy {
 }
 
 impl RunReport {
+    /// Returns the report of a step that changed nothing and of which nothing else is known.
+    pub(super) fn new(
+        (run, started): (RunId, Timestamp),
+        argv: Vec<OsString>,
+        exit: Exit,
+        lock: Digest,
+        isolation: Isolation,
+    ) -> Self {
+        Self {
+            run,
+            started,
+            argv,
+            exit,
+            lock,
+            isolation,
+            binds: Vec::new(),
+            holds: Vec::new(),
+            gpu: None,
+            libraries: Vec::new(),
+            usage: Usage::default(),
+            findings: Vec::new(),
+            audited: false,
+            changes: None,
+            rewritten: Vec::new(),
+            refused: Vec::new(),
+            missing: Vec::new(),
+            not_written: None,
+            kept: None,
+        }
+    }
+
     /// Returns who failed; nobody when the step succeeded and its outputs are where they belong. A
     /// conflict is no failure: both versions are there.
     pub fn failed_by(&self) -> Option<FailedBy> {

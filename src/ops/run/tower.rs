@@ -318,13 +318,8 @@ impl Foundation {
             file_status: word(&policy.file_status),
             project: word(&self.access),
         };
-        let mut because = Vec::new();
+        let mut because: Vec<String> = clock_doubt(&policy.clock).into_iter().collect();
         let mut doubt = |is: bool, why: &str| because.extend(is.then(|| why.to_owned()));
-        doubt(policy.clock == StepClock::Real, "the clocks are the host's");
-        doubt(
-            policy.clock == StepClock::Ticking,
-            "the clocks move with real time",
-        );
         doubt(
             policy.network == StepNetwork::Host,
             "the network is the host's",
@@ -341,6 +336,16 @@ impl Foundation {
         because.extend(open.map(|one| format!("it drew from {}, which is not held", one.source)));
         Block::new(seen, EntropyNoted { consumed }, firmness(&because), because)
     }
+}
+
+/// Says why clocks are not held, if they are not.
+pub(super) fn clock_doubt(clock: &StepClock) -> Option<String> {
+    let why = match clock {
+        StepClock::Real => "the clocks are the host's",
+        StepClock::Ticking => "the clocks move with real time",
+        StepClock::Frozen | StepClock::Logical => return None,
+    };
+    Some(why.to_owned())
 }
 
 /// Returns the declared data that a bind is, when the step cannot change it.

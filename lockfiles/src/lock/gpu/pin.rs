@@ -4,7 +4,6 @@ use crate::base::{DottedVersion, Explain, Kind};
 use crate::lock::gpu::derive::{asked, derived};
 use crate::lock::gpu::schema::{DriverMatch, HostGpu, LockedDevice, LockedDriver, LockedGpu};
 use crate::lock::schema::Lockfile;
-use crate::lock::write::word;
 use crate::manifest::GpuVendor;
 
 /// A driver cannot be pinned.
@@ -84,7 +83,7 @@ impl Lockfile {
     pub fn pin_gpu(&mut self, host: &HostGpu) -> Result<(), GpuPinError> {
         let asked = asked(self);
         if asked.vendor != GpuVendor::Nvidia {
-            let vendor = word(asked.vendor);
+            let vendor = asked.vendor.name().to_owned();
             return Err(GpuPinError::OtherVendor { vendor });
         }
         let precision = asked.driver.precision();

@@ -4,7 +4,6 @@ use std::fmt;
 
 use crate::base::{DottedVersion, Platform};
 use crate::lock::order::set;
-use crate::lock::write::word;
 use crate::manifest::{DevicePin, DriverPin, GpuVendor};
 
 /// `[gpu]` of a lock.
@@ -135,7 +134,7 @@ impl LockedGpu {
             format!("driver >={driver}, CUDA >={api}")
         });
         [
-            ("gpu vendor", Some(word(self.vendor))),
+            ("gpu vendor", Some(self.vendor.name().to_owned())),
             ("gpu requires", bounds),
             ("gpu driver", pin),
             ("gpu device", device),

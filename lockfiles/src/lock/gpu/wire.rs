@@ -97,7 +97,7 @@ impl GpuWire {
         let policy = asked.cloned().unwrap_or_default();
         let vendor = self.vendor;
         if *vendor.get_ref() != policy.vendor {
-            let problem = format!("the request is for a GPU of `{}`", word(policy.vendor));
+            let problem = format!("the request is for a GPU of `{}`", policy.vendor.name());
             return Err(InvalidEntry::at("gpu", problem, vendor.span()));
         }
         let because = self.because.into_iter();
@@ -246,7 +246,7 @@ fn version(
 /// Writes what the manifest asks for.
 pub(in crate::lock) fn request_table(text: &mut String, gpu: &Gpu) {
     text.push_str("\n[request.gpu]\n");
-    string(text, "vendor", &word(gpu.vendor));
+    string(text, "vendor", gpu.vendor.name());
     optional(text, "cuda", gpu.cuda.as_ref().map(|cuda| cuda.as_str()));
     string(text, "driver", &word(gpu.driver));
     string(text, "device", &word(gpu.device));
@@ -255,7 +255,7 @@ pub(in crate::lock) fn request_table(text: &mut String, gpu: &Gpu) {
 /// Writes the table and those below it.
 pub(in crate::lock) fn gpu_tables(text: &mut String, gpu: &LockedGpu, all: &[Platform]) {
     text.push_str("\n[gpu]\n");
-    string(text, "vendor", &word(gpu.vendor));
+    string(text, "vendor", gpu.vendor.name());
     let bounds = gpu.requires.driver().zip(gpu.requires.cuda_api());
     if let Some((driver, api)) = bounds {
         text.push_str("\n[gpu.requires]\n");

@@ -22,8 +22,8 @@ use envbox_lockfiles::base::{Context, Event};
 use envbox_lockfiles::manifest::GpuVendor;
 use envbox_sandbox::gpu::{
     Admitted, Caller, Card, CdiPolicy, DeviceNodes, DriverPolicy, Edits, GpuFacts, HostFs,
-    HostNodes, LibraryPlaces, PlanError, PlanFrom, Selection, UngatedVendor, Usable, discover,
-    plan, plan_other, verdict,
+    HostNodes, LibraryPlaces, Pinned, PlanError, PlanFrom, Refusal, Selection, UngatedVendor,
+    Usable, discover, plan, plan_other, verdict,
 };
 
 pub use error::GpuError;
@@ -72,6 +72,12 @@ impl GpuHost {
     /// Looks at everything there is of GPUs.
     pub(in crate::ops) fn discover(&self) -> GpuFacts {
         self.with_nodes(|nodes| discover(&self.files, nodes, &self.places))
+    }
+
+    /// Says whether some step could use NVIDIA's driver that was found.
+    pub(in crate::ops) fn usable(facts: &GpuFacts) -> Result<Usable, Refusal> {
+        let admitted = verdict(&[], &Pinned::default(), facts).admit(DriverPolicy::default())?;
+        Ok(admitted.usable)
     }
 
     /// Says what a step gets of NVIDIA's, whatever CDI specifications say.
@@ -166,9 +172,10 @@ fn gated(from: PlanFrom<'_>, needs: &GpuNeeds, options: &GpuOptions) -> Result<G
     let (state, because) = firmness(needs, &admitted);
     Ok(Granted {
         seen: GpuSeen {
-            vendor: needs.vendor_name().to_owned(),
+            vendor: needs.vendor.name().to_owned(),
             driver: Some(admitted.usable.driver.to_string()),
-            cards: cards(from.facts, &edits),
+            // The driver tells of them when it is tried.
+            cards: Vec::new(),
         },
         noted: noted(from.facts, &edits, &admitted),
         edits,
@@ -186,7 +193,7 @@ fn ungated(
     options: &GpuOptions,
 ) -> Result<Granted, GpuError> {
     let edits = plan_other(from, vendor, &options.selection)?;
-    let name = needs.vendor_name();
+    let name = needs.vendor.name();
     let found = match vendor {
         UngatedVendor::Amd => &from.facts.amd,
         UngatedVendor::Intel => &from.facts.intel,
@@ -228,18 +235,8 @@ fn firmness(needs: &GpuNeeds, admitted: &Admitted) -> (Firmness, Vec<String>) {
 /// own names.
 fn card<'a>(facts: &'a GpuFacts, chosen: &str) -> Option<&'a Card> {
     let index = chosen.split(':').next()?.parse::<usize>().ok()?;
-    let mut cards = facts.nvidia.cards.iter().filter(|card| card.node.is_some());
+    let mut cards = facts.nvidia.cards.iter().filter(|card| card.is_counted());
     cards.nth(index)
-}
-
-/// Returns the GPUs that a step sees, in the order in which they were chosen.
-fn cards(facts: &GpuFacts, edits: &Edits) -> Vec<GpuCard> {
-    let seen = |chosen: &String| GpuCard {
-        name: card(facts, chosen).and_then(|card| card.model.clone()),
-        mig: chosen.contains(':'),
-        ..GpuCard::default()
-    };
-    edits.chosen.iter().map(seen).collect()
 }
 
 fn noted(facts: &GpuFacts, edits: &Edits, admitted: &Admitted) -> GpuNoted {

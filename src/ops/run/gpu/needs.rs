@@ -55,14 +55,6 @@ impl GpuNeeds {
             device: device.and_then(required_device),
         })
     }
-
-    pub(super) fn vendor_name(&self) -> &'static str {
-        match self.vendor {
-            GpuVendor::Nvidia => "nvidia",
-            GpuVendor::Amd => "amd",
-            GpuVendor::Intel => "intel",
-        }
-    }
 }
 
 fn required(reason: &GpuReason) -> Result<Required, GpuError> {

@@ -211,6 +211,23 @@ fn a_step_gets_the_gpu_that_it_asks_for() {
     assert_eq!(noted["files"].as_object().unwrap().len(), 2);
 }
 
+/// Indices do not count a card that the driver leaves alone, and neither does the record.
+#[test]
+fn the_record_is_of_the_card_that_was_chosen() {
+    let (world, gpu) = world("0");
+    let file = world.path("host/proc/driver/nvidia/gpus/0000:00:00.0/information");
+    let text = fs::read_to_string(&file).unwrap();
+    let excluded = text.replace("Excluded:\t No", "Excluded:\t Yes");
+    assert_ne!(excluded, text);
+    fs::write(&file, excluded).unwrap();
+    let (text, record) = run(&world, &gpu, "list /dev exit 0");
+    assert!(
+        text.contains("nvidia1") && !text.contains("nvidia0"),
+        "{text}"
+    );
+    assert_eq!(record["noted"]["gpu"]["told"]["0 uuid"], "GPU-1");
+}
+
 #[test]
 fn without_being_asked_a_step_gets_none() {
     let world = World::new();
