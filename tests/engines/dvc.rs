@@ -5,23 +5,16 @@ use std::fs;
 use crate::downloads;
 use crate::project::{self, INSIDE, Listener, PROBE};
 use crate::support::{Run, User, World};
-use crate::venv::Venv;
 
-struct Pipeline<'venv> {
-    venv: &'venv Venv,
+struct Pipeline<'engine> {
+    engine: &'engine project::Engine,
     world: World,
 }
 
 impl Pipeline<'_> {
     fn shell(&self, script: &str) -> Run {
-        let mut shell = self.world.shell(script);
-        let programs = self.venv.program("dvc");
-        let programs = programs.parent().unwrap().display();
-        let own = self.world.path().display();
+        let mut shell = self.engine.shell(&self.world, script);
         shell
-            .env("PATH", format!("{own}:{programs}:/usr/bin:/bin"))
-            // Of a user that is in no list of users it is else asked there.
-            .env("LOGNAME", "engine")
             .env("DVC_SITE_CACHE_DIR", self.world.path().join("home/dvc"))
             .env("DVC_NO_ANALYTICS", "true");
         self.world.finished(shell)
@@ -42,11 +35,11 @@ impl Pipeline<'_> {
     }
 }
 
-fn pipeline(venv: &Venv, user: User) -> Pipeline<'_> {
+fn pipeline(engine: &project::Engine, user: User) -> Pipeline<'_> {
     let world = World::new(user);
     project::example(&world, "dvc/example");
     downloads::share(&world);
-    let pipeline = Pipeline { venv, world };
+    let pipeline = Pipeline { engine, world };
     pipeline.succeeds("git init --quiet && dvc init --quiet");
     pipeline
 }
@@ -54,14 +47,14 @@ fn pipeline(venv: &Venv, user: User) -> Pipeline<'_> {
 /// One environment for all: pip takes longer than what is tried in it.
 #[test]
 fn net_dvc_runs_stages_inside() {
-    let venv = Venv::new(&["--no-deps", "--requirement", &project::pins("dvc")]);
-    runs_stages_when_the_lock_changes(&venv);
-    hears_how_a_stage_ended(&venv);
+    let engine = project::Engine::new("dvc");
+    runs_stages_when_the_lock_changes(&engine);
+    hears_how_a_stage_ended(&engine);
 }
 
-fn runs_stages_when_the_lock_changes(venv: &Venv) {
+fn runs_stages_when_the_lock_changes(engine: &project::Engine) {
     for user in User::ALL {
-        let pipeline = pipeline(venv, user);
+        let pipeline = pipeline(engine, user);
         pipeline.succeeds("dvc repro");
         downloads::keep(&pipeline.world);
         assert!(
@@ -94,8 +87,8 @@ fn runs_stages_when_the_lock_changes(venv: &Venv) {
     }
 }
 
-fn hears_how_a_stage_ended(venv: &Venv) {
-    let pipeline = pipeline(venv, User::Unprivileged);
+fn hears_how_a_stage_ended(engine: &project::Engine) {
+    let pipeline = pipeline(engine, User::Unprivileged);
     let listener = Listener::new();
     pipeline.world.write("probe.py", PROBE);
     let stages = format!(

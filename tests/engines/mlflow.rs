@@ -3,32 +3,16 @@
 use std::fs;
 use std::process::{Command, Stdio};
 
-use serde_json::Value;
-use tempfile::TempDir;
-
 use crate::downloads;
 use crate::project::{self, INSIDE, Listener, PROBE};
 use crate::support::{Run, User, World};
-use crate::venv::Venv;
+use serde_json::Value;
 
-struct Engine {
-    venv: Venv,
-    _package: TempDir,
-}
+struct Engine(project::Engine);
 
 impl Engine {
     fn new() -> Self {
-        let package = tempfile::tempdir().unwrap();
-        let ours = project::package(package.path(), "mlflow");
-        Self {
-            venv: Venv::new(&[
-                "--no-deps",
-                "--requirement",
-                &project::pins("mlflow"),
-                &ours,
-            ]),
-            _package: package,
-        }
+        Self(project::Engine::new("mlflow"))
     }
 
     fn world(&self, user: User, seconds: &str) -> World {
@@ -52,14 +36,8 @@ impl Engine {
     /// A shell in the home directory, with runs tracked below it.
     fn command(&self, world: &World, script: &str) -> Command {
         let home = world.path().join("home");
-        let mut shell = world.shell(&format!("cd && {script}"));
-        let programs = self.venv.program("mlflow");
-        let programs = programs.parent().unwrap().display();
-        let own = world.path().display();
+        let mut shell = self.0.shell(world, &format!("cd && {script}"));
         shell
-            .env("PATH", format!("{own}:{programs}:/usr/bin:/bin"))
-            // Of a user that is in no list of users it is else asked there.
-            .env("LOGNAME", "engine")
             .env(
                 "MLFLOW_TRACKING_URI",
                 format!("sqlite:///{}/track/mlflow.db", home.display()),

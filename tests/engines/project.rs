@@ -4,8 +4,10 @@
 use std::fs;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use crate::support::World;
+use crate::venv::Venv;
 
 /// What a step prints of its world: host name, date, whether it reached a port of the host's, uid.
 pub const PROBE: &str = r#"import os, socket, sys, time
@@ -35,19 +37,50 @@ pub fn beside(path: &str) -> PathBuf {
 }
 
 /// The releases of an engine and of all that it needs, for pip's `--requirement`.
-pub fn pins(engine: &str) -> String {
+fn pins(engine: &str) -> String {
     beside(&format!("pins/{engine}.txt")).display().to_string()
 }
 
 /// A copy of an integration's package, for pip, which writes beside what it builds.
-pub fn package(into: &Path, name: &str) -> String {
+fn package(into: &Path, name: &str) -> Option<String> {
+    if !integration(name).join("pyproject.toml").is_file() {
+        return None;
+    }
     let copy = into.join(name);
     for file in files(&integration(name)) {
         let target = copy.join(file.strip_prefix(integration(name)).unwrap());
         fs::create_dir_all(target.parent().unwrap()).unwrap();
         fs::copy(&file, target).unwrap();
     }
-    copy.display().to_string()
+    Some(copy.display().to_string())
+}
+
+/// An engine, with our package for it if there is one, in a virtual environment of its own.
+pub struct Engine(Venv);
+
+impl Engine {
+    /// Installs `integrations/<name>` and the releases that `pins` has for it.
+    pub fn new(name: &str) -> Self {
+        let copies = tempfile::tempdir().unwrap();
+        let pins = pins(name);
+        let mut packages = vec!["--no-deps", "--requirement", &pins];
+        let ours = package(copies.path(), name);
+        packages.extend(ours.as_deref());
+        Self(Venv::new(&packages))
+    }
+
+    /// A shell in a world's project, with its programs and envbox on the path.
+    pub fn shell(&self, world: &World, script: &str) -> Command {
+        let mut shell = world.shell(script);
+        let own = world.path().display();
+        let programs = self.0.program("");
+        let programs = programs.display();
+        shell
+            .env("PATH", format!("{own}:{programs}:/usr/bin:/bin"))
+            // Of a user that is in no list of users it is else asked there.
+            .env("LOGNAME", "engine");
+        shell
+    }
 }
 
 /// Puts an example into the world's project.

@@ -7,13 +7,10 @@ use serde_json::{Value, json};
 use crate::downloads;
 use crate::project::{self, INSIDE, Listener};
 use crate::support::{User, World};
-use crate::venv::Venv;
 
 #[test]
 fn net_ray_tasks_run_inside() {
-    let package = tempfile::tempdir().unwrap();
-    let ours = project::package(package.path(), "ray");
-    let venv = Venv::new(&["--no-deps", "--requirement", &project::pins("ray"), &ours]);
+    let engine = project::Engine::new("ray");
     for user in User::ALL {
         let world = World::new(user);
         project::example(&world, "ray/example");
@@ -21,17 +18,9 @@ fn net_ray_tasks_run_inside() {
         let script = fs::read_to_string(project::beside("ray/tasks.py")).unwrap();
         world.write("tasks.py", &script);
         let listener = Listener::new();
-        let mut shell = world.shell(&format!(
-            "python tasks.py \"$PWD\" {} 73576",
-            listener.port()
-        ));
-        let programs = venv.program("python");
-        let programs = programs.parent().unwrap().display();
-        let own = world.path().display();
+        let script = format!("python tasks.py \"$PWD\" {} 73576", listener.port());
+        let mut shell = engine.shell(&world, &script);
         shell
-            .env("PATH", format!("{own}:{programs}:/usr/bin:/bin"))
-            // Of a user that is in no list of users it is else asked there.
-            .env("LOGNAME", "engine")
             .env("RAY_PLACE", world.path().join("home/ray"))
             .env("RAY_USAGE_STATS_ENABLED", "0");
         let run = world.finished(shell);

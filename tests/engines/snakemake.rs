@@ -3,31 +3,15 @@
 use std::fs;
 use std::process::{Command, Stdio};
 
-use tempfile::TempDir;
-
 use crate::downloads;
 use crate::project::{self, INSIDE, Listener, PROBE};
 use crate::support::{Run, User, World};
-use crate::venv::Venv;
 
-struct Engine {
-    venv: Venv,
-    _package: TempDir,
-}
+struct Engine(project::Engine);
 
 impl Engine {
     fn new() -> Self {
-        let package = tempfile::tempdir().unwrap();
-        let ours = project::package(package.path(), "snakemake");
-        Self {
-            venv: Venv::new(&[
-                "--no-deps",
-                "--requirement",
-                &project::pins("snakemake"),
-                &ours,
-            ]),
-            _package: package,
-        }
+        Self(project::Engine::new("snakemake"))
     }
 
     fn world(&self, user: User, example: &str) -> World {
@@ -38,15 +22,7 @@ impl Engine {
     }
 
     fn command(&self, world: &World, script: &str) -> Command {
-        let mut shell = world.shell(script);
-        let programs = self.venv.program("snakemake");
-        let programs = programs.parent().unwrap().display();
-        let own = world.path().display();
-        shell
-            .env("PATH", format!("{own}:{programs}:/usr/bin:/bin"))
-            // Of a user that is in no list of users it is else asked there.
-            .env("LOGNAME", "engine");
-        shell
+        self.0.shell(world, script)
     }
 
     fn run(&self, world: &World, script: &str) -> Run {

@@ -43,6 +43,8 @@ mod report;
 mod rootfs;
 mod run;
 mod runs;
+#[path = "../support/schema.rs"]
+mod schema;
 mod support;
 mod terminal;
 mod tools;

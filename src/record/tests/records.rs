@@ -11,6 +11,9 @@ use crate::record::{
     RunName, RunRecord, RunRecordError, Tower, UsageRecord, compare,
 };
 
+#[path = "../../../tests/support/schema.rs"]
+mod schema;
+
 fn held<S: serde::Serialize, N: Default>(seen: S) -> Block<S, N> {
     Block::new(seen, N::default(), Firmness::Held, Vec::new())
 }
@@ -122,64 +125,8 @@ fn the_document_follows_its_schema() {
     let schema: serde_json::Value = serde_json::from_str(include_str!("../schema.json")).unwrap();
     let document: serde_json::Value = serde_json::from_slice(&record(0).to_bytes()).unwrap();
     let mut wrong = Vec::new();
-    check(&schema, &schema, &document, "", &mut wrong);
+    schema::check(&schema, &schema, &document, "", &mut wrong);
     assert_eq!(wrong, [""; 0]);
-}
-
-/// As much of JSON Schema as the schema uses: what it requires is there, what is there it knows, and
-/// types agree. Whether the schema itself is valid is checked with somebody else's validator.
-fn check(
-    root: &serde_json::Value,
-    schema: &serde_json::Value,
-    value: &serde_json::Value,
-    path: &str,
-    wrong: &mut Vec<String>,
-) {
-    use serde_json::Value;
-    if let Some(Value::String(reference)) = schema.get("$ref") {
-        let target = root.pointer(reference.trim_start_matches('#')).unwrap();
-        return check(root, target, value, path, wrong);
-    }
-    let kind = match value {
-        Value::Null => "null",
-        Value::Bool(_) => "boolean",
-        Value::Number(_) => "integer",
-        Value::String(_) => "string",
-        Value::Array(_) => "array",
-        Value::Object(_) => "object",
-    };
-    match &schema["type"] {
-        Value::String(expected) if expected == kind => {}
-        Value::Array(expected) if expected.iter().any(|one| one == kind) => {}
-        Value::Null => {}
-        other => wrong.push(format!("{path}: {kind} is not {other}")),
-    }
-    if let (Some(Value::Array(words)), Value::String(_)) = (schema.get("enum"), value)
-        && !words.contains(value)
-    {
-        wrong.push(format!("{path}: {value}"));
-    }
-    if let (Value::Array(items), Some(of)) = (value, schema.get("items")) {
-        let each = items.iter().enumerate();
-        each.for_each(|(at, item)| check(root, of, item, &format!("{path}/{at}"), wrong));
-    }
-    if let Value::Object(members) = value {
-        for name in schema["required"].as_array().into_iter().flatten() {
-            if !members.contains_key(name.as_str().unwrap()) {
-                wrong.push(format!("{path}: {name} is missing"));
-            }
-        }
-        for (name, member) in members {
-            let path = format!("{path}/{name}");
-            match schema["properties"].get(name) {
-                Some(of) => check(root, of, member, &path, wrong),
-                None => match schema.get("additionalProperties") {
-                    Some(of @ Value::Object(_)) => check(root, of, member, &path, wrong),
-                    _ => wrong.push(format!("{path} is not in the schema")),
-                },
-            }
-        }
-    }
 }
 
 #[test]
