@@ -107,6 +107,17 @@ pub enum DataError {
         #[source]
         source: Box<FetchError>,
     },
+    /// Its URL names other bytes by now.
+    #[error("the data `{}` has changed: `{url}` gives other bytes than `[data]` declares", path.display())]
+    Moved {
+        /// The path in the project.
+        path: PathBuf,
+        /// The URL.
+        url: String,
+        /// What was expected, and what came.
+        #[source]
+        source: StoreError,
+    },
     /// A file operation failed.
     #[error(transparent)]
     Fs(#[from] FsError),
@@ -150,6 +161,7 @@ impl Explain for DataError {
             | Self::Size { .. }
             | Self::Member { .. }
             | Self::Listing { .. }
+            | Self::Moved { .. }
             | Self::Escape { .. } => Kind::Integrity,
             Self::Missing { .. }
             | Self::OnTheWay { .. }
@@ -198,11 +210,11 @@ impl Explain for DataError {
                 )
             }
             Self::Direct { .. } => "run the step without `--direct`".to_owned(),
+            Self::Moved { path, url, .. } => format!(
+                "bring the old file back, or declare what is there: `envbox data add {url} --as {}`",
+                path.display()
+            ),
             Self::Fetch { path, source } => match **source {
-                FetchError::Integrity { .. } => format!(
-                    "bring the old file back, or declare what is there: `envbox data add URL --as {}`",
-                    path.display()
-                ),
                 FetchError::Download {
                     source: NetError::NotFound { .. },
                     ..

@@ -13,7 +13,7 @@ use crate::data::directory::directory_digest;
 use crate::data::dvc::{Dvc, dvc};
 use crate::data::listing::Listing;
 use crate::data::pointer::{Pointer, pointer};
-use crate::fetch::fetch_url;
+use crate::fetch::{FetchError, fetch_url};
 use crate::snapshot::Digests;
 use crate::store::Store;
 
@@ -73,10 +73,7 @@ fn input(
     if let (Some(url), Some(size)) = (&datum.url, datum.size) {
         let what = (datum.sha256, size);
         let fetched = fetch_url(context, &path.to_string_lossy(), url, what, store);
-        let source = fetched.map_err(|source| DataError::Fetch {
-            path: path.clone(),
-            source: Box::new(source),
-        })?;
+        let source = fetched.map_err(|error| not_fetched(&path, error))?;
         return Ok(Input {
             path,
             digest: datum.sha256,
@@ -100,6 +97,17 @@ fn input(
             source: found.source,
         }),
         false => Err(changed(project, datum, &found)),
+    }
+}
+
+fn not_fetched(path: &Path, error: FetchError) -> DataError {
+    let path = path.to_path_buf();
+    match error {
+        FetchError::Integrity { url, source, .. } => DataError::Moved { path, url, source },
+        error => DataError::Fetch {
+            path,
+            source: Box::new(error),
+        },
     }
 }
 

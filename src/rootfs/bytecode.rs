@@ -228,6 +228,10 @@ impl Compile<'_> {
                 outcome,
             )
         });
+        // The process is told by a closed pipe that its work cannot be written, and says but that.
+        if let Err(error @ LayerError::File(_)) = built {
+            return Err(RootfsError::Merge(error));
+        }
         let outcome = outcome.map_err(|source| self.failed(source))?;
         if outcome.exit != Exit::Code(0) {
             let mut text = String::new();

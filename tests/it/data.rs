@@ -198,15 +198,38 @@ fn a_server_that_has_other_bytes_is_named() {
         assert_eq!(collected.code(), Some(0));
         let refused = tools.world.run(&["data", "verify"]);
         assert_eq!(refused.code(), Some(14), "{}", refused.stderr());
-        assert!(
-            refused
-                .stderr()
-                .contains("failed to get the data `train.csv`"),
-            "{}",
-            refused.stderr()
-        );
-        let hint = "declare what is there: `envbox data add URL --as train.csv`";
-        assert!(refused.stderr().contains(hint), "{}", refused.stderr());
+        let url = changed.url();
+        let told = [
+            format!("the data `train.csv` has changed: `{url}/train.csv` gives other bytes"),
+            format!("declare what is there: `envbox data add {url}/train.csv --as train.csv`"),
+        ];
+        for told in told {
+            assert!(refused.stderr().contains(&told), "{}", refused.stderr());
+        }
+    });
+}
+
+#[test]
+fn a_url_has_its_place_in_the_project_from_wherever_it_is_declared() {
+    for_both(|tools| {
+        let server = Server::start();
+        server.file("/train.csv", b"4,5\n");
+        let url = format!("{}/train.csv", server.url());
+        let project = tools.world.project();
+        for (directory, place) in [
+            (project.join("deep"), "deep/train.csv"),
+            (tools.world.path().join("home"), "train.csv"),
+        ] {
+            tools.world.write("deep/kept", "");
+            let options = ["--project", project.to_str().unwrap()];
+            let arguments = [&options[..], &["data", "add", &url]].concat();
+            let added = tools.world.command_in(&directory, &arguments);
+            let added = tools.world.finished(added);
+            assert_eq!(added.code(), Some(0), "{}", added.stderr());
+            let manifest = fs::read_to_string(project.join("envbox.toml")).unwrap();
+            let declared = format!("\"{place}\" = {{ sha256");
+            assert!(manifest.contains(&declared), "{manifest}");
+        }
     });
 }
 

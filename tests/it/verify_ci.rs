@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use crate::support::{Run, User};
-use crate::tools::Tools;
+use crate::tools::{Tools, for_both};
 
 fn integration(name: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -227,4 +227,48 @@ fn the_job_for_gitlab_passes_verdicts_on() {
         );
     }
     assert!(!tools.world.project().join("pwned").exists());
+}
+
+#[test]
+fn runs_see_what_is_bound_and_begin_where_they_are_told() {
+    for_both(|tools| {
+        tools.world.write_home("data/list", "1\n");
+        tools.world.write("below/kept", "");
+        let home = tools.world.path().join("home");
+        let verify = |options: &[&str], script: &str| {
+            let step = ["--", "bash", "-c", script];
+            let head = ["verify", "--registry", tools.registry.as_str()];
+            let arguments = [&head, options, &step].concat();
+            tools
+                .world
+                .finished(tools.world.command_in(&home, &arguments))
+        };
+        let project = tools.world.project();
+        let there = ["--project", project.to_str().unwrap()];
+        let seen = [
+            "--bind",
+            "data:/data",
+            "--workdir",
+            "below",
+            "--network",
+            "loopback",
+        ];
+        let script = "cat /data/list > copy; pwd; cat /sys/class/net/lo/operstate || true";
+        let same = verify(&[&there[..], &seen, &["--json"]].concat(), script);
+        assert_eq!(same.code(), Some(0), "{}{}", same.stdout(), same.stderr());
+        for seen in ["below/copy", "this is the host's, and was bound"] {
+            assert!(same.stdout().contains(seen), "{}", same.stdout());
+        }
+        let missing = verify(&[&there[..], &["--bind", "nothing:/data"]].concat(), script);
+        assert_eq!(missing.code(), Some(2), "{}", missing.stderr());
+        assert!(
+            missing.stderr().contains("failed to bind"),
+            "{}",
+            missing.stderr()
+        );
+        let written = verify(&[&there[..], &["--bind-rw", "data:/data"]].concat(), script);
+        assert_eq!(written.code(), Some(2), "{}", written.stderr());
+        let told = "bind it with `--bind`, and let the step write to the project";
+        assert!(written.stderr().contains(told), "{}", written.stderr());
+    });
 }

@@ -13,14 +13,14 @@ pub fn share(world: &World) {
         // Nothing but envbox makes a store.
         let made = world.run(&["store", "du"]);
         assert_eq!(made.code(), Some(0), "{}", made.stderr());
-        bring(&kept, &blobs_of(world), How::Link);
+        bring(&kept, &blobs_of(world));
     }
 }
 
 /// Keeps a world's downloads.
 pub fn keep(world: &World) {
     if let Some(kept) = kept() {
-        bring(&blobs_of(world), &kept, How::Copy);
+        bring(&blobs_of(world), &kept);
     }
 }
 
@@ -36,17 +36,9 @@ fn blobs_of(world: &World) -> PathBuf {
     world.path().join("home/.cache/envbox/blobs/sha256")
 }
 
-/// How files are brought.
-#[derive(Clone, Copy)]
-enum How {
-    /// As one more name of the file: nobody may write to it, whoever it belongs to.
-    Link,
-    /// As a file of who owns the directory.
-    Copy,
-}
-
-/// Brings what is not there yet.
-fn bring(from: &Path, to: &Path, how: How) {
+/// Brings what is not there yet, as one more name of the file where the two places share a file
+/// system: gigabytes are not kept twice, and nobody may write to them, whoever they belong to.
+fn bring(from: &Path, to: &Path) {
     if !from.is_dir() {
         return;
     }
@@ -55,13 +47,10 @@ fn bring(from: &Path, to: &Path, how: How) {
         let entry = entry.unwrap();
         let target = to.join(entry.file_name());
         if entry.file_type().unwrap().is_dir() {
-            bring(&entry.path(), &target, how);
-        } else if !target.exists() {
+            bring(&entry.path(), &target);
+        } else if !target.exists() && fs::hard_link(entry.path(), &target).is_err() {
             let part = to.join(format!(".part-{}", entry.file_name().display()));
-            match how {
-                How::Link if fs::hard_link(entry.path(), &target).is_ok() => continue,
-                _ => fs::copy(entry.path(), &part).unwrap(),
-            };
+            fs::copy(entry.path(), &part).unwrap();
             inherit(&part);
             fs::rename(&part, &target).unwrap();
         }

@@ -9,9 +9,9 @@
 
 mod audit;
 mod clock;
-mod cpuid;
 mod directory;
 mod entropy;
+mod faults;
 mod files;
 mod frame;
 mod machine;
@@ -32,7 +32,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::FileExt;
 
 pub use audit::{Finding, Origin, Place, Places, Source};
-pub use cpuid::{Cpuid, CpuidRefusal};
+pub use faults::{Cpuid, CpuidRefusal};
 pub use files::is_told_without_mounts;
 pub use machine::{Baseline, Machine};
 pub use note::Note;
@@ -41,9 +41,9 @@ pub use world::World;
 
 use self::audit::Audit;
 use self::clock::{Auxiliary, Clocks};
-use self::cpuid::Mask;
 use self::directory::Directories;
 use self::entropy::Entropy;
+use self::faults::Faults;
 use self::files::Files;
 use self::note::{Notes, program};
 use self::random::Devices;
@@ -57,6 +57,7 @@ use crate::init::filter::Rule;
 use crate::init::filter::abi::AUDIT_ARCH_X86_64;
 use crate::sys::memory;
 use crate::sys::notify::{self, Answer, Notification};
+use crate::sys::processor::counter;
 
 /// Answers the calls of one sandbox.
 #[derive(Debug)]
@@ -73,8 +74,8 @@ pub struct Answers {
     carried: BTreeMap<u32, Bases>,
     /// The threads whose next exec is the one that was looked at.
     looked: BTreeSet<u32>,
-    /// How CPUID is answered, if not by the processor.
-    mask: Option<Mask>,
+    /// How instructions are answered that fault.
+    faults: Option<Faults>,
     /// Whether that is as the policy says.
     cpuid: Cpuid,
     /// Where the vDSO of the last program was.
@@ -107,12 +108,9 @@ impl Answers {
             true => Some(Vdso::new(world.clock, reads)?),
             false => None,
         };
-        let (mask, cpuid) = match (&world.machine, &mut vdso) {
-            (Some(machine), Some(vdso)) if machine.cpuid => match Mask::new(machine, vdso) {
-                Ok(mask) => (Some(mask), Cpuid::Held),
-                Err(reason) => (None, Cpuid::NotHeld(reason)),
-            },
-            _ => (None, Cpuid::Host),
+        let (faults, cpuid) = match &mut vdso {
+            Some(vdso) => faulting(&world, vdso)?,
+            None => (None, Cpuid::Host),
         };
         let mut epoch = world.epoch.saturating_mul(1_000_000_000);
         if world.clock == Mode::Ticking {
@@ -134,7 +132,7 @@ impl Answers {
             world,
             carried: BTreeMap::new(),
             looked: BTreeSet::new(),
-            mask,
+            faults,
             cpuid,
             last_vdso: 0,
             notes: Notes::default(),
@@ -148,7 +146,7 @@ impl Answers {
 
     /// Returns the rules by which we are asked; none if the step shall see the truth.
     pub fn rules(&self) -> Vec<Rule> {
-        self.world.rules(self.mask.is_some())
+        self.world.rules(self.faults.is_some())
     }
 
     /// Whether CPUID tells of the policy's machine.
@@ -260,10 +258,13 @@ impl Answers {
             kill(call.thread);
             return notify::answer(listener, call.id, Answer::Error(libc::ENOSYS)).map(drop);
         }
-        if let Some(audit) = &mut self.audit
-            && audit.note(call)
-        {
+        let reads = self.audit.as_mut().and_then(|audit| audit.note(call));
+        if reads.is_some_and(|reads| reads.is_multiple_of(audit::SPIN)) {
             self.spins(call.thread);
+        }
+        if reads == Some(audit::ENOUGH) {
+            // Else it goes on as it is.
+            let _quiet = self.ask_no_more(call.thread);
         }
         if i64::from(call.call) == libc::SYS_getrandom {
             return self.random(listener, call);
@@ -303,6 +304,20 @@ impl Answers {
             return false;
         };
         devices.give(listener, call, &target, entropy)
+    }
+
+    /// Lets a process read its clock without us, if it is ours.
+    fn ask_no_more(&self, thread: u32) -> io::Result<()> {
+        let Some(clocks) = &self.clocks else {
+            return Ok(());
+        };
+        match clocks
+            .page(thread)
+            .and_then(|page| clocks.vdso.asks(page.base))
+        {
+            Some(asks) => memory::open(thread)?.write_all_at(&[0; 8], asks),
+            None => Ok(()),
+        }
     }
 
     /// Hears of another 100,000 reads of a thread's clock.
@@ -356,6 +371,9 @@ impl Answers {
                 self.spins(call.thread);
                 Ok(Reply::Answer(Answer::Value(0)))
             }
+            (libc::SYS_clock_gettime, _, Some(_)) if call.arguments[0] == faults::READ => {
+                Ok(Reply::Answer(Answer::Value(counter().cast_signed())))
+            }
             (libc::SYS_clock_gettime, _, Some(_)) if call.arguments[0] == vdso::PAUSE => {
                 self.notes.pauses(call.thread);
                 Ok(Reply::Answer(Answer::Value(0)))
@@ -393,22 +411,22 @@ impl Answers {
             memory.write_all_at(&bytes, auxiliary.random)?;
             entropy.commit(draw);
         }
-        let Some(mask) = &self.mask else {
+        let Some(faults) = &self.faults else {
             return Ok(CONTINUE);
         };
         // Last: if the program cannot be stopped, all else is held.
         let at = clocks.vdso.added(auxiliary.vdso);
-        mask.enter(at, call, &memory).map(|()| Reply::Done)
+        faults.enter(at, call, &memory).map(|()| Reply::Done)
     }
 
     /// Answers `rt_sigaction` for SIGSEGV.
     fn action(&mut self, call: &Notification) -> io::Result<Answer> {
-        let (Some(mask), Some(clocks)) = (&self.mask, &self.clocks) else {
+        let (Some(faults), Some(clocks)) = (&self.faults, &self.clocks) else {
             return Ok(Answer::Continue);
         };
         let page = clocks.page_at(call.thread, self.last_vdso);
         match page.or_else(|| clocks.page(call.thread)) {
-            Some(page) => mask.action(clocks.vdso.added(page.base), call),
+            Some(page) => faults.action(clocks.vdso.added(page.base), call),
             None => Ok(Answer::Continue),
         }
     }
@@ -433,7 +451,15 @@ impl Answers {
         self.looked.insert(call.thread);
         // Made again by going back to it: a signal that arrives now must not end it.
         const SYSCALL: u64 = 2;
-        registers.rip -= SYSCALL;
+        let at = clocks.vdso.added(page.base);
+        let faults = self.faults.as_ref();
+        match faults.and_then(|faults| faults.exec(at, call.thread)) {
+            Some(entry) => {
+                registers.rcx = registers.rip;
+                registers.rip = entry;
+            }
+            None => registers.rip -= SYSCALL,
+        }
         registers.rax = call.call as u64;
         registers.orig_rax = u64::MAX;
         stopped.set_registers(&registers)?;
@@ -459,6 +485,22 @@ impl Answers {
             entropy.commit(draw);
         }
         Ok(())
+    }
+}
+
+/// Prepares for the instructions that shall fault.
+fn faulting(world: &World, vdso: &mut Vdso) -> Result<(Option<Faults>, Cpuid), VdsoError> {
+    let no_room = VdsoError::Shape("no room to count reads of the time-stamp counter");
+    let counter = world.audit.is_some() && world.counter;
+    let machine = world.machine.as_ref().filter(|machine| machine.cpuid);
+    let cpuid = match machine.map(|machine| Faults::new(machine, counter, vdso)) {
+        Some(Ok(faults)) => return Ok((Some(faults), Cpuid::Held)),
+        Some(Err(reason)) => Cpuid::NotHeld(reason),
+        None => Cpuid::Host,
+    };
+    match counter {
+        true => Ok((Some(Faults::counter(vdso).ok_or(no_room)?), cpuid)),
+        false => Ok((None, cpuid)),
     }
 }
 

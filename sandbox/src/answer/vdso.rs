@@ -32,7 +32,8 @@ pub enum Mode {
 pub enum Reads {
     /// The code in it.
     Inside,
-    /// The supervisor: there is no function in it that reads a clock, so libraries make the call.
+    /// The supervisor. Where the clock is ours, until it has heard enough of a process ([`Vdso::asks`]);
+    /// where it is the kernel's, there is no function that reads one, so libraries make the call.
     Asked,
 }
 
@@ -41,9 +42,12 @@ const CLOCK_GETTIME: usize = 1;
 const GETTIMEOFDAY: usize = 2;
 const TIME: usize = 3;
 const WAIT: usize = 4;
-const MODE: usize = 5;
-const ORIGINAL: usize = 8;
-const WORDS: usize = 9;
+/// From the word of a function to that of the one that asks.
+const ASKED: usize = 4;
+const MODE: usize = 8;
+const ORIGINAL: usize = 11;
+const ASKS: usize = 12;
+const WORDS: usize = 13;
 
 /// The page, ready to be written into a process.
 #[derive(Debug)]
@@ -111,6 +115,13 @@ impl Vdso {
         self.header(base) + self.word(WAIT)
     }
 
+    /// Returns where in a process it says that the supervisor is asked for the clock: a word, until it
+    /// is zero. `None` if it is always so.
+    pub fn asks(&self, base: u64) -> Option<u64> {
+        let at = self.header + 8 * ASKS;
+        (u64_at(&self.bytes, at) != 0).then_some(base + at as u64)
+    }
+
     /// Returns the bytes of the page for a process.
     pub fn bytes(&mut self, bases: Bases) -> &[u8] {
         let at = self.header + 8 * (MODE + 1);
@@ -168,9 +179,11 @@ fn patch(mut bytes: Vec<u8>, mode: Mode, reads: Reads) -> Result<Vdso, VdsoError
         return Err(VdsoError::Shape("no room for a clock"));
     }
     let entry = |index: usize| header as u64 + u64_at(code, 8 * index);
+    let asks = reads == Reads::Asked && matches!(mode, Mode::Frozen | Mode::Logical);
     let mut original = None;
     for (name, symbol) in &elf.symbols {
-        let mut redirect = |index| {
+        let mut redirect = |index: usize| {
+            let index = if asks { index + ASKED } else { index };
             let value = symbol + VALUE..symbol + VALUE + 8;
             let kernels = u64_at(&bytes, value.start);
             if mode != Mode::Real {
@@ -189,7 +202,11 @@ fn patch(mut bytes: Vec<u8>, mode: Mode, reads: Reads) -> Result<Vdso, VdsoError
             "time" => drop(redirect(TIME)),
             _ => {}
         }
-        if name == "getrandom" || reads == Reads::Asked && CLOCKS.contains(&name) {
+        let gone = match reads {
+            Reads::Inside => false,
+            Reads::Asked => name == "getcpu" || !asks && CLOCKS.contains(&name),
+        };
+        if gone || name == "getrandom" {
             // Undefined and without a name.
             bytes[*symbol..symbol + 4].fill(0);
             bytes[symbol + SECTION..symbol + SECTION + 2].fill(0);
@@ -203,6 +220,7 @@ fn patch(mut bytes: Vec<u8>, mode: Mode, reads: Reads) -> Result<Vdso, VdsoError
     };
     set(MODE, mode as u64);
     set(ORIGINAL, original.wrapping_sub(header as u64));
+    set(ASKS, asks.into());
     Ok(Vdso {
         bytes,
         header,
@@ -211,8 +229,8 @@ fn patch(mut bytes: Vec<u8>, mode: Mode, reads: Reads) -> Result<Vdso, VdsoError
     })
 }
 
-/// What an audit asks about, without `__vdso_`.
-const CLOCKS: [&str; 4] = ["clock_gettime", "gettimeofday", "time", "getcpu"];
+/// The functions that read a clock, without `__vdso_`.
+const CLOCKS: [&str; 3] = ["clock_gettime", "gettimeofday", "time"];
 
 /// Offsets in `Elf64_Sym`.
 const SECTION: usize = 6;

@@ -1,6 +1,6 @@
 //! What a step shall believe, and by which calls we have to be asked for it.
 
-use super::{Machine, Mode, Places, audit, cpuid, opens, status, waits};
+use super::{Machine, Mode, Places, audit, faults, opens, status, waits};
 use crate::init::filter::{Rule, Test, Verdict};
 
 /// What a step shall believe.
@@ -30,11 +30,13 @@ pub struct World {
     pub bare: bool,
     /// What its paths mean, if what it draws is counted.
     pub audit: Option<Places>,
+    /// Whether reads of the time-stamp counter are counted then.
+    pub counter: bool,
 }
 
 impl World {
     /// Returns the rules by which we are asked; none if the step shall see the truth.
-    pub(super) fn rules(&self, masked: bool) -> Vec<Rule> {
+    pub(super) fn rules(&self, faults: bool) -> Vec<Rule> {
         let mut rules = Vec::new();
         let mut ask = |call: libc::c_long, tests: &[Test]| {
             rules.push(Rule {
@@ -48,7 +50,7 @@ impl World {
             // musl's and Go's sets the thread pointer.
             const ARCH_SET_FS: u32 = 0x1002;
             ask(libc::SYS_brk, &[Test::Zero(0)]);
-            let not_ours = cpuid::NOT_OURS;
+            let not_ours = faults::NOT_OURS;
             ask(libc::SYS_arch_prctl, &[Test::Is(0, ARCH_SET_FS), not_ours]);
         }
         if self.clock != Mode::Real {
@@ -64,7 +66,7 @@ impl World {
             ask(libc::SYS_times, &[]);
             ask(libc::SYS_getrusage, &[]);
         }
-        if matches!(self.clock, Mode::Frozen | Mode::Logical) {
+        if matches!(self.clock, Mode::Frozen | Mode::Logical) || faults && self.counter {
             ask(libc::SYS_execve, &[]);
             ask(libc::SYS_execveat, &[]);
         }
@@ -90,7 +92,7 @@ impl World {
         if self.seed.is_some() || self.tells_files() {
             rules.extend(opens::rules(self.asks_all()));
         }
-        if self.seed.is_some() || masked {
+        if self.seed.is_some() || faults {
             // Its flags are in memory, where no filter sees them; libraries fall back to `clone`.
             rules.push(Rule {
                 call: libc::SYS_clone3,
@@ -101,8 +103,8 @@ impl World {
         if self.clock != Mode::Real {
             rules.extend(waits::rules(self.clock));
         }
-        if masked {
-            rules.extend(cpuid::rules());
+        if faults {
+            rules.extend(faults::rules());
         }
         if self.files.is_some() {
             rules.extend(status::rules());

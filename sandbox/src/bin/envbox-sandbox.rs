@@ -33,6 +33,7 @@ usage: envbox-sandbox [OPTION...] ROOTFS COMMAND [ARGUMENT...]
   --bare     no namespaces: what is around this process, as in a container
   --reap     reap what this process gets as pid 1
   --audit    print what the command drew from sources of nondeterminism to standard error
+  --counter  count reads of the time-stamp counter with that
   --usage    print what the command used to standard error";
 
 /// What the command line asks for.
@@ -260,6 +261,7 @@ fn option_into(
         "--bare" => policy.isolation = Isolation::None,
         "--reap" => step.orphans = Orphans::Reap,
         "--audit" => policy.audit = true,
+        "--counter" => policy.counter = true,
         "--terminal" => step.terminal = Terminal::Pty,
         "--usage" => *usage = true,
         "--try-gpu" => *try_gpu = true,

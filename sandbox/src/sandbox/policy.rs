@@ -61,6 +61,9 @@ pub struct Policy {
     /// Whether what the step draws from sources of nondeterminism is counted ([`crate::Finding`]). It
     /// sees the same as without, and is slower.
     pub audit: bool,
+    /// Whether an audit counts reads of the processor's time-stamp counter too. They are made to fault
+    /// (`PR_SET_TSC`), so a thread that blocks SIGSEGV dies of one.
+    pub counter: bool,
     /// What `stat` tells of files.
     pub file_status: FileStatus,
     /// Whether the rootfs can be written to. For building a rootfs, not for steps.
@@ -96,6 +99,7 @@ impl Default for Policy {
             machine: None,
             sorted_directories: false,
             audit: false,
+            counter: false,
             file_status: FileStatus::Host,
             writable_root: false,
         }

@@ -196,6 +196,7 @@ impl Sandbox {
                 Isolation::None => bare::now(),
             },
             bare: policy.isolation == Isolation::None,
+            counter: policy.counter,
             audit: policy.audit.then(|| Places {
                 home: policy.home.clone(),
                 binds: policy

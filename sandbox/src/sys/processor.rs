@@ -1,6 +1,6 @@
 //! What the processor of the host is asked, and whether CPUID faults in this thread.
 
-use std::arch::x86_64::__cpuid_count;
+use std::arch::x86_64::{__cpuid_count, _rdtsc};
 use std::io;
 use std::marker::PhantomData;
 use std::sync::OnceLock;
@@ -16,6 +16,12 @@ const ALLOWED: libc::c_ulong = 1;
 /// Passes on what the kernel says: `ENODEV` if the processor cannot.
 pub fn require_cpuid_faulting() -> io::Result<()> {
     set_cpuid(ALLOWED)
+}
+
+/// Reads the time-stamp counter of the host.
+pub fn counter() -> u64 {
+    // SAFETY: every x86-64 processor has it, and nobody forbids it to this thread.
+    unsafe { _rdtsc() }
 }
 
 /// While it lives, CPUID faults in this thread, as in the step that it answers. Whether it does is
@@ -119,7 +125,7 @@ pub fn state_area(part: u32) -> [u32; 4] {
 
 #[cfg(test)]
 mod tests {
-    use std::arch::x86_64::__cpuid_count;
+    use std::arch::x86_64::{__cpuid_count, _rdtsc};
     use std::os::unix::process::ExitStatusExt;
     use std::process::{Command, Stdio};
 

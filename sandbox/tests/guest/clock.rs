@@ -33,6 +33,18 @@ const CLOCKS: [(&str, i32); 10] = [
     ("cpu of this process", !0 << 3 | 2),
 ];
 
+/// Reads a clock so often, in a thread and in main, and prints what they see last.
+pub fn often(count: u32) {
+    let look = move || {
+        let mut seen = Time::default();
+        for _ in 0..count {
+            unsafe { clock_gettime(1, &mut seen) };
+        }
+        format!("{}.{:09}", seen.seconds, seen.rest)
+    };
+    println!("{} {}", std::thread::spawn(look).join().unwrap(), look());
+}
+
 /// Prints every clock, by the library and by the system call, with so many digits of the second.
 pub fn clocks(digits: usize) {
     let show = |time: Time| {

@@ -70,7 +70,7 @@ pub fn word() {
     println!("{}", signature());
 }
 
-fn child(act: impl FnOnce()) -> i32 {
+pub fn child(act: impl FnOnce()) -> i32 {
     let mut status = 0;
     unsafe {
         match fork() {

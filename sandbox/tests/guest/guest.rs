@@ -2,6 +2,7 @@
 //! Compiled statically by the harness, with std alone.
 
 mod clock;
+mod counter;
 mod cpuid;
 mod cut_short;
 mod draws;
@@ -99,6 +100,7 @@ fn main() {
         ["denied"] => denied(),
         ["trace-init"] => trace_init(),
         ["clocks", digits] => clock::clocks(digits.parse().unwrap()),
+        ["clock-often", count] => clock::often(count.parse().unwrap()),
         ["usage"] => clock::usage(),
         ["ends", count] => clock::ends(count),
         ["end-in-waits"] => clock::end_in_waits(),
@@ -116,6 +118,8 @@ fn main() {
         ["calibrate"] => clock::calibrate(),
         ["cut-short"] => cut_short::all(),
         ["threads"] => clock::threads(),
+        ["counter"] => counter::processes(),
+        ["counter-once"] => counter::once(),
         ["cpuid"] => cpuid::leaves(),
         ["cpuid-word"] => cpuid::word(),
         ["cpuid-processes"] => cpuid::processes(),

@@ -104,6 +104,51 @@ fn every_draw_is_counted() {
 }
 
 #[test]
+fn who_reads_a_clock_often_is_heard_of_enough() {
+    const READS: &str = "monotonic-clock\tprogram\t/bin/guest\tCLOCK_MONOTONIC";
+    as_everyone(|world| {
+        let often = ["clock-often", "25000"];
+        let plain = world.look(&["--deterministic"], &often);
+        let (seen, findings) = audited(world, &["--deterministic"], &often);
+        assert_eq!(seen, plain);
+        // The thread; then main is not heard of any more.
+        assert_eq!(findings[READS], 5_000, "{findings:#?}");
+        // A clock that is not ours is counted to the end.
+        let (_, findings) = audited(world, &["--clock", "real"], &often);
+        assert!(findings[READS] >= 50_000, "{findings:#?}");
+    });
+}
+
+#[test]
+fn reads_of_the_counter_are_counted() {
+    const READS: &str = "time-stamp-counter\tprogram\t/bin/guest\tRDTSC";
+    as_everyone(|world| {
+        for options in [&["--deterministic"][..], &["--clock", "real"]] {
+            let plain = world.look(options, &["counter"]);
+            assert_eq!(plain.matches("goes on").count(), 6, "{plain}");
+            let counting = [options, &["--counter"]].concat();
+            let (seen, findings) = audited(world, &counting, &["counter"]);
+            assert_eq!(seen, plain);
+            assert_eq!(findings[READS], 18, "{findings:#?}");
+            let (_, findings) = audited(world, options, &["counter"]);
+            assert_eq!(findings.get(READS), None);
+        }
+    });
+}
+
+/// Counting takes the signal of a fault for itself, and no other thing.
+#[test]
+fn faults_are_the_programs_own_while_the_counter_is_counted() {
+    as_everyone(|world| {
+        for guest in ["cpuid-handler", "cpuid-deaths"] {
+            let plain = world.look(&["--deterministic"], &[guest]);
+            let counting = ["--deterministic", "--counter"];
+            assert_eq!(audited(world, &counting, &[guest]).0, plain);
+        }
+    });
+}
+
+#[test]
 fn a_deterministic_step_has_one_audit() {
     as_everyone(|world| {
         let audit = || audited(world, &["--deterministic"], &["random"]).1;

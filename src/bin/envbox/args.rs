@@ -18,7 +18,7 @@ pub(crate) use export::{ExportBundle, ExportCommand, ExportDocument, ExportRun};
 pub(crate) use gpu::{GpuCommand, Gpus};
 pub(crate) use records::{DataCommand, Replay, Report, Runs, RunsCommand, Show};
 pub(crate) use step::{
-    CommandLine, Conditions, Inside, Run, RunAnywhere, Shell, Sight, Step, StepWorld,
+    Audit, CommandLine, Conditions, Inside, Run, RunAnywhere, Shell, Sight, Step, StepWorld,
 };
 pub(crate) use verify::{Vary, Verify};
 
@@ -172,7 +172,7 @@ pub(crate) enum Command {
     /// (clocks, random bytes, the order of directories, the network and so on) how often it was
     /// drawn from, by which program and, for Python, on which line first, and whether the sandbox
     /// held it. The report goes to standard error; with --json it is a document on standard output.
-    Audit(Run),
+    Audit(Audit),
     /// Run a command several times while the host is varied, and say whether it does the same.
     ///
     /// Each run is in a fresh copy of the project, which is not written to. The first is as on any

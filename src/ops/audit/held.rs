@@ -95,6 +95,14 @@ pub(super) fn judge(source: Source, what: &str, isolation: &Isolation) -> Verdic
     }
 }
 
+/// Judges what the step was shown of the host's files.
+pub(super) fn bound() -> Verdict {
+    not_held(
+        "this is the host's, and was bound",
+        "put it into the project, and declare it below `[data]`",
+    )
+}
+
 /// Judges what only namespaces and mounts hold, for a step that has none of its own.
 fn in_container(source: Source, what: &str, isolation: &Isolation) -> Option<Verdict> {
     const WHERE: &str = "run the step with `envbox run`, or do not let it reach the results";
@@ -121,6 +129,10 @@ fn open(source: Source) -> Verdict {
         Source::FileStatus => not_held(
             "size and kind are the files'; times and inode numbers may be the host's",
             "set `file-status = \"fixed\"`, or compare files by what is in them",
+        ),
+        Source::Counter => not_held(
+            "the processor counts for itself",
+            "read a clock of the system's instead: those are held",
         ),
         Source::Scheduling => not_held(
             "the scheduler of the host decides",
@@ -210,9 +222,10 @@ mod tests {
         }
     }
 
-    const SOURCES: [(Source, &str); 24] = [
+    const SOURCES: [(Source, &str); 25] = [
         (Source::WallClock, "time"),
         (Source::MonotonicClock, "CLOCK_MONOTONIC"),
+        (Source::Counter, "RDTSC"),
         (Source::ProcessorClock, "CLOCK_PROCESS_CPUTIME_ID"),
         (Source::Usage, "getrusage"),
         (Source::Wait, "futex"),

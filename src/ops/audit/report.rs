@@ -1,21 +1,24 @@
 //! What a step drew, source by source.
 
 use std::fmt;
+use std::path::Path;
 
 use envbox_lockfiles::manifest::{SandboxPolicy, StepNetwork};
-use envbox_sandbox::{Cpuid, Finding, Place};
+use envbox_sandbox::{Cpuid, Finding, Place, Source};
 use serde::Serialize;
 
 use crate::ops::audit::Held;
-use crate::ops::audit::held::judge;
-use crate::ops::run::{Access, FailedBy, Isolation, RunReport};
+use crate::ops::audit::held::{bound, judge};
+use crate::ops::run::{Access, FailedBy, Isolation, Mounted, RunReport};
 
 /// The schema of the document. A field never changes its meaning under the same number.
 const SCHEMA: &str = "envbox.audit/1";
 
 /// What no audit sees, whatever the step is.
-pub const UNSEEN: [&str; 4] = [
-    "what the processor says of itself (CPUID) and its counters and random numbers (RDTSC, RDRAND)",
+pub const UNSEEN: [&str; 5] = [
+    "what the processor says of itself (CPUID), its random numbers (RDRAND) and, unless --counter \
+     asks for it, its counter (RDTSC)",
+    "more than 5,000 reads of a clock by one thread, where the clock is held",
     "the order in which threads and processes run, and what they see of each other's memory",
     "draws of a generator that lives in the step: only its seed comes from outside",
     "how a GPU splits and orders its work",
@@ -99,7 +102,7 @@ impl fmt::Display for Draw {
 impl AuditReport {
     pub(super) fn new(mut run: RunReport) -> Self {
         let findings = std::mem::take(&mut run.findings);
-        let sources = sources(findings, &run.isolation);
+        let sources = sources(findings, &run.isolation, &run.binds);
         Self { run, sources }
     }
 
@@ -142,15 +145,19 @@ pub(in crate::ops) fn sources_in_container(
         network: StepNetwork::Host,
         ..Isolation::of(policy, Access::Direct, cpuid)
     };
-    sources(findings, &isolation)
+    sources(findings, &isolation, &[])
 }
 
 /// Gathers findings, which come in the order of their sources.
-pub(in crate::ops) fn sources(findings: Vec<Finding>, isolation: &Isolation) -> Vec<SourceReport> {
+pub(in crate::ops) fn sources(
+    findings: Vec<Finding>,
+    isolation: &Isolation,
+    binds: &[Mounted],
+) -> Vec<SourceReport> {
     let mut sources: Vec<SourceReport> = Vec::new();
     for finding in findings {
         let name = finding.source.name();
-        let draw = draw(finding, isolation);
+        let draw = draw(finding, isolation, binds);
         match sources.last_mut().filter(|last| last.source == name) {
             Some(last) => {
                 last.held = last.held.min(draw.held);
@@ -172,8 +179,12 @@ pub(in crate::ops) fn sources(findings: Vec<Finding>, isolation: &Isolation) -> 
     sources
 }
 
-fn draw(finding: Finding, isolation: &Isolation) -> Draw {
-    let verdict = judge(finding.source, &finding.what, isolation);
+fn draw(finding: Finding, isolation: &Isolation, binds: &[Mounted]) -> Draw {
+    let is_in = |bind: &Mounted| Path::new(&finding.what).starts_with(&bind.target);
+    let verdict = match finding.source == Source::Outside && binds.iter().any(is_in) {
+        true => bound(),
+        false => judge(finding.source, &finding.what, isolation),
+    };
     Draw {
         origin: finding.origin.name(),
         program: finding.program,

@@ -104,6 +104,7 @@ pub fn execute(
     let facts = HostFacts::minimal();
     let mut held = Policy {
         audit: options.audit,
+        counter: options.counter,
         ..sandbox_policy(prepared, &policy, &project, options.access, &directory)
     };
     held.binds

@@ -392,7 +392,7 @@ fn firmness(because: &[String]) -> Firmness {
 }
 
 fn consumed(report: &RunReport) -> Vec<Consumed> {
-    let all = sources(report.findings.clone(), &report.isolation).into_iter();
+    let all = sources(report.findings.clone(), &report.isolation, &report.binds).into_iter();
     all.map(|source| Consumed {
         source: source.source.to_owned(),
         held: word(&source.held),

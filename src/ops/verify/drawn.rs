@@ -102,11 +102,12 @@ pub(super) fn read_audit(file: &Path) -> Result<Vec<Drawn>, VerifyError> {
 
 /// What differs by itself from run to run, likeliest first: what a program reads for its value goes
 /// before what it looks at in passing.
-const BY_ITSELF: [Source; 13] = [
+const BY_ITSELF: [Source; 14] = [
     Source::WallClock,
     Source::Randomness,
     Source::Network,
     Source::MonotonicClock,
+    Source::Counter,
     Source::ProcessorClock,
     Source::Threads,
     Source::Scheduling,

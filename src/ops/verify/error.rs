@@ -14,6 +14,12 @@ pub enum VerifyError {
     /// One run is compared with nothing.
     #[error("one run has nothing to be compared with")]
     OneRun,
+    /// The runs would write to one place.
+    #[error("the runs would write to `{}`, and see what those before them wrote", path.display())]
+    WritableBind {
+        /// What they are to see.
+        path: PathBuf,
+    },
     /// envbox failed before or around a step.
     #[error("a run failed before or around the step: {message}{}", lines(causes))]
     Run {
@@ -88,7 +94,7 @@ fn lines(more: &[String]) -> String {
 impl Explain for VerifyError {
     fn kind(&self) -> Kind {
         match self {
-            Self::OneRun | Self::Record { .. } => Kind::User,
+            Self::OneRun | Self::WritableBind { .. } | Self::Record { .. } => Kind::User,
             Self::Journal(error) => error.kind(),
             Self::Result { .. } => Kind::Internal,
             Self::File(error) => error.kind(),
@@ -102,6 +108,9 @@ impl Explain for VerifyError {
                 "run it twice or more, `-n 2`, or compare with a recorded run: `--against FILE`"
                     .to_owned(),
             ],
+            Self::WritableBind { .. } => {
+                vec!["bind it with `--bind`, and let the step write to the project".to_owned()]
+            }
             Self::Run { hints, .. } => hints.clone(),
             Self::Journal(error) => error.hints(),
             Self::Record { .. } => {

@@ -13,6 +13,7 @@
 //! (`an_interrupted_verify_leaves_nothing`).
 
 mod against;
+mod arguments;
 mod capture;
 mod compare;
 mod copy;

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use envbox_lockfiles::manifest::StepClock;
+use envbox_lockfiles::manifest::{StepClock, StepNetwork};
 
-use crate::ops::run::Variable;
+use crate::ops::run::{GpuOptions, HostBind, Variable};
 use crate::ops::verify::{Ignored, Variation};
 use crate::record::RunName;
 
@@ -39,6 +39,14 @@ pub struct VerifyOptions {
     pub clock: Option<StepClock>,
     /// `--cpus`.
     pub cpus: Option<u32>,
+    /// `--bind`: what of the host each run sees, and none writes to.
+    pub binds: Vec<HostBind>,
+    /// `--network`.
+    pub network: Option<StepNetwork>,
+    /// `--workdir`.
+    pub working_directory: Option<PathBuf>,
+    /// `--gpu`.
+    pub gpu: Option<GpuOptions>,
     /// The caller's whole environment, which the runs get but for what is varied of it.
     pub host_env: BTreeMap<OsString, OsString>,
     /// The directory below the project that the caller is in.

@@ -1,21 +1,20 @@
 //! Runs: each a process of envbox's own program in a fresh copy of the project.
 
 use std::collections::BTreeMap;
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use envbox_lockfiles::lock::Groups;
-use envbox_lockfiles::manifest::StepClock;
 use envbox_sandbox::SignalRelay;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, getpid, kill_process, pidfd_open};
 use rustix::thread::{CpuSet, sched_getaffinity};
 
-use crate::ops::run::Variable;
+use crate::ops::verify::arguments::arguments;
 use crate::ops::verify::capture::{Captured, capture};
 use crate::ops::verify::drawn::{Drawn, read_audit};
 use crate::ops::verify::load::Load;
@@ -46,6 +45,8 @@ pub(super) struct Plan {
     pub(super) cpus: Option<u32>,
     /// Whether what it draws is counted.
     pub(super) audited: bool,
+    /// Whether reads of the time-stamp counter are then.
+    pub(super) counter: bool,
     /// Whether what it stood on is recorded.
     pub(super) recorded: bool,
     /// How long it may take.
@@ -238,7 +239,7 @@ impl Runner<'_> {
             .arg("vary")
             .args(self.surroundings(plan, place).arguments())
             .arg("--")
-            .args(self.arguments(plan, place))
+            .args(arguments(self.options, self.groups, plan, place))
             .env_clear()
             .envs(self.environment(&plan.varied))
             .stdin(Stdio::null())
@@ -263,74 +264,6 @@ impl Runner<'_> {
                 _ => Vec::new(),
             },
         }
-    }
-
-    /// What the program is started with once its surroundings are there.
-    fn arguments(&self, plan: &Plan, place: &Place) -> Vec<OsString> {
-        let options = self.options;
-        let mut arguments: Vec<OsString> = vec![place.program.clone().into()];
-        let mut add = |words: &[&OsStr]| arguments.extend(words.iter().map(OsString::from));
-        let text = OsStr::new;
-        add(&[
-            text("run"),
-            text("--quiet"),
-            text("--offline"),
-            text("--frozen"),
-        ]);
-        add(&[text("--no-pty"), text("--color"), text("never")]);
-        add(&[text("--store"), place.store.as_os_str()]);
-        add(&[
-            text("--result-file"),
-            place.runs_file("result.json").as_os_str(),
-        ]);
-        match plan.recorded {
-            true => add(&[text("--record"), place.runs_file("record.json").as_os_str()]),
-            false => add(&[text("--no-record")]),
-        }
-        if plan.audited {
-            add(&[text("--audit"), place.runs_file("audit.json").as_os_str()]);
-        }
-        if options.script.is_none() {
-            add(&[text("--project"), place.runs_project().as_os_str()]);
-        }
-        match self.groups {
-            Groups::None => {}
-            Groups::All => add(&[text("--all-groups")]),
-            Groups::Named(names) => {
-                for name in names {
-                    add(&[text("--group"), text(name.as_str())]);
-                }
-            }
-        }
-        for variable in &options.env {
-            match variable {
-                Variable::Pass(name) => add(&[text("--env"), name]),
-                Variable::Set(name, value) => {
-                    let mut both = name.clone();
-                    both.push("=");
-                    both.push(value);
-                    add(&[text("--env"), &both]);
-                }
-            }
-        }
-        let number = |number: u64| number.to_string();
-        if let Some(seed) = options.seed {
-            add(&[text("--seed"), text(&number(seed))]);
-        }
-        if let Some(clock) = options.clock {
-            add(&[text("--clock"), text(clock_name(clock))]);
-        }
-        if let Some(cpus) = plan.cpus.or(options.cpus) {
-            add(&[text("--cpus"), text(&number(cpus.into()))]);
-        }
-        add(&[text("--")]);
-        let mut argv = options.argv.iter();
-        if let Some(script) = &options.script {
-            argv.next();
-            add(&[place.runs_project().join(script).as_os_str()]);
-        }
-        argv.for_each(|argument| add(&[argument]));
-        arguments
     }
 
     fn environment(&self, varied: &[Variation]) -> BTreeMap<OsString, OsString> {
@@ -375,16 +308,6 @@ pub(super) fn last_processor() -> Option<usize> {
     let set = sched_getaffinity(None).ok()?;
     let all = (0..CpuSet::MAX_CPU).filter(|cpu| set.is_set(*cpu));
     all.skip(1).last()
-}
-
-/// Returns the name that the command line has for a clock.
-fn clock_name(clock: StepClock) -> &'static str {
-    match clock {
-        StepClock::Frozen => "frozen",
-        StepClock::Logical => "logical",
-        StepClock::Ticking => "ticking",
-        StepClock::Real => "real",
-    }
 }
 
 /// A signal that was queued elsewhere may end a wait.

@@ -39,6 +39,10 @@ pub fn verify(
         (None, None) => 2,
         (None, Some(_)) => 1,
     };
+    if let Some(bind) = options.binds.iter().find(|bind| bind.writable) {
+        let path = bind.source.clone();
+        return Err(VerifyError::WritableBind { path }.into());
+    }
     let record = golden(project, options)?;
     let ours = project.context(context);
     let lock = up_to_date(&ours, project, Locking::Frozen)?;

@@ -4,8 +4,8 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use super::paths::{self, Kind};
 use super::{Places, Source};
-use crate::answer::World;
 use crate::answer::waits::{self, Clock};
+use crate::answer::{World, faults, vdso};
 use crate::init::filter::{Rule, Test, Verdict};
 use crate::sys::memory;
 use crate::sys::notify::Notification;
@@ -95,6 +95,11 @@ pub fn classify(call: &Notification, places: &Places) -> Option<Drawn> {
     let [first, second, ..] = call.arguments;
     let here = libc::AT_FDCWD as u64;
     match number {
+        libc::SYS_clock_gettime if first == faults::READ => {
+            drawn(Source::Counter, "RDTSC".to_owned())
+        }
+        // What the code in the vDSO tells of.
+        libc::SYS_clock_gettime if [vdso::SPIN, vdso::PAUSE].contains(&first) => None,
         libc::SYS_clock_gettime => {
             let (source, name) = clock(first as i32);
             drawn(source, name.to_owned())

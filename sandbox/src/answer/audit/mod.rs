@@ -32,6 +32,8 @@ pub enum Source {
     WallClock,
     /// Time since some start.
     MonotonicClock,
+    /// The processor's time-stamp counter.
+    Counter,
     /// Processor time, by a clock of it.
     ProcessorClock,
     /// Processor time, faults and memory, as the kernel counts them.
@@ -155,8 +157,11 @@ struct Thread {
 const KINDS: u32 = 200;
 /// How many calls a program may make before its interpreter is mapped.
 const TRIES: u32 = 64;
+/// How many reads of a clock by one thread are enough to know of, if the clock is held: more of them
+/// would starve those who wait for it.
+pub const ENOUGH: u64 = 5_000;
 /// After how many reads the vDSO would tell of spinning.
-const SPIN: u64 = 100_000;
+pub const SPIN: u64 = 100_000;
 
 impl Audit {
     /// Begins to count.
@@ -170,19 +175,15 @@ impl Audit {
         }
     }
 
-    /// Counts a call, before it is answered. Returns whether its thread reads a clock again and
-    /// again.
-    pub fn note(&mut self, call: &Notification) -> bool {
-        let Some(Drawn { source, what }) = calls::classify(call, &self.places) else {
-            return false;
-        };
+    /// Counts a call, before it is answered. Returns how often its thread has read a clock, if it
+    /// does.
+    pub fn note(&mut self, call: &Notification) -> Option<u64> {
+        let Drawn { source, what } = calls::classify(call, &self.places)?;
         self.draw(call.thread, source, what);
         let clock = matches!(source, Source::WallClock | Source::MonotonicClock);
-        let Some(thread) = self.threads.get_mut(&call.thread).filter(|_| clock) else {
-            return false;
-        };
+        let thread = self.threads.get_mut(&call.thread).filter(|_| clock)?;
         thread.reads += 1;
-        thread.reads.is_multiple_of(SPIN)
+        Some(thread.reads)
     }
 
     /// Counts a draw of a thread.
@@ -290,6 +291,7 @@ impl Source {
         match self {
             Source::WallClock => "wall-clock",
             Source::MonotonicClock => "monotonic-clock",
+            Source::Counter => "time-stamp-counter",
             Source::ProcessorClock => "processor-clock",
             Source::Usage => "usage",
             Source::Wait => "wait",

@@ -32,6 +32,20 @@ pub(crate) struct RunAnywhere {
     /// Write what the command drew to this file: for `envbox verify`.
     #[arg(long, value_name = "FILE", hide = true, conflicts_with = "image")]
     pub(crate) audit: Option<PathBuf>,
+    /// Count reads of the time-stamp counter with that.
+    #[arg(long, hide = true, requires = "audit")]
+    pub(crate) counter: bool,
+    #[command(flatten)]
+    pub(crate) run: Run,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Audit {
+    /// Count reads of the processor's time-stamp counter (RDTSC) too.
+    ///
+    /// They are made to fault: a thread that blocks SIGSEGV dies of one.
+    #[arg(long)]
+    pub(crate) counter: bool,
     #[command(flatten)]
     pub(crate) run: Run,
 }

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use super::{CommandLine, Groups, StepWorld};
+use super::{CommandLine, Gpus, Groups, Sight, StepWorld};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Verify {
@@ -47,6 +47,10 @@ pub(crate) struct Verify {
     /// As with `run`; a lockfile that does not answer the manifest is an error anyway.
     #[arg(long, hide = true)]
     pub(crate) frozen: bool,
+    #[command(flatten)]
+    pub(crate) sight: Sight,
+    #[command(flatten)]
+    pub(crate) gpus: Gpus,
     #[command(flatten)]
     pub(crate) world: StepWorld,
     #[command(flatten)]

@@ -10,8 +10,12 @@ use crate::args;
 use crate::commands::{Session, run};
 use crate::render::{self, Failure};
 
-pub(super) fn audit(session: Result<Session, Failure>, args: args::Run, json: bool) -> ExitCode {
-    run::step(session, args, json, audit_and_tell)
+pub(super) fn audit(session: Result<Session, Failure>, args: args::Audit, json: bool) -> ExitCode {
+    let args::Audit { counter, run } = args;
+    run::step(session, run, json, |session, project, options| {
+        let options = RunOptions { counter, ..options };
+        audit_and_tell(session, project, options)
+    })
 }
 
 /// Standard output is the step's, unless a document is asked for.

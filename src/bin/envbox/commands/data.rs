@@ -52,10 +52,13 @@ fn new_datum(
             .path_segments()
             .and_then(|mut all| all.next_back().map(PathBuf::from));
         let path = at.cloned().or(segments).unwrap_or_default();
-        return Ok(NewDatum::Url {
-            path: below(path, project)?,
-            url,
-        });
+        let here = below(PathBuf::from("."), project)?;
+        let path = match here.is_absolute() {
+            // Not in the project: nothing that is to be made can be meant from here.
+            true => path,
+            false => below(path, project)?,
+        };
+        return Ok(NewDatum::Url { path, url });
     }
     Ok(NewDatum::Here(below(text.into(), project)?))
 }

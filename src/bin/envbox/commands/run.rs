@@ -37,10 +37,12 @@ pub(super) fn run(
         verify_key,
         isolation,
         audit,
+        counter,
         run,
     } = args;
     if let Some(file) = audit {
         return step(session, run, json, |session, project, options| {
+            let options = RunOptions { counter, ..options };
             run_and_write_audit(session, project, options, &file)
         });
     }

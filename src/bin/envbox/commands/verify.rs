@@ -18,7 +18,7 @@ use envbox::record::RunName;
 use crate::ambient::{self, AmbientError};
 use crate::args;
 use crate::commands::Session;
-use crate::commands::run::{clock, directory_in, variables};
+use crate::commands::run::{binds, clock, directory_in, network, variables};
 use crate::commands::script::Script;
 use crate::exit;
 use crate::render::{self, Failure};
@@ -155,6 +155,10 @@ fn ready(session: &Session, args: args::Verify) -> Result<(Project, VerifyOption
         seed: args.world.seed.map(u64::from),
         clock: args.world.clock.as_deref().map(clock),
         cpus: args.world.cpus,
+        binds: binds(&args.sight)?,
+        network: args.sight.network.as_deref().map(network),
+        working_directory: args.sight.workdir,
+        gpu: args.gpus.options(),
         host_env: ambient::variables(),
         directory: below(&project)?,
         script: script.map(Script::below),

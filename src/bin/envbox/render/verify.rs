@@ -64,7 +64,7 @@ fn suspects(report: &VerifyReport) -> String {
     }
     if report.suspects.is_empty() {
         return "\nThe audit saw nothing drawn that is not held: what it cannot see is left, such as \
-                uninitialised memory, RDTSC, or the order in which threads run.\n"
+                uninitialised memory, or the order in which threads run.\n"
             .to_owned();
     }
     let mut text = "\ncan be the cause:\n".to_owned();

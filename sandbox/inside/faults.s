@@ -1,11 +1,15 @@
-# The answers to CPUID: code for the vDSO page of each of a step's processes, behind the clock's.
+# The answers to instructions that fault: code for the vDSO page of each of a step's processes,
+# behind the clock's.
 #
-# With CPUID faulting on, the instruction raises SIGSEGV. The supervisor copies everything between
-# the two outer labels into the page, puts the table behind it, fills the words below in and sends
-# the new program to .Lenter, which turns the faulting on and makes the call the program was in.
+# With CPUID faulting on, the instruction raises SIGSEGV; with the time-stamp counter forbidden
+# (PR_SET_TSC), RDTSC and RDTSCP do. The supervisor copies everything between the two outer labels
+# into the page, puts CPUID's table behind it, fills the words below in and sends the new program to
+# .Lenter, which turns the faulting on and makes the call the program was in.
 # From then on our handler is the kernel's idea of the program's handler. What the program sets for
 # itself the supervisor keeps in .Laction, where the handler finds it; the page is the process's own,
-# so a forked child inherits it and an exec ends it, as the kernel does with the faulting.
+# so a forked child inherits it and an exec ends it, as the kernel does with CPUID's faulting. That of
+# the counter outlives an exec, and glibc's linker reads it first of all: so the supervisor sends a
+# thread that is about to execute a program through .Lexec, which allows it again.
 #
 # Ours runs on the alternate stack if there is one, for the kernel's frame is larger than a small stack
 # (Go's); so does the program's then, even if it did not ask for that.
@@ -14,16 +18,19 @@
 # which wants it blocked is remembered as the blocking of the last real-time signal instead, so that
 # it ends when the handler returns or jumps out.
 
-    .pushsection .rodata.envbox_cpuid, "a", @progbits
+    .pushsection .rodata.envbox_faults, "a", @progbits
     .balign 64
-    .globl envbox_cpuid_start
-    .hidden envbox_cpuid_start
-envbox_cpuid_start:
-.Lcpuid_header:
+    .globl envbox_faults_start
+    .hidden envbox_faults_start
+envbox_faults_start:
+.Lfaults_header:
     .ascii "envboxid"
-    .quad .Lenter - .Lcpuid_header
-    .quad .Lhandler - .Lcpuid_header
-    .quad .Lrestorer - .Lcpuid_header
+    .quad .Lenter - .Lfaults_header
+    .quad .Lhandler - .Lfaults_header
+    .quad .Lrestorer - .Lfaults_header
+    .quad .Lexec - .Lfaults_header
+.Lwhich:
+    .quad 0                             # bit 0: CPUID faults, bit 1: so does the counter
 .Lheld:
     .quad 0                             # whether the program was sent to .Lenter
 .Lnonce:
@@ -43,6 +50,9 @@ envbox_cpuid_start:
     .set SEGV, 11
     .set SI_KERNEL, 0x80
     .set GENERAL_PROTECTION, 13
+    .set CPUID, 1
+    .set COUNTER, 2
+    .set READ, 0x65627463               # the clock id by which the supervisor hears of a read
     .set MARKER, 63                     # the bit of the last real-time signal
     .set NODEFER, 0x40000000
     .set RESETHAND, 0x80000000
@@ -64,11 +74,19 @@ envbox_cpuid_start:
     xor edx, edx
     mov r10d, 8
     syscall
+    test byte ptr [rip + .Lwhich], CPUID
+    jz 1f
     mov eax, 158                        # arch_prctl(ARCH_SET_CPUID, 0)
     movabs rdi, (OWN << 32) | 0x1012
     xor esi, esi
     syscall
-    mov rdi, [rip + .Lsaved + 40]
+1:  test byte ptr [rip + .Lwhich], COUNTER
+    jz 2f
+    mov eax, 157                        # prctl(PR_SET_TSC, PR_TSC_SIGSEGV)
+    mov edi, 26
+    mov esi, 2
+    syscall
+2:  mov rdi, [rip + .Lsaved + 40]
     mov rsi, [rip + .Lsaved + 8]
     mov rdx, [rip + .Lsaved + 16]
     mov r10, [rip + .Lsaved + 24]
@@ -76,6 +94,37 @@ envbox_cpuid_start:
     syscall
     mov rdi, [rip + .Lsaved]
     mov rcx, [rip + .Lsaved + 48]
+    jmp rcx
+
+# In place of a call that executes a program; in rcx, which such a call overwrites, is where it would
+# go on if that fails. Everything else must then be as it was.
+    .balign 16
+.Lexec:
+    lea rsp, [rsp - 128]                # the red zone may be in use
+    push rcx
+    push rax
+    push rdi
+    push rsi
+    mov eax, 157                        # prctl(PR_SET_TSC, PR_TSC_ENABLE)
+    mov edi, 26
+    mov esi, 1
+    syscall
+    pop rsi
+    pop rdi
+    pop rax
+    syscall
+    push rax
+    push rdi
+    push rsi
+    mov eax, 157
+    mov edi, 26
+    mov esi, 2
+    syscall
+    pop rsi
+    pop rdi
+    pop rax
+    pop rcx
+    lea rsp, [rsp + 128]
     jmp rcx
 
 # void handler(int edi, siginfo_t *rsi, ucontext_t *rdx)
@@ -90,8 +139,10 @@ envbox_cpuid_start:
     mov rcx, rax
     shr rcx, 47                         # no address at all
     jnz .Lother
+    cmp word ptr [rax], 0x310f          # rdtsc
+    je .Lrdtsc
     cmp word ptr [rax], 0xa20f          # cpuid
-    jne .Lother
+    jne .Lmaybe_rdtscp
     add rax, 2
     mov [rdx + SAVED_RIP], rax
     mov eax, [rdx + SAVED_RAX]
@@ -117,7 +168,29 @@ envbox_cpuid_start:
     mov [rdx + SAVED_RDX], rax
     ret
 
-# Not a CPUID: what would have happened without us. Registers are free, the kernel has them all.
+.Lmaybe_rdtscp:
+    cmp word ptr [rax], 0x010f
+    jne .Lother
+    cmp byte ptr [rax + 2], 0xf9
+    jne .Lother
+    mov qword ptr [rdx + SAVED_RCX], 0  # the first processor
+    inc rax
+.Lrdtsc:
+    add rax, 2
+    mov [rdx + SAVED_RIP], rax
+3:  mov eax, 228                        # clock_gettime: the supervisor counts it, and answers
+    mov edi, READ
+    xor esi, esi
+    syscall
+    cmp rax, -4                         # EINTR
+    je 3b
+    mov ecx, eax
+    mov [rdx + SAVED_RAX], rcx
+    shr rax, 32
+    mov [rdx + SAVED_RDX], rax
+    ret
+
+# None of ours: what would have happened without us. Registers are free, the kernel has them all.
 .Lother:
     mov r12, rsi
     mov r13, rdx
@@ -195,7 +268,7 @@ envbox_cpuid_start:
     syscall
     .balign 8
 .Ltable:
-    .globl envbox_cpuid_end
-    .hidden envbox_cpuid_end
-envbox_cpuid_end:
+    .globl envbox_faults_end
+    .hidden envbox_faults_end
+envbox_faults_end:
     .popsection

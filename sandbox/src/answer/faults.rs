@@ -1,8 +1,10 @@
-//! CPUID answered for the policy's machine, where the processor can fault on it: the code of
-//! `inside/cpuid.s`, its table, and the handler of SIGSEGV that a program sets meanwhile.
+//! Instructions that fault: the code of `inside/faults.s`, and the handler of SIGSEGV that a program
+//! sets meanwhile.
 //!
-//! A program is held from its first call that we are asked about. What runs before that (the first
-//! instructions of a static glibc program) sees the host.
+//! CPUID is answered for the policy's machine from the code's table, where the processor can fault on
+//! it. RDTSC and RDTSCP are counted for an audit that asks for it, and answered with the host's
+//! counter. A program is held from its first call that we are asked about. What runs before that (the
+//! first instructions of a static glibc program) sees the host.
 
 use std::fs::File;
 use std::io;
@@ -14,7 +16,7 @@ use super::processor::{self, Leaf};
 use super::vdso::{Vdso, u64_at};
 use super::waits::MARK;
 use crate::init::filter::{Rule, Test, Verdict};
-use crate::sys::memory::{self, cpuid_code};
+use crate::sys::memory::{self, faults_code};
 use crate::sys::notify::{Answer, Notification};
 use crate::sys::processor::{require_cpuid_faulting, state_area};
 use crate::sys::trace::Registers;
@@ -46,49 +48,83 @@ pub enum CpuidRefusal {
     NoRoom,
 }
 
-/// Words of the header in `inside/cpuid.s`, in its order.
+/// Words of the header in `inside/faults.s`, in its order.
 const ENTER: usize = 1;
 const HANDLER: usize = 2;
 const RESTORER: usize = 3;
-const HELD: usize = 4;
-const NONCE: usize = 5;
-const ACTION: usize = 6;
-const OURS: usize = 10;
-const SAVED: usize = 14;
-const WORDS: usize = 21;
+const EXEC: usize = 4;
+const WHICH: usize = 5;
+const HELD: usize = 6;
+const NONCE: usize = 7;
+const ACTION: usize = 8;
+const OURS: usize = 12;
+const SAVED: usize = 16;
+const WORDS: usize = 23;
+/// Bits of `WHICH`.
+const CPUID: u64 = 1;
+const COUNTER: u64 = 2;
 const HEADER_SIZE: usize = 8 * WORDS;
 
 const ARCH_SET_CPUID: u32 = 0x1012;
 const SEGV: u32 = libc::SIGSEGV as u32;
 
+/// The clock id by which the code tells of a read of the counter.
+pub const READ: u64 = 0x6562_7463;
+
 /// The code and its table.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Mask {
+pub struct Faults {
     bytes: Vec<u8>,
 }
 
-impl Mask {
-    /// Makes the code for a machine and puts it into the page that processes get.
+impl Faults {
+    /// Makes the code that answers CPUID for a machine and, if `counter`, counts reads of the
+    /// time-stamp counter, and puts it into the page that processes get.
     ///
     /// # Errors
     /// Says why CPUID cannot be held on this host.
-    pub fn new(machine: &Machine, vdso: &mut Vdso) -> Result<Mask, CpuidRefusal> {
+    pub fn new(machine: &Machine, counter: bool, vdso: &mut Vdso) -> Result<Faults, CpuidRefusal> {
         require_cpuid_faulting().map_err(|_| CpuidRefusal::NoFaulting)?;
         if let Some(missing) = processor::lacking(machine.baseline) {
             return Err(CpuidRefusal::Lacks(missing));
         }
-        let mut bytes = cpuid_code().to_vec();
-        for Leaf { leaf, part, words } in processor::leaves(machine, state_area) {
-            let head = [leaf, part.unwrap_or(u32::MAX)];
-            let row = head.into_iter().chain(words);
-            bytes.extend(row.flat_map(u32::to_le_bytes));
+        let leaves = processor::leaves(machine, state_area);
+        let which = if counter { CPUID | COUNTER } else { CPUID };
+        Faults::put(which, &leaves, vdso).ok_or(CpuidRefusal::NoRoom)
+    }
+
+    /// Makes the code that counts reads of the time-stamp counter, and does no more; `None` if there
+    /// is no room for it.
+    pub fn counter(vdso: &mut Vdso) -> Option<Faults> {
+        Faults::put(COUNTER, &[], vdso)
+    }
+
+    fn put(which: u64, leaves: &[Leaf], vdso: &mut Vdso) -> Option<Faults> {
+        let mut bytes = faults_code().to_vec();
+        bytes[8 * WHICH..8 * WHICH + 8].copy_from_slice(&which.to_le_bytes());
+        for Leaf { leaf, part, words } in leaves {
+            let head = [*leaf, part.unwrap_or(u32::MAX)];
+            let row = head.iter().chain(words);
+            bytes.extend(row.flat_map(|word| word.to_le_bytes()));
         }
         let end = [u32::MAX, u32::MAX, 0, 0, 0, 0];
         bytes.extend(end.into_iter().flat_map(u32::to_le_bytes));
-        match vdso.append(&bytes) {
-            true => Ok(Mask { bytes }),
-            false => Err(CpuidRefusal::NoRoom),
-        }
+        vdso.append(&bytes).then_some(Faults { bytes })
+    }
+
+    /// Where a thread that is about to execute a program has to go first, if it must.
+    pub fn exec(&self, at: u64, thread: u32) -> Option<u64> {
+        let counts = u64_at(&self.bytes, 8 * WHICH) & COUNTER != 0;
+        counts.then(|| self.entered_header(at, thread))??;
+        Some(at + u64_at(&self.bytes, 8 * EXEC))
+    }
+
+    /// Returns the header in a process that went through our code.
+    fn entered_header(&self, at: u64, thread: u32) -> Option<[u8; HEADER_SIZE]> {
+        let mut header = [0; HEADER_SIZE];
+        memory::read(thread, at, &mut header).ok()?;
+        let ours = header[..8] == self.bytes[..8] && u64_at(&header, 8 * HELD) != 0;
+        ours.then_some(header)
     }
 
     /// Sends a program that stands in its first call through our code.
@@ -149,11 +185,9 @@ impl Mask {
         const SIZE: usize = 32;
         const ACTION_AT: u64 = 8 * ACTION as u64;
         let [_, new, old, size, ..] = call.arguments;
-        let mut header = [0; HEADER_SIZE];
-        let read = memory::read(call.thread, at, &mut header);
-        if read.is_err() || header[..8] != self.bytes[..8] || u64_at(&header, 8 * HELD) == 0 {
+        let Some(header) = self.entered_header(at, call.thread) else {
             return Ok(Answer::Continue);
-        }
+        };
         if size != 8 {
             return Ok(Answer::Error(libc::EINVAL));
         }
@@ -222,7 +256,7 @@ fn shares_memory(thread: u32, at: u64, memory: &File) -> io::Result<bool> {
 #[cfg(test)]
 mod tests {
     use super::super::vdso::{Mode, Reads, Vdso};
-    use super::{CpuidRefusal, Machine, Mask, require_cpuid_faulting};
+    use super::{CpuidRefusal, Faults, Machine, require_cpuid_faulting};
 
     #[test]
     fn without_room_or_faulting_it_is_not_held() {
@@ -232,8 +266,8 @@ mod tests {
         while !vdso.append(&vec![0; room]) {
             room -= 64;
         }
-        match Mask::new(&Machine::default(), &mut vdso) {
-            Ok(mask) => assert!(mask.bytes.len() <= room),
+        match Faults::new(&Machine::default(), false, &mut vdso) {
+            Ok(faults) => assert!(faults.bytes.len() <= room),
             Err(CpuidRefusal::NoRoom) => assert!(room < 2048),
             Err(CpuidRefusal::NoFaulting) => assert!(require_cpuid_faulting().is_err()),
             Err(other) => panic!("{other}"),
