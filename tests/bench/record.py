@@ -48,7 +48,7 @@ class Bench:
 
     def overhead(self):
         """What a record costs the examples, and a step that does nothing."""
-        for example in EXAMPLES:
+        for example in [*EXAMPLES, *(["torch"] if self.options.torch else [])]:
             project = self.project(example, example)
             step = ("python", "train.py")
             pair(f"{example}, recorded / not", lambda: self.run(project, *step),
@@ -123,6 +123,7 @@ def main():
     parser.add_argument("--scratch", type=Path)
     parser.add_argument("--gigabytes", type=int, default=10)
     parser.add_argument("--files", type=int, default=200_000)
+    parser.add_argument("--torch", action="store_true", help="train the PyTorch example too: it is 4 GB")
     options = parser.parse_args()
     scratch = Path(tempfile.mkdtemp(prefix="envbox-record-", dir=options.scratch))
     try:

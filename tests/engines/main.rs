@@ -6,6 +6,7 @@
 #[path = "../net/downloads.rs"]
 mod downloads;
 mod dvc;
+mod fanout;
 mod metaflow;
 mod mlflow;
 mod pre_commit;
