@@ -15,8 +15,8 @@ const TASKS: u64 = 24;
 /// Fans out with the Python that a shell finds; returns what was found.
 fn fanned_out(mut shell: Command, report: &Path) -> Value {
     let output = shell.output().unwrap();
-    let said = [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into());
-    let said: String = said.concat();
+    let said = [output.stdout, output.stderr].concat();
+    let said = String::from_utf8_lossy(&said);
     assert!(output.status.success(), "{said}");
     let found: Value = serde_json::from_str(&fs::read_to_string(report).unwrap()).unwrap();
     assert_eq!(found["faults"], serde_json::json!([]), "{said}");
