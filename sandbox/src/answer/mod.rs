@@ -19,6 +19,7 @@ mod note;
 mod opens;
 mod pauses;
 mod processor;
+mod programs;
 mod random;
 mod status;
 mod usage;
@@ -40,7 +41,7 @@ pub use vdso::{Mode, VdsoError};
 pub use world::World;
 
 use self::audit::Audit;
-use self::clock::{Auxiliary, Clocks};
+use self::clock::Clocks;
 use self::directory::Directories;
 use self::entropy::Entropy;
 use self::faults::Faults;
@@ -109,7 +110,7 @@ impl Answers {
             false => None,
         };
         let (faults, cpuid) = match &mut vdso {
-            Some(vdso) => faulting(&world, vdso)?,
+            Some(vdso) => programs::faulting(&world, vdso)?,
             None => (None, Cpuid::Host),
         };
         let mut epoch = world.epoch.saturating_mul(1_000_000_000);
@@ -386,86 +387,6 @@ impl Answers {
         }
     }
 
-    /// Gives a new program its clock and its first random bytes, if it has not got them.
-    fn begin(&mut self, call: &Notification) -> io::Result<Reply> {
-        let Some(clocks) = &mut self.clocks else {
-            return Ok(CONTINUE);
-        };
-        // Without randomisation it is nearly always where it was in the last program.
-        if clocks.page_at(call.thread, self.last_vdso).is_some() {
-            return Ok(CONTINUE);
-        }
-        let auxiliary = Auxiliary::of(call.thread)?;
-        if auxiliary.vdso == 0 || clocks.page_at(call.thread, auxiliary.vdso).is_some() {
-            return Ok(CONTINUE);
-        }
-        self.last_vdso = auxiliary.vdso;
-        let memory = memory::open(call.thread)?;
-        // Only the thread that executed it is left, under the number of the process.
-        let carried = self.carried.remove(&call.thread);
-        let bases = carried.unwrap_or(clocks.start());
-        memory.write_all_at(clocks.vdso.bytes(bases), auxiliary.vdso)?;
-        if let Some(entropy) = &mut self.entropy {
-            let mut bytes = [0; 16];
-            let draw = entropy.draw(call.thread, &mut bytes);
-            memory.write_all_at(&bytes, auxiliary.random)?;
-            entropy.commit(draw);
-        }
-        let Some(faults) = &self.faults else {
-            return Ok(CONTINUE);
-        };
-        // Last: if the program cannot be stopped, all else is held.
-        let at = clocks.vdso.added(auxiliary.vdso);
-        faults.enter(at, call, &memory).map(|()| Reply::Done)
-    }
-
-    /// Answers `rt_sigaction` for SIGSEGV.
-    fn action(&mut self, call: &Notification) -> io::Result<Answer> {
-        let (Some(faults), Some(clocks)) = (&self.faults, &self.clocks) else {
-            return Ok(Answer::Continue);
-        };
-        let page = clocks.page_at(call.thread, self.last_vdso);
-        match page.or_else(|| clocks.page(call.thread)) {
-            Some(page) => faults.action(clocks.vdso.added(page.base), call),
-            None => Ok(Answer::Continue),
-        }
-    }
-
-    /// Remembers what the clocks of a thread show that is about to execute another program.
-    fn carry(&mut self, call: &Notification) -> io::Result<Reply> {
-        let Some(clocks) = &self.clocks else {
-            return Ok(CONTINUE);
-        };
-        if self.looked.remove(&call.thread) {
-            return Ok(CONTINUE);
-        }
-        let Some(page) = clocks.page(call.thread) else {
-            return Ok(CONTINUE);
-        };
-        let Some((stopped, mut registers)) = clock::stop(call)? else {
-            return Ok(Reply::Done);
-        };
-        let process = entropy::group(call.thread).unwrap_or(call.thread);
-        let bases = clocks.carried(page, registers.gs_base);
-        self.carried.insert(process, bases);
-        self.looked.insert(call.thread);
-        // Made again by going back to it: a signal that arrives now must not end it.
-        const SYSCALL: u64 = 2;
-        let at = clocks.vdso.added(page.base);
-        let faults = self.faults.as_ref();
-        match faults.and_then(|faults| faults.exec(at, call.thread)) {
-            Some(entry) => {
-                registers.rcx = registers.rip;
-                registers.rip = entry;
-            }
-            None => registers.rip -= SYSCALL,
-        }
-        registers.rax = call.call as u64;
-        registers.orig_rax = u64::MAX;
-        stopped.set_registers(&registers)?;
-        Ok(Reply::Done)
-    }
-
     fn random(&mut self, listener: BorrowedFd<'_>, call: &Notification) -> io::Result<()> {
         /// `getrandom` gives no more at once.
         const MOST: u64 = 32 << 20;
@@ -485,22 +406,6 @@ impl Answers {
             entropy.commit(draw);
         }
         Ok(())
-    }
-}
-
-/// Prepares for the instructions that shall fault.
-fn faulting(world: &World, vdso: &mut Vdso) -> Result<(Option<Faults>, Cpuid), VdsoError> {
-    let no_room = VdsoError::Shape("no room to count reads of the time-stamp counter");
-    let counter = world.audit.is_some() && world.counter;
-    let machine = world.machine.as_ref().filter(|machine| machine.cpuid);
-    let cpuid = match machine.map(|machine| Faults::new(machine, counter, vdso)) {
-        Some(Ok(faults)) => return Ok((Some(faults), Cpuid::Held)),
-        Some(Err(reason)) => Cpuid::NotHeld(reason),
-        None => Cpuid::Host,
-    };
-    match counter {
-        true => Ok((Some(Faults::counter(vdso).ok_or(no_room)?), cpuid)),
-        false => Ok((None, cpuid)),
     }
 }
 
