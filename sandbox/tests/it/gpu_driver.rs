@@ -1,117 +1,26 @@
 //! A driver in a fixture's root, from discovery to what it tells inside a sandbox.
 
-use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs;
-use std::io;
-use std::os::unix::fs::symlink;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::path::Path;
+use std::process::Output;
 
 use envbox_sandbox::CoverContent;
-use envbox_sandbox::gpu::{
-    Answer, Caller, CdiPolicy, DeviceNodes, DriverPolicy, Edits, HostFs, LibraryPlaces, Numbers,
-    Pinned, PlanFrom, Status, discover, plan, verdict,
-};
+use envbox_sandbox::gpu::{Edits, HostFs};
 
+use crate::gpu_host::{self, DRIVER, add_glibc};
 use crate::harness::{World, as_everyone};
-
-const V: &str = "580.159.04";
-const LIBRARIES: &str = "/usr/lib64";
-
-/// The nodes that the fixture says it has. Nobody can make such nodes without a driver.
-struct Nodes(BTreeMap<PathBuf, Numbers>);
-
-impl DeviceNodes for Nodes {
-    fn status(&self, path: &Path) -> io::Result<Status> {
-        let numbers = self.0.get(path);
-        let numbers = numbers.ok_or_else(|| io::Error::from_raw_os_error(libc::ENOENT))?;
-        Ok(Status {
-            numbers: Some(*numbers),
-            mode: 0o666,
-            uid: 0,
-            gid: 0,
-        })
-    }
-
-    fn ask_version(&self, _: &Path) -> io::Result<Answer> {
-        Ok(Answer::Version(V.into()))
-    }
-}
 
 /// Makes a host with a driver and two GPUs, and plans the second.
 fn planned(world: &World) -> Edits {
     let root = world.directory("host");
-    let write = |path: &str, text: &str| {
-        let path = root.join(path.trim_start_matches('/'));
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, text).unwrap();
-    };
-    write(
-        "/proc/devices",
-        "Character devices:\n195 nvidia\n238 nvidia-uvm\n\nBlock devices:\n",
-    );
-    write("/sys/module/nvidia/version", V);
-    write("/proc/driver/nvidia/params", "ModifyDeviceFiles: 1\n");
-    write("/usr/bin/nvidia-smi", V);
-    let mut nodes = BTreeMap::new();
-    let mut node = |path: &str, major, minor| {
-        write(path, "");
-        nodes.insert(path.into(), Numbers { major, minor });
-    };
-    node("/dev/nvidiactl", 195, 255);
-    node("/dev/nvidia-uvm", 238, 0);
-    for minor in 0..2 {
-        node(&format!("/dev/nvidia{minor}"), 195, minor);
-        let address = format!("0000:0{}:00.0", minor + 4);
-        write(
-            &format!("/proc/driver/nvidia/gpus/{address}/information"),
-            &format!("Device Minor: {minor}\nGPU UUID: GPU-{minor}\n"),
-        );
-        write(
-            &format!("/sys/devices/pci0000:00/{address}/numa_node"),
-            "0\n",
-        );
-        let devices = root.join("sys/bus/pci/devices");
-        fs::create_dir_all(&devices).unwrap();
-        symlink(
-            format!("../../../devices/pci0000:00/{address}"),
-            devices.join(address),
-        )
-        .unwrap();
-    }
-    for name in ["libcuda", "libnvidia-ml"] {
-        write(&format!("{LIBRARIES}/keep"), "");
-        library(name, &root.join(LIBRARIES.trim_start_matches('/')));
-    }
-    let (files, nodes) = (HostFs::below(&root).unwrap(), Nodes(nodes));
-    let facts = discover(&files, &nodes, &LibraryPlaces::default());
-    let admitted = verdict(&[], &Pinned::default(), &facts).admit(DriverPolicy::Locked);
-    let from = PlanFrom {
-        files: &files,
-        nodes: &nodes,
-        caller: &Caller::new(54321, 54321, []),
-        facts: &facts,
-    };
-    let selection = "1".parse().unwrap();
-    plan(from, &admitted.unwrap().usable, &selection, CdiPolicy::Auto).unwrap()
+    let nodes = gpu_host::add_driver(&root);
+    fs::create_dir_all(root.join("usr/bin")).unwrap();
+    fs::write(root.join("usr/bin/nvidia-smi"), DRIVER).unwrap();
+    gpu_host::planned(&HostFs::below(&root).unwrap(), &nodes, "1")
 }
 
-/// Compiles the driver under one of its names.
-fn library(name: &str, directory: &Path) {
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/fake_driver.c");
-    let status = Command::new("cc")
-        .args(["-w", "-shared", "-fPIC", "-o"])
-        .arg(directory.join(format!("{name}.so.{V}")))
-        .arg(format!("-Wl,-soname,{name}.so.1"))
-        .arg(source)
-        .status()
-        .unwrap();
-    assert!(status.success());
-}
-
-/// Edits as options of the command. The nodes are others of this host: there is no driver behind
-/// those of the fixture.
+/// Edits as options of the command.
 fn options(edits: &Edits) -> Vec<OsString> {
     let mut options: Vec<OsString> = Vec::new();
     let mut add = |option: &str, one: &Path, other: &Path| {
@@ -120,7 +29,7 @@ fn options(edits: &Edits) -> Vec<OsString> {
         options.extend(words.map(OsString::from));
     };
     for it in &edits.devices {
-        add("--device", Path::new("/dev/null"), &it.target);
+        add("--device", &it.source, &it.target);
     }
     for it in &edits.files {
         add("--bind-read-only", &it.source, &it.target);
@@ -137,23 +46,10 @@ fn options(edits: &Edits) -> Vec<OsString> {
     for (name, value) in &edits.environment {
         options.extend(["--env".into(), format!("{name}={value}").into()]);
     }
-    let path = edits.library_path_after(Some("/lib64".as_ref()));
+    let path = edits.library_path_after(None);
     let path = path.into_string().unwrap();
     options.extend(["--env".into(), format!("LD_LIBRARY_PATH={path}").into()]);
     options
-}
-
-/// Puts this host's glibc into the rootfs.
-fn with_glibc(world: &World) {
-    let lib = world.directory("rootfs/lib64");
-    for name in ["ld-linux-x86-64.so.2", "libc.so.6", "libdl.so.2"] {
-        let found = Command::new("cc")
-            .arg(format!("-print-file-name={name}"))
-            .output()
-            .unwrap();
-        let found = String::from_utf8(found.stdout).unwrap();
-        fs::copy(found.trim(), lib.join(name)).unwrap();
-    }
 }
 
 fn tried(world: &World, edits: &Edits, variables: &[&str]) -> Output {
@@ -172,7 +68,7 @@ fn tried(world: &World, edits: &Edits, variables: &[&str]) -> Output {
 #[test]
 fn the_driver_is_tried_in_the_sandbox() {
     as_everyone(|world| {
-        with_glibc(world);
+        add_glibc(&world.path("rootfs"));
         let edits = planned(world);
         let output = tried(world, &edits, &[]);
         let error = String::from_utf8_lossy(&output.stderr);
@@ -238,7 +134,7 @@ fn a_driver_that_does_not_start_is_told_with_its_remedy() {
             "error: the driver cannot be tried: the environment has no glibc \
              (there is no `/lib64/ld-linux-x86-64.so.2`)"
         );
-        with_glibc(world);
+        add_glibc(&world.path("rootfs"));
         for (variables, error, hint) in [
             (
                 &["FAKE_INIT=803"][..],
@@ -305,7 +201,7 @@ fn a_driver_that_does_not_start_is_told_with_its_remedy() {
             text.contains("`libcuda.so.1` does not load in the sandbox: libcuda.so.1: cannot open"),
             "{text}"
         );
-        fs::remove_file(world.path("rootfs/lib64/libc.so.6")).unwrap();
+        fs::remove_file(world.path("rootfs/lib/libc.so.6")).unwrap();
         let text = failed(&edits, &[]);
         assert!(
             text.contains("has no glibc") && text.contains("libc.so.6"),
@@ -339,7 +235,7 @@ fn a_step_finds_what_was_planned_and_nothing_else() {
             insta::assert_snapshot!(look(&["list", "/sys/bus/pci/devices/0000:05:00.0"]), @"numa_node 100644");
             insta::assert_snapshot!(look(&["list", "/sys/module/nvidia"]), @"version 100644");
         }
-        let library = format!("/run/envbox/gpu/lib/libcuda.so.{V}");
+        let library = format!("/run/envbox/gpu/lib/libcuda.so.{DRIVER}");
         let text = look(&["open-for-writing", &library]);
         assert!(!text.contains(": ok"), "{text}");
         for place in ["/run", "/sys"] {

@@ -9,6 +9,7 @@ mod determinism;
 mod files;
 mod gpu;
 mod gpu_driver;
+mod gpu_host;
 mod harness;
 mod inside;
 mod library;

@@ -1,120 +1,30 @@
-//! Steps with a GPU, on a host that is made in a directory. What stands for its nodes are devices
-//! that every host has.
+//! Steps with a GPU, on a host that is made in a directory.
+
+#[path = "../../../../sandbox/tests/it/gpu_host.rs"]
+#[expect(dead_code, reason = "each crate uses a part")]
+mod gpu_host;
 
 use std::fs;
-use std::io;
-use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::Arc;
 
-use envbox_sandbox::gpu::{
-    Answer, DeviceNodes, DriverPolicy, HostFs, LibraryPlaces, Match, Numbers, Pin, Pinned,
-    Required, Status,
-};
+use envbox_sandbox::gpu::{DriverPolicy, HostFs, LibraryPlaces, Match, Pin, Pinned, Required};
 
 use envbox_lockfiles::base::Explain as _;
 
+use self::gpu_host::{ADDRESSES, DRIVER, add_glibc};
 use super::{World, manifest};
 use crate::ops::run::gpu::RequiredDevice;
 use crate::ops::run::{GpuError, GpuHost, GpuNeeds, GpuOptions, Recording, RunError};
 use crate::record::{Firmness, Journal};
 
-const DRIVER: &str = "580.159.04";
-
-/// What the kernel would say of the nodes of a driver.
-struct Nodes;
-
-impl DeviceNodes for Nodes {
-    fn status(&self, path: &Path) -> io::Result<Status> {
-        let numbers = |major, minor| Ok(Some(Numbers { major, minor }));
-        let numbers = match path.to_str() {
-            Some("/dev/nvidiactl") => numbers(195, 255),
-            Some("/dev/nvidia0") => numbers(195, 0),
-            Some("/dev/nvidia1") => numbers(195, 1),
-            Some("/dev/nvidia-uvm") => numbers(238, 0),
-            _ => Err(io::Error::from_raw_os_error(2)),
-        };
-        Ok(Status {
-            numbers: numbers?,
-            mode: 0o666,
-            uid: 0,
-            gid: 0,
-        })
-    }
-
-    fn ask_version(&self, _: &Path) -> io::Result<Answer> {
-        Ok(Answer::Version(DRIVER.into()))
-    }
-}
-
 /// Makes a host with a driver and two GPUs below `root`.
 pub(in crate::ops) fn host(root: &Path) -> GpuHost {
-    let write = |path: &str, text: &str| {
-        let path = root.join(path);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, text).unwrap();
-    };
-    write("sys/module/nvidia/version", &format!("{DRIVER}\n"));
-    let nvrm = "NVRM version: NVIDIA UNIX Open Kernel Module for x86_64";
-    write(
-        "proc/driver/nvidia/version",
-        &format!("{nvrm}  {DRIVER}  Release Build  (me@here)\n"),
-    );
-    write("proc/driver/nvidia/params", "ModifyDeviceFiles: 1\n");
-    write(
-        "proc/devices",
-        "Character devices:\n195 nvidia\n238 nvidia-uvm\n\nBlock devices:\n",
-    );
-    for card in ["0", "1"] {
-        let address = format!("0000:0{card}:00.0");
-        write(
-            &format!("proc/driver/nvidia/gpus/{address}/information"),
-            &format!(
-                "Model: \t NVIDIA H100 80GB HBM3\nGPU UUID: \t GPU-{card}\nVideo BIOS: \t 96.00\n\
-                 Device Minor: \t {card}\nGPU Excluded:\t No\n"
-            ),
-        );
-    }
-    fs::create_dir_all(root.join("dev")).unwrap();
-    for name in ["nvidiactl", "nvidia0", "nvidia1", "nvidia-uvm"] {
-        symlink("/dev/full", root.join("dev").join(name)).unwrap();
-    }
-    let libraries = root.join("usr/lib64");
-    fs::create_dir_all(&libraries).unwrap();
-    for name in ["libcuda", "libnvidia-ml"] {
-        driver(name, &libraries);
-    }
+    let nodes = gpu_host::add_driver(root);
     GpuHost {
         files: Arc::new(HostFs::below(root).unwrap()),
-        nodes: Some(Arc::new(Nodes)),
+        nodes: Some(Arc::new(nodes)),
         places: LibraryPlaces::default(),
-    }
-}
-
-/// Compiles a library of a driver that tells what the variables `FAKE_*` say.
-fn driver(name: &str, directory: &Path) {
-    let mut compiler = Command::new("cc");
-    compiler.args(["-w", "-shared", "-fPIC", "-o"]);
-    compiler.arg(directory.join(format!("{name}.so.{DRIVER}")));
-    compiler.arg(format!("-Wl,-soname,{name}.so.1"));
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("sandbox/tests/it/fake_driver.c");
-    assert!(compiler.arg(source).status().unwrap().success());
-}
-
-/// Puts this host's glibc into a rootfs, for which drivers are made.
-fn add_glibc(rootfs: &Path) {
-    for (directory, name) in [
-        ("lib64", "ld-linux-x86-64.so.2"),
-        ("lib", "libc.so.6"),
-        ("lib", "libdl.so.2"),
-    ] {
-        let directory = rootfs.join(directory);
-        fs::create_dir_all(&directory).unwrap();
-        let mut compiler = Command::new("cc");
-        let found = compiler.arg(format!("-print-file-name={name}")).output();
-        let found = String::from_utf8(found.unwrap().stdout).unwrap();
-        fs::copy(found.trim(), directory.join(name)).unwrap();
     }
 }
 
@@ -215,7 +125,8 @@ fn a_step_gets_the_gpu_that_it_asks_for() {
 #[test]
 fn the_record_is_of_the_card_that_was_chosen() {
     let (world, gpu) = world("0");
-    let file = world.path("host/proc/driver/nvidia/gpus/0000:00:00.0/information");
+    let directory = world.path("host/proc/driver/nvidia/gpus");
+    let file = directory.join(ADDRESSES[0]).join("information");
     let text = fs::read_to_string(&file).unwrap();
     let excluded = text.replace("Excluded:\t No", "Excluded:\t Yes");
     assert_ne!(excluded, text);
