@@ -16,6 +16,7 @@ mod conda_python;
 mod conda_real;
 mod corpus;
 mod downloads;
+mod drivers;
 mod dvc;
 mod examples;
 mod faulty;

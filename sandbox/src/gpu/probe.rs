@@ -172,13 +172,27 @@ impl ProbeError {
 /// `NVML_ERROR_LIB_RM_VERSION_MISMATCH`.
 const MISMATCH: i32 = 18;
 
+/// Other errors with which NVML does not start.
+/// <https://docs.nvidia.com/deploy/nvml-api/group__nvmlDeviceEnumvs.html>
+const NVML_ERRORS: [(i32, &str); 6] = [
+    (4, "NO_PERMISSION"),
+    (9, "DRIVER_NOT_LOADED"),
+    (12, "LIBRARY_NOT_FOUND"),
+    (15, "GPU_IS_LOST"),
+    (17, "OPERATING_SYSTEM"),
+    (999, "UNKNOWN"),
+];
+
 fn nvml_words(error: Option<i32>) -> String {
     match error {
         None => String::new(),
         Some(MISMATCH) => {
             "; NVML says that kernel module and libraries are of different versions".to_owned()
         }
-        Some(error) => format!("; NVML fails with {error}"),
+        Some(error) => match NVML_ERRORS.iter().find(|(number, _)| *number == error) {
+            Some((_, name)) => format!("; NVML fails with {error} (NVML_ERROR_{name})"),
+            None => format!("; NVML fails with {error}"),
+        },
     }
 }
 

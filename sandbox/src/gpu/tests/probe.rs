@@ -34,7 +34,7 @@ fn every_ending_has_its_error() {
         (
             Exit::Code(12),
             "error nvml.init 9\nfailed cuInit 100",
-            "`cuInit` fails in the sandbox with 100 (CUDA_ERROR_NO_DEVICE); NVML fails with 9",
+            "`cuInit` fails in the sandbox with 100 (CUDA_ERROR_NO_DEVICE); NVML fails with 9 (NVML_ERROR_DRIVER_NOT_LOADED)",
         ),
         (
             Exit::Code(13),
