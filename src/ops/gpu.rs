@@ -1,6 +1,9 @@
 //! `envbox gpu`: which GPU drivers this host has, and what stands in the way of a step.
 
-use envbox_sandbox::gpu::{GpuFacts, PlanError, cdi_document};
+use envbox_lockfiles::manifest::GpuVendor;
+use envbox_sandbox::gpu::{
+    ChooseError, GpuFacts, PlanError, UngatedVendor, cdi_document, other_cdi_document,
+};
 use serde::Serialize;
 
 use crate::ops::Error;
@@ -46,17 +49,23 @@ pub fn gpu(host: &GpuHost) -> GpuReport {
     report
 }
 
-/// Writes what steps get of a host's NVIDIA GPUs as a CDI specification.
+/// Writes what steps get of a host's GPUs of a vendor as a CDI specification.
 ///
 /// # Errors
 /// Returns [`GpuError`] when no step could use one.
-pub fn cdi(host: &GpuHost) -> Result<String, Error> {
+pub fn cdi(host: &GpuHost, vendor: GpuVendor) -> Result<String, Error> {
     let facts = host.discover();
-    let document = GpuHost::usable(&facts)
-        .map_err(|refusal| GpuError::Refused(Box::new(refusal)))
-        .and_then(|usable| {
-            let document = cdi_document(&host.files, &facts, &usable);
-            document.map_err(|error| PlanError::from(error).into())
-        });
+    let document = match vendor {
+        GpuVendor::Nvidia => match GpuHost::usable(&facts) {
+            Ok(usable) => cdi_document(&host.files, &facts, &usable).map_err(not_chosen),
+            Err(refusal) => Err(GpuError::Refused(Box::new(refusal))),
+        },
+        GpuVendor::Amd => other_cdi_document(&facts, UngatedVendor::Amd).map_err(not_chosen),
+        GpuVendor::Intel => other_cdi_document(&facts, UngatedVendor::Intel).map_err(not_chosen),
+    };
     Ok(document.map_err(RunError::from)?)
+}
+
+fn not_chosen(error: ChooseError) -> GpuError {
+    PlanError::from(error).into()
 }

@@ -15,6 +15,10 @@ mod foreign;
 #[path = "../net/golden.rs"]
 #[expect(dead_code, reason = "each tier uses a part")]
 mod golden;
+mod gpu;
+#[path = "../../sandbox/tests/it/gpu_host.rs"]
+#[expect(dead_code, reason = "each tier uses a part")]
+mod gpu_host;
 #[path = "../support/http.rs"]
 mod http;
 mod platforms;

@@ -112,9 +112,10 @@ pub enum ChooseError {
         /// The name.
         name: String,
     },
-    /// An instance is named by what only NVML knows.
+    /// An instance is named by what only NVML knows, and no CDI specification tells.
     #[error(
-        "which MIG instance `{name}` is cannot be told without running the driver; there is {}",
+        "which MIG instance `{name}` is cannot be told without running the driver, and no CDI \
+         specification names it; there is {}",
         listed(available)
     )]
     MigIdentity {
@@ -156,8 +157,13 @@ impl ChooseError {
             ChooseError::MigOff { card, .. } => {
                 format!("choose the whole GPU `{card}`, or divide it with `nvidia-smi mig` as root")
             }
-            ChooseError::MigOn { .. } | ChooseError::MigIdentity { .. } => {
+            ChooseError::MigOn { .. } => {
                 "choose an instance by the index of its GPU and its own, as in `0:1`".into()
+            }
+            ChooseError::MigIdentity { .. } => {
+                "choose it by the index of its GPU and its own, as in `0:1`, or have it named: \
+                 `nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml` as root"
+                    .into()
             }
             ChooseError::MigUnknown { .. } => {
                 "run this where `/proc/driver/nvidia/capabilities` is visible".into()

@@ -333,15 +333,15 @@ impl Edits {
     }
 
     /// Adds what libdrm reads of the nodes in `/dev/dri`, which AMD's and Intel's user space go by:
-    /// from a node's numbers to its device.
+    /// from a node's numbers to its device. Accelerators are found in the same way.
     pub(super) fn add_drm(&mut self, devices: &[SystemDevice]) {
         for device in devices {
-            for (numbers, node) in &device.drm {
+            for (numbers, node) in &device.nodes {
                 self.add_file(node, node, false);
                 let path = Path::new("/sys/dev/char").join(numbers.to_string());
                 self.add_system_link(path, "../..", node);
             }
-            if !device.drm.is_empty() {
+            if !device.nodes.is_empty() {
                 self.links.push(Link {
                     path: device.directory.join("subsystem"),
                     content: PathBuf::from("/sys/bus/pci"),

@@ -49,7 +49,10 @@ mod version;
 pub use access::{Caller, Forbidden};
 pub use candidate::{Candidate, Fate, Library, Unsound};
 pub use cards::{Card, MigInstance};
-pub use cdi::{CdiError, DIRECTORIES as CDI_DIRECTORIES, Stale, document as cdi_document};
+pub use cdi::{
+    CdiError, DIRECTORIES as CDI_DIRECTORIES, Stale, document as cdi_document,
+    other_document as other_cdi_document,
+};
 pub use chosen::{ChooseError, Chosen, ChosenInstance, choose, choose_other};
 pub use cuda_error::CudaError;
 pub use edits::{EditRemark, Edits, LIBRARIES, Origin, PRIVATE, PROGRAMS};
@@ -58,8 +61,8 @@ pub use fs::HostFs;
 pub use kernel::{Flavour, KernelModule, KernelSource, Reading, SourceReading};
 pub use libraries::{LibraryPlaces, Searched, SearchedAs, SearchedState, UserLibraries};
 pub use nodes::{Answer, DeviceNodes, HostNodes, Node, NodeState, Numbers, Status};
-pub use pci::{OtherGpu, OtherVendor};
-pub use plan::{CdiPolicy, PlanError, PlanFrom, UngatedVendor, plan, plan_other};
+pub use pci::{OtherGpu, OtherVendor, UngatedVendor};
+pub use plan::{CdiPolicy, PlanError, PlanFrom, plan, plan_other};
 pub use probe::{ProbeError, Probed, ProbedDevice, Untold, try_inside};
 pub use refusal::{NotHeld, Refusal};
 pub use selection::{Name, Selection, SelectionError};

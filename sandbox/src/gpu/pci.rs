@@ -17,13 +17,24 @@ pub(super) struct PciDevice {
     pub(super) driver: Option<String>,
     /// Its names below `/dev/dri`.
     drm: Vec<String>,
+    /// Its names below `/dev/accel`.
+    accel: Vec<String>,
+}
+
+/// A vendor whose driver is not held to anything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UngatedVendor {
+    /// AMD.
+    Amd,
+    /// Intel.
+    Intel,
 }
 
 /// GPUs of a vendor whose driver has no version of its own to hold to: user space comes with the
 /// environment.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct OtherVendor {
-    /// The GPUs.
+    /// The GPUs, and Intel's accelerators.
     pub gpus: Vec<OtherGpu>,
     /// The node for computing that all of them share: AMD's `/dev/kfd`.
     pub shared: Option<Node>,
@@ -45,11 +56,14 @@ pub struct OtherGpu {
 pub(super) const NVIDIA: u16 = 0x10de;
 const AMD: u16 = 0x1002;
 const INTEL: u16 = 0x8086;
+/// Habana Labs, whose accelerators are Intel's: Gaudi.
+const HABANA: u16 = 0x1da3;
 
 const DEVICES: &str = "/sys/bus/pci/devices";
 /// The upper byte of a class: displays, 3D controllers too.
 const DISPLAY: u32 = 0x03;
-/// Processing accelerators: AMD's Instinct. Intel's of this class are no GPUs.
+/// Processing accelerators: AMD's Instinct, and those of Intel's that have a driver of the kernel's
+/// `accel` subsystem. <https://docs.kernel.org/accel/introduction.html>
 const ACCELERATOR: u32 = 0x12;
 
 /// Lists the GPUs of all three vendors by address.
@@ -67,21 +81,30 @@ fn gpu(fs: &HostFs, address: String) -> Option<PciDevice> {
     };
     let vendor = u16::try_from(number("vendor")?).ok()?;
     let class = number("class")? >> 16;
-    let is_gpu = class == DISPLAY || class == ACCELERATOR && vendor == AMD;
-    if !is_gpu || ![NVIDIA, AMD, INTEL].contains(&vendor) {
+    if ![NVIDIA, AMD, INTEL, HABANA].contains(&vendor) {
         return None;
     }
-    let drm = fs.list(directory.join("drm")).unwrap_or_default();
+    let named = |folder: &str| {
+        let names = fs.list(directory.join(folder)).unwrap_or_default();
+        names.into_iter().filter(|name| is_node(name)).collect()
+    };
+    let accel: Vec<String> = named("accel");
+    let accelerates = class == ACCELERATOR && (vendor == AMD || !accel.is_empty());
+    if class != DISPLAY && !accelerates {
+        return None;
+    }
     Some(PciDevice {
         vendor,
         driver: fs.link_name(directory.join("driver")),
-        drm: drm.into_iter().filter(|name| is_drm(name)).collect(),
+        drm: named("drm"),
+        accel,
         address,
     })
 }
 
-fn is_drm(name: &str) -> bool {
-    let number = ["card", "renderD"]
+/// Beside nodes there are connectors of displays, as `card0-DP-1`.
+fn is_node(name: &str) -> bool {
+    let number = ["card", "renderD", "accel_controlD", "accel"]
         .iter()
         .find_map(|kind| name.strip_prefix(kind));
     number.is_some_and(|number| number.parse::<u32>().is_ok())
@@ -96,7 +119,7 @@ pub(super) fn amd(
 ) -> Option<OtherVendor> {
     let major = registered.and_then(|list| list.major("kfd"));
     let expected = major.map(|major| Numbers { major, minor: 0 });
-    let mut found = other(fs, nodes, gpus, AMD, &["amdgpu"])?;
+    let mut found = other(fs, nodes, gpus, &[AMD], &["amdgpu"])?;
     found.shared = Some(Node::look(nodes, "/dev/kfd", expected));
     Some(found)
 }
@@ -107,21 +130,22 @@ pub(super) fn intel(
     nodes: &dyn DeviceNodes,
     gpus: &[PciDevice],
 ) -> Option<OtherVendor> {
-    other(fs, nodes, gpus, INTEL, &["i915", "xe"])
+    let modules = ["i915", "xe", "intel_vpu", "habanalabs"];
+    other(fs, nodes, gpus, &[INTEL, HABANA], &modules)
 }
 
 fn other(
     fs: &HostFs,
     nodes: &dyn DeviceNodes,
     gpus: &[PciDevice],
-    vendor: u16,
+    vendors: &[u16],
     modules: &[&str],
 ) -> Option<OtherVendor> {
-    let gpus = gpus.iter().filter(|gpu| gpu.vendor == vendor);
+    let gpus = { gpus.iter() }.filter(|gpu| vendors.contains(&gpu.vendor));
     let gpu = |gpu: &PciDevice| OtherGpu {
         address: gpu.address.clone(),
         driver: gpu.driver.clone(),
-        nodes: drm_nodes(fs, nodes, gpu),
+        nodes: own_nodes(fs, nodes, gpu),
     };
     let gpus: Vec<OtherGpu> = gpus.map(gpu).collect();
     let version = |module: &&str| {
@@ -135,13 +159,15 @@ fn other(
     })
 }
 
-fn drm_nodes(fs: &HostFs, nodes: &dyn DeviceNodes, gpu: &PciDevice) -> Vec<Node> {
-    let node = |name: &String| {
-        let file = format!("{DEVICES}/{}/drm/{name}/dev", gpu.address);
+fn own_nodes(fs: &HostFs, nodes: &dyn DeviceNodes, gpu: &PciDevice) -> Vec<Node> {
+    let drm = gpu.drm.iter().map(|name| ("drm", "/dev/dri", name));
+    let accel = gpu.accel.iter().map(|name| ("accel", "/dev/accel", name));
+    let node = |(folder, directory, name)| {
+        let file = format!("{DEVICES}/{}/{folder}/{name}/dev", gpu.address);
         let expected = fs.text(file).and_then(|text| numbers(&text));
-        Node::look(nodes, format!("/dev/dri/{name}"), expected)
+        Node::look(nodes, format!("{directory}/{name}"), expected)
     };
-    gpu.drm.iter().map(node).collect()
+    drm.chain(accel).map(node).collect()
 }
 
 /// Parses `226:128`, as the `dev` files of sysfs have it.

@@ -10,7 +10,7 @@ use super::edits::{self, EditRemark, Edits, Found};
 use super::facts::GpuFacts;
 use super::fs::HostFs;
 use super::nodes::{DeviceNodes, Node};
-use super::pci::OtherVendor;
+use super::pci::{OtherVendor, UngatedVendor};
 use super::selection::Selection;
 use super::supply::{KFD_TOPOLOGY, Supply, SystemDevice};
 use super::usable::Usable;
@@ -75,16 +75,11 @@ pub struct PlanFrom<'a> {
     pub facts: &'a GpuFacts,
 }
 
-/// A vendor whose driver is not held to anything.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum UngatedVendor {
-    /// AMD.
-    Amd,
-    /// Intel.
-    Intel,
-}
-
 /// Plans what a step gets of NVIDIA's.
+///
+/// An instance that is chosen by its identity (`MIG-…`) is the one that a specification has under this
+/// name. That may not be so any more: [`Selection::instances`] are to be held against what the driver
+/// tells when it is tried.
 ///
 /// # Errors
 /// Returns why it cannot have what is selected.
@@ -95,7 +90,7 @@ pub fn plan(
     cdi: CdiPolicy,
 ) -> Result<Edits, PlanError> {
     let nvidia = &from.facts.nvidia;
-    let chosen = choose(nvidia, selection)?;
+    let chosen = choose(nvidia, &identified(from, selection, cdi))?;
     let supply = Supply::find(from.files, nvidia, &usable.driver);
     let found = Found {
         nvidia,
@@ -120,6 +115,17 @@ pub fn plan(
     let addresses = chosen.iter().filter_map(|it| it.address.as_deref());
     edits.add_system(&system(from.files, addresses), supply.numa);
     finish(from, edits)
+}
+
+fn identified(from: PlanFrom<'_>, selection: &Selection, cdi: CdiPolicy) -> Selection {
+    if cdi == CdiPolicy::Off || selection.instances().next().is_none() {
+        return selection.clone();
+    }
+    match cdi::Registry::read(from.files, cdi::NVIDIA) {
+        Ok(registry) => cdi::identified(&from.facts.nvidia, selection, &registry),
+        // The identity then is one that nothing tells.
+        Err(_) => selection.clone(),
+    }
 }
 
 fn of_specifications(from: PlanFrom<'_>, found: Found<'_>) -> Result<Edits, CdiError> {

@@ -58,6 +58,20 @@ pub struct SelectionError {
     text: String,
 }
 
+impl Selection {
+    /// Returns the identities of MIG instances in it, without `MIG-`.
+    pub fn instances(&self) -> impl Iterator<Item = &str> {
+        let names = match self {
+            Selection::All => &[][..],
+            Selection::These(names) => names,
+        };
+        names.iter().filter_map(|name| match name {
+            Name::MigUuid(text) => text.strip_prefix("MIG-"),
+            _ => None,
+        })
+    }
+}
+
 impl FromStr for Selection {
     type Err = SelectionError;
 

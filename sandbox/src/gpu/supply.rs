@@ -95,8 +95,8 @@ pub(super) struct SystemDevice {
     pub(super) directory: PathBuf,
     /// What of it is passed on.
     pub(super) attributes: Vec<PathBuf>,
-    /// The directories of its nodes in `/dev/dri`, with their numbers.
-    pub(super) drm: Vec<(Numbers, PathBuf)>,
+    /// The directories of its nodes in `/dev/dri` and `/dev/accel`, with their numbers.
+    pub(super) nodes: Vec<(Numbers, PathBuf)>,
 }
 
 /// What tells of a device. Not `resource0` and the like: who is root on the host could map the
@@ -130,16 +130,18 @@ impl SystemDevice {
             return None;
         }
         let attributes = ATTRIBUTES.iter().map(|name| directory.join(name));
-        let drm = directory.join("drm");
-        let nodes = fs.list(&drm).unwrap_or_default();
-        let nodes = nodes.into_iter().filter_map(|name| {
-            let node = drm.join(name);
-            Some((numbers(&fs.text(node.join("dev"))?)?, node))
+        let folders = ["drm", "accel"].map(|name| directory.join(name));
+        let nodes = folders.iter().flat_map(|folder| {
+            let names = fs.list(folder).unwrap_or_default();
+            names.into_iter().map(|name| folder.join(name))
         });
+        let nodes = nodes
+            .filter_map(|node| Some((numbers(&fs.text(node.join("dev"))?)?, node)))
+            .collect();
         Some(SystemDevice {
             address: address.to_owned(),
             attributes: attributes.filter(|it| fs.exists(it)).collect(),
-            drm: nodes.collect(),
+            nodes,
             directory,
         })
     }

@@ -97,6 +97,25 @@ fn add_card(root: &Path, minor: u32, address: &str) {
     symlink(format!("../../../{device}"), bus.join(address)).unwrap();
 }
 
+/// Divides a GPU into one instance, and returns its name: GPU and instance.
+pub fn divide(root: &Path, nodes: &mut Nodes, card: u32) -> String {
+    let driver = root.join("proc/driver");
+    let [gpu, compute] = [3 + card * 135 + 9, 3 + card * 135 + 10];
+    let minors = format!("gpu{card}/gi1/access {gpu}\ngpu{card}/gi1/ci0/access {compute}\n");
+    write(&driver.join("nvidia-caps/mig-minors"), &minors);
+    let instance = format!("nvidia/capabilities/gpu{card}/mig/gi1");
+    for name in ["access", "ci0/access"] {
+        write(&driver.join(&instance).join(name), "");
+    }
+    fs::create_dir_all(root.join("dev/nvidia-caps")).unwrap();
+    for minor in [gpu, compute] {
+        let path = PathBuf::from(format!("/dev/nvidia-caps/nvidia-cap{minor}"));
+        symlink(STAND_IN, below(root, &path)).unwrap();
+        nodes.numbers.insert(path, device(237, minor));
+    }
+    format!("{card}:0")
+}
+
 fn device(major: u32, minor: u32) -> Numbers {
     Numbers { major, minor }
 }

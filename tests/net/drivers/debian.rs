@@ -132,7 +132,7 @@ impl Apt {
     }
 }
 
-/// The archive that this machine's own apt asks; that of everybody, where it asks another.
+/// The archive of Debian's that this machine's own apt asks.
 fn mirror() -> String {
     let mut command = Command::new("apt-get");
     let output = command
@@ -141,5 +141,6 @@ fn mirror() -> String {
     let text = String::from_utf8(output.unwrap().stdout).unwrap();
     let is_debian = |line: &&str| line.trim_end_matches('/').ends_with("/debian");
     let found = text.lines().find(is_debian);
-    found.unwrap_or("http://deb.debian.org/debian").to_owned()
+    let found = found.expect("apt is set up for an archive whose address ends with `/debian`");
+    found.to_owned()
 }

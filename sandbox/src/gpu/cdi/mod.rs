@@ -15,6 +15,7 @@
 
 mod fresh;
 mod hooks;
+mod identity;
 mod registry;
 mod version;
 mod wire;
@@ -23,10 +24,11 @@ mod write;
 use std::path::PathBuf;
 
 pub(super) use fresh::{Wanted, edits};
+pub(super) use identity::identified;
 pub(super) use registry::Registry;
 #[cfg(test)]
 pub(super) use registry::parse;
-pub use write::document;
+pub use write::{document, other_document};
 
 /// Where specifications lie; what a later one names replaces what an earlier one does.
 pub const DIRECTORIES: [&str; 2] = ["/etc/cdi", "/var/run/cdi"];
@@ -34,8 +36,13 @@ pub const DIRECTORIES: [&str; 2] = ["/etc/cdi", "/var/run/cdi"];
 /// The kind of NVIDIA's GPUs.
 pub const NVIDIA: &str = "nvidia.com/gpu";
 
+/// The kind of AMD's GPUs.
+const AMD: &str = "amd.com/gpu";
+/// The kind of Intel's.
+const INTEL: &str = "intel.com/gpu";
+
 /// The kinds that are read; other vendors' files are none of ours.
-const KINDS: [&str; 3] = [NVIDIA, "amd.com/gpu", "intel.com/gpu"];
+const KINDS: [&str; 3] = [NVIDIA, AMD, INTEL];
 
 /// Why a specification is not used.
 #[derive(Debug, thiserror::Error)]

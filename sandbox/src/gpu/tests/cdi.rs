@@ -8,7 +8,8 @@ use super::Host;
 use super::edits::{planned, user, words};
 use crate::gpu::cdi::parse;
 use crate::gpu::{
-    CdiError, CdiPolicy, DriverPolicy, Edits, Origin, Pinned, PlanError, cdi_document, verdict,
+    CdiError, CdiPolicy, DriverPolicy, Edits, Origin, Pinned, PlanError, UngatedVendor,
+    cdi_document, other_cdi_document, verdict,
 };
 
 /// What `nvidia-ctk cdi generate` writes, in short.
@@ -413,18 +414,7 @@ fn what_is_written_is_read_and_fresh() {
         .unwrap();
     let document = cdi_document(&host.files(), &facts, &admitted.usable).unwrap();
     let value: Value = serde_json::from_str(&document).unwrap();
-    let devices = value["devices"].as_array().unwrap().iter();
-    let devices: Vec<String> = devices
-        .map(|device| {
-            let nodes = device["containerEdits"]["deviceNodes"]
-                .as_array()
-                .unwrap()
-                .iter();
-            let nodes: Vec<_> = nodes.map(|it| it["path"].as_str().unwrap()).collect();
-            format!("{} {}", device["name"].as_str().unwrap(), nodes.join(" "))
-        })
-        .collect();
-    insta::assert_snapshot!(devices.join("\n"), @"
+    insta::assert_snapshot!(devices(&value), @"
     0 /dev/nvidia0
     1:0 /dev/nvidia1 /dev/nvidia-caps/nvidia-cap147 /dev/nvidia-caps/nvidia-cap148
     GPU-0 /dev/nvidia0
@@ -434,18 +424,22 @@ fn what_is_written_is_read_and_fresh() {
     let mounts: Vec<_> = mounts
         .map(|it| format!("{} {}", it["containerPath"], it["hostPath"]).replace('"', ""))
         .collect();
-    insta::assert_snapshot!(mounts.join("\n"), @"
-    /usr/lib64/libcuda.so.580.159.04 /usr/lib64/libcuda.so.580.159.04
-    /usr/lib64/libcuda.so.1 /usr/lib64/libcuda.so.580.159.04
-    /usr/lib64/libcuda.so /usr/lib64/libcuda.so.580.159.04
-    /usr/lib64/libnvidia-ml.so.580.159.04 /usr/lib64/libnvidia-ml.so.580.159.04
-    /usr/lib64/libnvidia-ml.so.1 /usr/lib64/libnvidia-ml.so.580.159.04
-    /usr/lib64/libnvidia-nvvm.so.580.159.04 /usr/lib64/libnvidia-nvvm.so.580.159.04
-    /usr/lib64/libnvidia-nvvm.so.4 /usr/lib64/libnvidia-nvvm.so.580.159.04
-    /usr/lib64/libnvidia-ptxjitcompiler.so.580.159.04 /usr/lib64/libnvidia-ptxjitcompiler.so.580.159.04
-    /usr/lib64/libnvidia-ptxjitcompiler.so.1 /usr/lib64/libnvidia-ptxjitcompiler.so.580.159.04
-    /usr/bin/nvidia-smi /usr/bin/nvidia-smi
-    ");
+    let libraries = [
+        "libcuda.so.580.159.04 libcuda.so.1 libcuda.so",
+        "libnvidia-ml.so.580.159.04 libnvidia-ml.so.1",
+        "libnvidia-nvvm.so.580.159.04 libnvidia-nvvm.so.4",
+        "libnvidia-ptxjitcompiler.so.580.159.04 libnvidia-ptxjitcompiler.so.1",
+    ];
+    let expected = libraries.iter().flat_map(|names| {
+        let names: Vec<&str> = names.split(' ').collect();
+        ["/usr/lib64", "/usr/lib/x86_64-linux-gnu"].map(|place| {
+            let lines = names.iter();
+            let lines = lines.map(|name| format!("{place}/{name} /usr/lib64/{}\n", names[0]));
+            lines.collect::<String>()
+        })
+    });
+    let expected = expected.collect::<String>() + "/usr/bin/nvidia-smi /usr/bin/nvidia-smi";
+    assert_eq!(mounts.join("\n"), expected);
     host.write("/var/run/cdi/envbox.json", document.as_bytes());
     for selection in ["0", "1:0", "all"] {
         let edits = planned(&host, &user(), selection, CdiPolicy::Require).unwrap();
@@ -456,5 +450,114 @@ fn what_is_written_is_read_and_fresh() {
             lines
         };
         assert_eq!(sorted(&edits), sorted(&own), "{selection}");
+    }
+}
+
+/// The devices of a specification with their nodes.
+fn devices(document: &Value) -> String {
+    let devices = document["devices"].as_array().unwrap().iter();
+    let devices = devices.map(|device| {
+        let nodes = device["containerEdits"]["deviceNodes"].as_array().unwrap();
+        let nodes: Vec<_> = nodes
+            .iter()
+            .map(|it| it["path"].as_str().unwrap())
+            .collect();
+        format!("{} {}", device["name"].as_str().unwrap(), nodes.join(" "))
+    });
+    devices.collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn other_vendors_are_written_as_nodes() {
+    let host = Host::new(
+        "pci 0000:03:00.0 1002 0300 amdgpu
+         text /sys/bus/pci/devices/0000:03:00.0/drm/card0/dev 226:0
+         text /sys/bus/pci/devices/0000:03:00.0/drm/renderD128/dev 226:128
+         pci 0000:06:00.0 1002 0300 amdgpu
+         text /sys/bus/pci/devices/0000:06:00.0/drm/renderD129/dev 226:129
+         pci 0000:09:00.0 1002 0300 vfio-pci
+         pci 0000:00:02.0 8086 0300 xe
+         text /sys/bus/pci/devices/0000:00:02.0/drm/renderD130/dev 226:130
+         pci 0000:00:0b.0 8086 1200 intel_vpu
+         text /sys/bus/pci/devices/0000:00:0b.0/accel/accel0/dev 261:0
+         node /dev/kfd 235:0
+         node /dev/dri/card0 226:0
+         node /dev/dri/renderD128 226:128
+         node /dev/dri/renderD129 226:129
+         node /dev/dri/renderD130 226:130
+         node /dev/accel/accel0 261:0",
+    );
+    let facts = host.discover();
+    let written = |vendor| {
+        let text = other_cdi_document(&facts, vendor).unwrap();
+        assert!(
+            parse(Path::new("/etc/cdi/other.json"), text.as_bytes())
+                .unwrap()
+                .is_some()
+        );
+        let value: Value = serde_json::from_str(&text).unwrap();
+        let shared = value["containerEdits"]["deviceNodes"].to_string();
+        format!(
+            "{} {shared}\n{}",
+            value["kind"].as_str().unwrap(),
+            devices(&value)
+        )
+    };
+    // The one that no driver has is not named.
+    insta::assert_snapshot!(written(UngatedVendor::Amd), @r#"
+    amd.com/gpu [{"path":"/dev/kfd"}]
+    0 /dev/dri/card0 /dev/dri/renderD128
+    0000:03:00.0 /dev/dri/card0 /dev/dri/renderD128
+    0000:06:00.0 /dev/dri/renderD129
+    1 /dev/dri/renderD129
+    all /dev/dri/card0 /dev/dri/renderD128 /dev/dri/renderD129
+    "#);
+    insta::assert_snapshot!(written(UngatedVendor::Intel), @"
+    intel.com/gpu []
+    0 /dev/dri/renderD130
+    0000:00:02.0 /dev/dri/renderD130
+    0000:00:0b.0 /dev/accel/accel0
+    1 /dev/accel/accel0
+    all /dev/dri/renderD130 /dev/accel/accel0
+    ");
+    let nothing = Host::new("good").discover();
+    for vendor in [UngatedVendor::Amd, UngatedVendor::Intel] {
+        let error = other_cdi_document(&nothing, vendor).unwrap_err();
+        assert_eq!(error.to_string(), "no GPU of this host can be passed on");
+    }
+}
+
+#[test]
+fn an_instance_is_chosen_by_the_identity_that_a_specification_has() {
+    let host = Host::new("good\n gpu 0000:05:00.0 1\n mig 1:1:0\n mig 1:2:0");
+    let spec = json!({
+        "cdiVersion": "0.5.0",
+        "kind": "nvidia.com/gpu",
+        "devices": [
+            { "name": "MIG-aa", "containerEdits": { "deviceNodes": [
+                { "path": "/dev/nvidia1" },
+                { "path": "/dev/nvidia-caps/nvidia-cap156" },
+                { "path": "/dev/nvidia-caps/nvidia-cap157" },
+            ] } },
+            { "name": "MIG-bb", "containerEdits": { "deviceNodes": [
+                { "path": "/dev/nvidia1" },
+                { "path": "/dev/nvidia-caps/nvidia-cap999" },
+            ] } },
+        ],
+    });
+    host.write("/etc/cdi/nvidia.json", spec.to_string().as_bytes());
+    let plan = |name: &str, cdi| planned(&host, &user(), name, cdi);
+    // What the specification says besides is not used: it has no libraries.
+    assert_eq!(plan("MIG-aa", CdiPolicy::Auto).unwrap().chosen, ["1:1"]);
+    for (name, cdi) in [
+        ("MIG-aa", CdiPolicy::Off),
+        ("MIG-a", CdiPolicy::Auto),
+        // The driver has no instance with such a node.
+        ("MIG-bb", CdiPolicy::Auto),
+    ] {
+        let error = plan(name, cdi).unwrap_err();
+        let told = format!("which MIG instance `{name}` is cannot be told without running");
+        assert!(error.to_string().starts_with(&told), "{error}");
+        assert!(error.remedy().contains("`0:1`"), "{}", error.remedy());
     }
 }

@@ -268,6 +268,13 @@ fn the_gpus_of_other_vendors_are_found() {
         node /dev/dri/renderD128 226:129
         pci 0000:00:02.0 8086 0300 i915
         pci 0000:00:0b.0 8086 1200 intel_vpu
+        text /sys/bus/pci/devices/0000:00:0b.0/accel/accel0/dev 261:0
+        node /dev/accel/accel0 261:0
+        pci 0000:00:0c.0 8086 1200 -
+        pci 0000:19:00.0 1da3 1200 habanalabs
+        text /sys/bus/pci/devices/0000:19:00.0/accel/accel1/dev 261:2
+        text /sys/bus/pci/devices/0000:19:00.0/accel/accel_controlD1/dev 261:3
+        text /sys/module/habanalabs/version 1.18.0
         pci 0000:00:03.0 1af4 0300 virtio-pci";
     let facts = Host::new(host).discover();
     let amd = facts.amd.unwrap();
@@ -284,8 +291,19 @@ fn the_gpus_of_other_vendors_are_found() {
     assert_eq!(present, [true, false]);
     let intel = facts.intel.unwrap();
     let addresses: Vec<_> = intel.gpus.iter().map(|gpu| gpu.address.as_str()).collect();
-    assert_eq!(addresses, ["0000:00:02.0"]);
-    assert!(intel.driver_versions.is_empty());
+    // Not the one that no driver of accelerators has.
+    assert_eq!(addresses, ["0000:00:02.0", "0000:00:0b.0", "0000:19:00.0"]);
+    let gaudi = intel.gpus[2].nodes.iter().map(ToString::to_string);
+    assert_eq!(
+        gaudi.collect::<Vec<_>>(),
+        [
+            "`/dev/accel/accel1` does not exist",
+            "`/dev/accel/accel_controlD1` does not exist"
+        ]
+    );
+    assert!(intel.gpus[1].nodes[0].is_present());
+    let versions = BTreeMap::from([("habanalabs".into(), "1.18.0".into())]);
+    assert_eq!(intel.driver_versions, versions);
 }
 
 #[test]

@@ -297,3 +297,33 @@ fn other_vendors_get_nodes_and_a_remark() {
     let error = plan_other(from, UngatedVendor::Intel, &"all".parse().unwrap()).unwrap_err();
     assert_eq!(error.to_string(), "no GPU of this host can be passed on");
 }
+
+#[test]
+fn an_accelerator_gets_its_node() {
+    let device = "/sys/devices/pci0000:00/0000:00:0b.0";
+    let host = Host::new(&format!(
+        "text {device}/vendor 0x8086
+         text {device}/class 0x120000
+         text {device}/accel/accel0/dev 261:0
+         link /sys/bus/pci/devices/0000:00:0b.0 ../../../devices/pci0000:00/0000:00:0b.0
+         node /dev/accel/accel0 261:0"
+    ));
+    let facts = host.discover();
+    let from = PlanFrom {
+        files: &host.files(),
+        nodes: &host,
+        caller: &user(),
+        facts: &facts,
+    };
+    let edits = plan_other(from, UngatedVendor::Intel, &"0".parse().unwrap()).unwrap();
+    insta::assert_snapshot!(words(&host, &edits), @"
+    node /dev/accel/accel0
+    file /sys/devices/pci0000:00/0000:00:0b.0/class <- /sys/devices/pci0000:00/0000:00:0b.0/class
+    file /sys/devices/pci0000:00/0000:00:0b.0/vendor <- /sys/devices/pci0000:00/0000:00:0b.0/vendor
+    file /sys/devices/pci0000:00/0000:00:0b.0/accel/accel0 <- /sys/devices/pci0000:00/0000:00:0b.0/accel/accel0
+    link /sys/bus/pci/devices/0000:00:0b.0 -> ../../../devices/pci0000:00/0000:00:0b.0
+    link /sys/dev/char/261:0 -> ../../devices/pci0000:00/0000:00:0b.0/accel/accel0
+    link /sys/devices/pci0000:00/0000:00:0b.0/subsystem -> /sys/bus/pci
+    remark: the driver of Intel's GPUs is not held to any version
+    ");
+}

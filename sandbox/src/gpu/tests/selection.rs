@@ -130,7 +130,7 @@ fn what_names_no_gpu_is_refused() {
         ),
         (
             "MIG-aa20",
-            "which MIG instance `MIG-aa20` is cannot be told without running the driver",
+            "which MIG instance `MIG-aa20` is cannot be told without running the driver, and no CDI specification names it; there is `0 (GPU-aa10-01)`, `1:0`",
         ),
         ("0,GPU-aa10-01", "`GPU-aa10-01` and `0` are the same GPU"),
         ("1:1,1:1", "`1:1` and `1:1` are the same GPU"),

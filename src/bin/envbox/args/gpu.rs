@@ -2,29 +2,52 @@
 
 use std::path::PathBuf;
 
+use envbox::manifest::GpuVendor;
 use envbox::ops::run::{GpuHost, GpuOptions};
 use envbox_sandbox::gpu::{CdiPolicy, DriverPolicy, Selection};
 
 /// What can be asked about GPUs besides.
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum GpuCommand {
-    /// Print what steps get of this host's NVIDIA GPUs as a CDI specification, for container
-    /// engines: `envbox gpu cdi > /etc/cdi/nvidia.json`, then `podman run --device
-    /// nvidia.com/gpu=all`.
+    /// Print what steps get of this host's GPUs as a CDI specification, for container engines:
+    /// `envbox gpu cdi > /etc/cdi/nvidia.json`, then `podman run --device nvidia.com/gpu=all`.
     ///
-    /// It names the files of the driver that runs now: make it again after each update.
+    /// It names the files of the driver that runs now: make it again after each update. For AMD's and
+    /// Intel's GPUs it names nodes alone, as `amd.com/gpu` and `intel.com/gpu`.
     Cdi {
+        /// Whose GPUs.
+        #[arg(long, value_name = "VENDOR", value_enum, default_value = "nvidia")]
+        vendor: Vendor,
         /// Write to this file instead of standard output.
         #[arg(short, long, value_name = "FILE")]
         output: Option<PathBuf>,
     },
 }
 
+/// Who makes GPUs.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+pub(crate) enum Vendor {
+    Nvidia,
+    Amd,
+    Intel,
+}
+
+impl From<Vendor> for GpuVendor {
+    fn from(vendor: Vendor) -> Self {
+        match vendor {
+            Vendor::Nvidia => Self::Nvidia,
+            Vendor::Amd => Self::Amd,
+            Vendor::Intel => Self::Intel,
+        }
+    }
+}
+
 /// Which GPUs a step gets.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Gpus {
     /// Give the command GPUs: `all`, which is the default, or with commas between them an index,
-    /// `GPU-…`, an address on the bus, `0:1` or `MIG-GPU-…/1/0` for a MIG instance. The driver is
+    /// `GPU-…`, an address on the bus, `0:1` or `MIG-GPU-…/1/0` for a MIG instance, `MIG-…` for one
+    /// that a CDI specification names. The driver is
     /// verified first: one that does not work, or that the lockfile does not allow, is refused.
     #[arg(long, value_name = "GPUS", num_args = 0..=1, default_missing_value = "all")]
     pub(crate) gpu: Option<Selection>,

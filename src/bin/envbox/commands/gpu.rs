@@ -12,8 +12,8 @@ use crate::render::Failure;
 
 pub(super) fn gpu(session: &Session, command: Option<&GpuCommand>) -> Result<ExitCode, Failure> {
     let host = GpuHost::default();
-    if let Some(GpuCommand::Cdi { output }) = command {
-        let text = cdi(&host)?;
+    if let Some(GpuCommand::Cdi { vendor, output }) = command {
+        let text = cdi(&host, (*vendor).into())?;
         return document::write(
             session,
             "envbox.gpu.cdi/1",
@@ -37,7 +37,15 @@ fn text(report: &GpuReport) -> String {
     let nodes = [&nvidia.uvm].into_iter().chain(cards);
     let nodes = nodes.chain(&nvidia.unclaimed).map(ToString::to_string);
     let libraries = nvidia.libraries.candidates.iter().map(ToString::to_string);
-    let lines = readings.chain(nodes).chain(libraries);
+    let others = [("AMD", &report.facts.amd), ("Intel", &report.facts.intel)];
+    let others = others.into_iter().flat_map(|(name, found)| {
+        let nodes = found.iter().flat_map(|found| {
+            let own = found.gpus.iter().flat_map(|gpu| &gpu.nodes);
+            found.shared.iter().chain(own)
+        });
+        nodes.map(move |node| format!("{name}: {node}"))
+    });
+    let lines = readings.chain(nodes).chain(libraries).chain(others);
     let mut text: String = lines.map(|line| line + "\n").collect();
     for remark in &report.remarks {
         text += &format!("remark: {remark}\n");

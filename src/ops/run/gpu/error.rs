@@ -36,6 +36,14 @@ pub enum GpuError {
         /// The GPU's name.
         name: String,
     },
+    /// A MIG instance that was chosen by its identity is another one by now.
+    #[error("CUDA sees the MIG instance {}, and not `MIG-{wanted}`", shown(found))]
+    OtherInstance {
+        /// The identity.
+        wanted: String,
+        /// What there is.
+        found: Vec<String>,
+    },
     /// A driver in the lockfile is none.
     #[error("the lockfile names a GPU driver that is none")]
     Version(#[source] VersionError),
@@ -52,9 +60,11 @@ impl Explain for GpuError {
         match self {
             Self::Refused(_) => Kind::Host,
             Self::Plan(PlanError::Choose(_)) => Kind::User,
-            Self::Plan(_) | Self::Probe(_) | Self::Fewer { .. } | Self::OtherDevice { .. } => {
-                Kind::Host
-            }
+            Self::Plan(_)
+            | Self::Probe(_)
+            | Self::Fewer { .. }
+            | Self::OtherDevice { .. }
+            | Self::OtherInstance { .. } => Kind::Host,
             Self::Version(_) => Kind::User,
             Self::Store(error) => error.kind(),
             Self::File(error) => error.kind(),
@@ -73,9 +83,19 @@ impl Explain for GpuError {
                 "run it on such a GPU, or write `device = \"record\"` to [gpu] and lock again"
                     .to_owned(),
             ],
+            Self::OtherInstance { .. } => vec![
+                "write the CDI specification anew as root: the GPUs were divided since; \
+                 `nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml`"
+                    .to_owned(),
+            ],
             Self::Version(_) => vec!["lock again with `envbox lock --gpu`".to_owned()],
             Self::Store(error) => error.hints(),
             Self::File(error) => error.hints(),
         }
     }
+}
+
+fn shown(identities: &[String]) -> String {
+    let shown: Vec<String> = identities.iter().map(|it| format!("`MIG-{it}`")).collect();
+    shown.join(", ")
 }

@@ -129,6 +129,8 @@ pub(in crate::ops) struct Granted {
     pub(super) because: Vec<String>,
     /// The GPU that the lock requires, as far as the driver alone tells of it.
     required: Option<RequiredDevice>,
+    /// The identities of MIG instances that were chosen by them.
+    instances: Vec<String>,
 }
 
 /// Decides whether a step may have the GPUs that it asks for.
@@ -182,6 +184,9 @@ fn gated(from: PlanFrom<'_>, needs: &GpuNeeds, options: &GpuOptions) -> Result<G
         state,
         because,
         required: needs.device.clone(),
+        instances: { options.selection.instances() }
+            .map(str::to_owned)
+            .collect(),
     })
 }
 
@@ -217,6 +222,7 @@ fn ungated(
         state: Firmness::NotHeld,
         because: vec![format!("the driver of {name}'s GPUs is not held")],
         required: None,
+        instances: Vec::new(),
     })
 }
 

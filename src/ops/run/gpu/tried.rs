@@ -29,6 +29,9 @@ impl Granted {
         if let Some(required) = &self.required {
             check(required, &probed.devices)?;
         }
+        for instance in &self.instances {
+            identify(instance, &probed.devices)?;
+        }
         if probed.devices.len() < self.edits.chosen.len() {
             return Err(GpuError::Fewer {
                 chosen: self.edits.chosen.len(),
@@ -63,6 +66,19 @@ fn check(required: &RequiredDevice, devices: &[ProbedDevice]) -> Result<(), GpuE
         }
     }
     Ok(())
+}
+
+/// Makes sure that an instance that was chosen by its identity is there.
+fn identify(instance: &str, devices: &[ProbedDevice]) -> Result<(), GpuError> {
+    let is_it = |uuid: &String| uuid.eq_ignore_ascii_case(instance);
+    let mut told = devices.iter().filter_map(|device| device.uuid.as_ref());
+    match told.any(is_it) {
+        true => Ok(()),
+        false => Err(GpuError::OtherInstance {
+            wanted: instance.to_owned(),
+            found: devices.iter().filter_map(|it| it.uuid.clone()).collect(),
+        }),
+    }
 }
 
 fn card(device: &ProbedDevice) -> GpuCard {

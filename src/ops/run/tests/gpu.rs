@@ -11,9 +11,11 @@ use std::sync::Arc;
 use envbox_sandbox::gpu::{DriverPolicy, HostFs, LibraryPlaces, Match, Pin, Pinned, Required};
 
 use envbox_lockfiles::base::Explain as _;
+use envbox_lockfiles::manifest::GpuVendor;
 
 use self::gpu_host::{ADDRESSES, DRIVER, add_glibc};
 use super::{World, manifest};
+use crate::ops::gpu::cdi;
 use crate::ops::run::gpu::RequiredDevice;
 use crate::ops::run::{GpuError, GpuHost, GpuNeeds, GpuOptions, Recording, RunError};
 use crate::record::{Firmness, Journal};
@@ -225,6 +227,43 @@ fn a_gpu_that_is_not_the_required_one_is_refused() {
     });
     let error = world.refused(|options| options.gpu = Some(gpu.clone()));
     insta::assert_snapshot!(error, @"the lockfile requires a GPU with compute capability 9.0, 114 multiprocessors, but `Fake ?? GPU` has compute capability 9.0, 132 multiprocessors");
+}
+
+/// Who wrote the specification knew the identity; the driver says whether it is still the one.
+#[test]
+fn an_instance_that_is_another_by_now_is_refused() {
+    let (world, mut gpu) = world("0");
+    let root = world.path("divided");
+    let mut nodes = gpu_host::add_driver(&root);
+    let name = gpu_host::divide(&root, &mut nodes, 1);
+    gpu.host = GpuHost {
+        files: Arc::new(HostFs::below(&root).unwrap()),
+        nodes: Some(Arc::new(nodes)),
+        places: LibraryPlaces::default(),
+    };
+    let written = cdi(&gpu.host, GpuVendor::Nvidia).unwrap();
+    fs::create_dir_all(root.join("etc/cdi")).unwrap();
+    let mut named = |identity: &str| {
+        let name = format!("\"{name}\"");
+        assert!(written.contains(&name), "{written}");
+        let text = written.replace(&name, &format!("\"MIG-{identity}\""));
+        fs::write(root.join("etc/cdi/nvidia.json"), text).unwrap();
+        gpu.selection = format!("MIG-{identity}").parse().unwrap();
+        gpu.clone()
+    };
+    let ours = named("00112233-4455-6677-8899-aabbccddeeff");
+    let (text, _) = run(&world, &ours, "list /dev list /dev/nvidia-caps exit 0");
+    assert!(
+        text.contains("nvidia1") && !text.contains("nvidia0"),
+        "{text}"
+    );
+    assert!(text.contains("\nnvidia-cap147 nvidia-cap148\n"), "{text}");
+    let before = world.runs();
+    let other = named("00112233-4455-6677-8899-aabbccddee00");
+    let error = world.refused(|options| options.gpu = Some(other.clone()));
+    insta::assert_snapshot!(error, @"CUDA sees the MIG instance `MIG-00112233-4455-6677-8899-aabbccddeeff`, and not `MIG-00112233-4455-6677-8899-aabbccddee00`");
+    assert!(error.hints()[0].contains("nvidia-ctk"));
+    assert_eq!(world.runs(), before);
 }
 
 #[test]
