@@ -1,5 +1,5 @@
-//! The name that a library gives itself: `DT_SONAME` of a 64-bit ELF file. Reads a few hundred
-//! bytes of files that have a hundred megabytes.
+//! The name that a library gives itself, `DT_SONAME` of a 64-bit ELF file, and where its sections are.
+//! Reads a few hundred bytes of files that have a hundred megabytes.
 
 use std::io;
 
@@ -11,9 +11,11 @@ const DT_SONAME: u64 = 14;
 const HEADER: usize = 64;
 const SEGMENT: usize = 56;
 const ENTRY: usize = 16;
+const SECTION: usize = 64;
 /// More than any library has; a file that says more is none.
 const MOST_SEGMENTS: u64 = 128;
 const MOST_ENTRIES: u64 = 1024;
+const MOST_SECTIONS: u64 = 4096;
 /// No name of a file is longer.
 const MOST_NAME: usize = 255;
 
@@ -58,6 +60,29 @@ pub(super) fn soname(read: ReadAt<'_>) -> Option<String> {
     text(read, offset)
 }
 
+/// Returns offset and size of the section with a name, none if there is none or the file is not as the
+/// format wants it.
+pub(super) fn section(read: ReadAt<'_>, name: &[u8]) -> Option<(u64, u64)> {
+    let header = bytes(read, 0, HEADER)?;
+    if !header.starts_with(b"\x7fELF\x02\x01") || word(&header, 58, 2)? != SECTION as u64 {
+        return None;
+    }
+    let (table, count) = (word(&header, 40, 8)?, word(&header, 60, 2)?);
+    let at = |index: u64| table.checked_add(index * SECTION as u64);
+    let names = bytes(read, at(word(&header, 62, 2)?)?, SECTION)?;
+    let names = word(&names, 24, 8)?;
+    let wanted = [name, b"\0"].concat();
+    for index in 0..count.min(MOST_SECTIONS) {
+        let section = bytes(read, at(index)?, SECTION)?;
+        let place = names.checked_add(word(&section, 0, 4)?)?;
+        // At the end of the names there may be fewer bytes than are wanted.
+        if bytes(read, place, wanted.len()).is_some_and(|it| it == wanted) {
+            return Some((word(&section, 24, 8)?, word(&section, 32, 8)?));
+        }
+    }
+    None
+}
+
 fn segment(read: ReadAt<'_>, at: u64) -> Option<Segment> {
     let bytes = bytes(read, at, SEGMENT)?;
     Some(Segment {
@@ -89,12 +114,12 @@ fn text(read: ReadAt<'_>, at: u64) -> Option<String> {
     plain.then(|| name.to_owned())
 }
 
-fn bytes(read: ReadAt<'_>, at: u64, count: usize) -> Option<Vec<u8>> {
+pub(super) fn bytes(read: ReadAt<'_>, at: u64, count: usize) -> Option<Vec<u8>> {
     let mut buffer = vec![0; count];
     (read(at, &mut buffer).ok()? == count).then_some(buffer)
 }
 
-fn word(bytes: &[u8], at: usize, size: usize) -> Option<u64> {
+pub(super) fn word(bytes: &[u8], at: usize, size: usize) -> Option<u64> {
     let mut word = [0; 8];
     word[..size].copy_from_slice(bytes.get(at..at + size)?);
     Some(u64::from_le_bytes(word))

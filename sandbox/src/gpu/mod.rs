@@ -6,7 +6,7 @@
 //! [`Usable`]; [`plan`] makes [`Edits`] of a [`Selection`] of its GPUs, which [`Edits::apply`] puts
 //! into a policy; [`try_inside`] starts the driver there and returns what it tells as [`Probed`].
 //! Files, in this order: `facts` and what it reads, `verdict`, `selection`, `chosen`, `supply`,
-//! `edits`, `cdi`, `plan`, `probe`.
+//! `edits`, `cdi`, `plan`, `probe`; and, of an environment's libraries, `device_code`.
 //!
 //! Looking loads no library, runs no program and makes no node: NVIDIA's own libraries do all three
 //! when root asks them. A node is opened only where a driver is registered for its number, because
@@ -28,6 +28,7 @@ mod cards;
 mod cdi;
 mod chosen;
 mod cuda_error;
+mod device_code;
 mod edits;
 mod elf;
 mod facts;
@@ -55,6 +56,7 @@ pub use cdi::{
 };
 pub use chosen::{ChooseError, Chosen, ChosenInstance, choose, choose_other};
 pub use cuda_error::CudaError;
+pub use device_code::{Capability, DeviceCode};
 pub use edits::{EditRemark, Edits, LIBRARIES, Origin, PRIVATE, PROGRAMS};
 pub use facts::{GpuFacts, Nvidia, discover};
 pub use fs::HostFs;

@@ -1,6 +1,7 @@
 //! The user libraries of real drivers: what envbox finds of them, and what they say in its sandbox
 //! where a module of another version answers, or none at all.
 
+mod code;
 mod cudart;
 mod debian;
 #[path = "../../../sandbox/tests/it/gpu_host.rs"]

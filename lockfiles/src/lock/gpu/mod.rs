@@ -4,7 +4,8 @@
 //! [`LockedGpu`], and [`GpuRequirements`] of any lock, also one that has no `[gpu]`.
 //!
 //! The code that a wheel brings for a GPU says for which it is only in the wheel itself, so a lock
-//! does not name GPUs that packages run on.
+//! does not name GPUs that packages run on. A run looks at what is installed, and refuses a GPU that
+//! nothing has code for.
 //!
 //! **Invariant:** what is required is what the packages tell, and no name without content tells
 //! anything (`tests::gpu::placeholders_tell_nothing`).

@@ -1,6 +1,7 @@
 //! Hosts that are made from a few words in a directory.
 
 mod cdi;
+mod device_code;
 mod discovery;
 mod edits;
 mod probe;

@@ -1,7 +1,7 @@
 //! Why a step does not get the GPUs that it asks for.
 
 use envbox_lockfiles::base::{Explain, FsError, Kind};
-use envbox_sandbox::gpu::{PlanError, ProbeError, Refusal, VersionError};
+use envbox_sandbox::gpu::{Capability, DeviceCode, PlanError, ProbeError, Refusal, VersionError};
 
 use crate::store::StoreError;
 
@@ -36,6 +36,19 @@ pub enum GpuError {
         /// The GPU's name.
         name: String,
     },
+    /// No library of the environment has code for the GPU.
+    #[error(
+        "no library of the environment has code for `{name}`, which has compute capability \
+         {capability}: they have it for {code}"
+    )]
+    NoCode {
+        /// The GPU's name.
+        name: String,
+        /// What it can do.
+        capability: Capability,
+        /// What there is code for.
+        code: DeviceCode,
+    },
     /// A MIG instance that was chosen by its identity is another one by now.
     #[error("CUDA sees the MIG instance {}, and not `MIG-{wanted}`", shown(found))]
     OtherInstance {
@@ -64,6 +77,7 @@ impl Explain for GpuError {
             | Self::Probe(_)
             | Self::Fewer { .. }
             | Self::OtherDevice { .. }
+            | Self::NoCode { .. }
             | Self::OtherInstance { .. } => Kind::Host,
             Self::Version(_) => Kind::User,
             Self::Store(error) => error.kind(),
@@ -81,6 +95,10 @@ impl Explain for GpuError {
             }
             Self::OtherDevice { .. } => vec![
                 "run it on such a GPU, or write `device = \"record\"` to [gpu] and lock again"
+                    .to_owned(),
+            ],
+            Self::NoCode { .. } => vec![
+                "run it on a GPU that there is code for, or lock packages that are built for this one"
                     .to_owned(),
             ],
             Self::OtherInstance { .. } => vec![

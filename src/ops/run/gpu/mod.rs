@@ -8,6 +8,7 @@
 //! **Invariant:** a driver that the lock does not allow is refused, or recorded as not held
 //! (`run::tests::gpu::a_driver_that_is_not_the_pinned_one`).
 
+mod code;
 mod error;
 mod files;
 mod needs;

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 
-use envbox_sandbox::gpu::{Probed, ProbedDevice, try_inside};
+use envbox_sandbox::gpu::{DeviceCode, Probed, ProbedDevice, try_inside};
 use envbox_sandbox::{HostFacts, Policy};
 
+use crate::ops::run::gpu::code::Libraries;
 use crate::ops::run::gpu::{GpuError, Granted, RequiredDevice};
 use crate::record::{GpuCard, GpuNoted};
 
@@ -14,8 +15,8 @@ impl Granted {
     /// Other vendors' drivers come with the environment and are not tried.
     ///
     /// # Errors
-    /// Returns [`GpuError`] when the driver does not start there, or has another GPU than the one
-    /// that the lock requires.
+    /// Returns [`GpuError`] when the driver does not start there, has another GPU than the one that
+    /// the lock requires, or one that no library of the environment has code for.
     pub(in crate::ops::run) fn try_inside(
         &mut self,
         policy: &Policy,
@@ -37,6 +38,14 @@ impl Granted {
                 chosen: self.edits.chosen.len(),
                 seen: probed.devices.len(),
             });
+        }
+        let code = Libraries::of(&policy.rootfs)?;
+        probed.devices.iter().try_for_each(|it| code.check(it))?;
+        let without = probed.devices.iter().filter_map(|it| code.without(it));
+        self.noted.remarks.extend(without);
+        let all = code.all();
+        if all != DeviceCode::default() {
+            self.noted.told.insert("code".to_owned(), all.to_string());
         }
         self.seen.cards = probed.devices.iter().map(card).collect();
         note(&mut self.noted, &probed);

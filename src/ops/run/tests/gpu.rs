@@ -6,6 +6,7 @@ mod gpu_host;
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::Arc;
 
 use envbox_sandbox::gpu::{DriverPolicy, HostFs, LibraryPlaces, Match, Pin, Pinned, Required};
@@ -227,6 +228,68 @@ fn a_gpu_that_is_not_the_required_one_is_refused() {
     });
     let error = world.refused(|options| options.gpu = Some(gpu.clone()));
     insta::assert_snapshot!(error, @"the lockfile requires a GPU with compute capability 9.0, 114 multiprocessors, but `Fake ?? GPU` has compute capability 9.0, 132 multiprocessors");
+}
+
+/// A library with machine code for a GPU, and PTX for another if that is not 0.
+fn add_code(rootfs: &Path, name: &str, native: u32, ptx: u32) {
+    let directory = rootfs.join("opt/env/lib");
+    fs::create_dir_all(&directory).unwrap();
+    let entry = |kind: u32, gpu: u32| {
+        let words = [
+            kind | 0x101 << 16,
+            64,
+            0,
+            0,
+            0,
+            0,
+            0,
+            gpu,
+            0,
+            0,
+            0,
+            0,
+            0,
+            0,
+            0,
+            0,
+        ];
+        words.to_vec()
+    };
+    let mut entries = entry(2, native);
+    if ptx != 0 {
+        entries.extend(entry(1, ptx));
+    }
+    let size = u32::try_from(entries.len() * 4).unwrap();
+    let words = [vec![0xBA55_ED50, 1 | 16 << 16, size, 0], entries].concat();
+    let words: Vec<String> = words.iter().map(ToString::to_string).collect();
+    let section = "__attribute__((section(\".nv_fatbin\"), used)) static const unsigned code[]";
+    let mut compiler = Command::new("cc");
+    compiler
+        .args(["-shared", "-fPIC", "-o"])
+        .arg(directory.join(name));
+    gpu_host::compile(compiler, &format!("{section} = {{{}}};", words.join("u, ")));
+}
+
+#[test]
+fn a_gpu_that_no_library_has_code_for_is_refused() {
+    let (world, gpu) = world("0");
+    let rootfs = world.path("rootfs");
+    add_code(&rootfs, "libone.so.1", 75, 0);
+    add_code(&rootfs, "libother.so", 80, 120);
+    let error = world.refused(|options| options.gpu = Some(gpu.clone()));
+    insta::assert_snapshot!(error, @"no library of the environment has code for `Fake ?? GPU`, which has compute capability 9.0: they have it for 7.5, 8.0, PTX of 12.0");
+    assert_eq!(error.exit_status(), 125);
+    assert!(error.hints()[0].contains("built for this one"));
+    assert_eq!(world.runs(), 0);
+    // One that has it is enough; the others are on record.
+    add_code(&rootfs, "libthird.so", 75, 80);
+    let (_, record) = run(&world, &gpu, "exit 0");
+    let noted = &record["noted"]["gpu"];
+    assert_eq!(noted["told"]["code"], "7.5, 8.0, PTX of 8.0, PTX of 12.0");
+    let remarks = noted["remarks"].as_array().unwrap();
+    let told = "these have no code for compute capability 9.0: `/opt/env/lib/libone.so.1`, \
+                `/opt/env/lib/libother.so`";
+    assert!(remarks.iter().any(|it| it == told), "{remarks:?}");
 }
 
 /// Who wrote the specification knew the identity; the driver says whether it is still the one.
