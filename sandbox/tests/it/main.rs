@@ -9,6 +9,7 @@ mod determinism;
 mod files;
 mod gpu;
 mod gpu_driver;
+#[expect(dead_code, reason = "each crate uses a part")]
 mod gpu_host;
 mod harness;
 mod inside;

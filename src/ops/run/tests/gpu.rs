@@ -236,7 +236,7 @@ fn add_code(rootfs: &Path, name: &str, native: u32, ptx: u32) {
     fs::create_dir_all(&directory).unwrap();
     let entry = |kind: u32, gpu: u32| {
         let words = [
-            kind | 0x101 << 16,
+            kind | (0x101 << 16),
             64,
             0,
             0,
@@ -260,7 +260,7 @@ fn add_code(rootfs: &Path, name: &str, native: u32, ptx: u32) {
         entries.extend(entry(1, ptx));
     }
     let size = u32::try_from(entries.len() * 4).unwrap();
-    let words = [vec![0xBA55_ED50, 1 | 16 << 16, size, 0], entries].concat();
+    let words = [vec![0xBA55_ED50, 1 | (16 << 16), size, 0], entries].concat();
     let words: Vec<String> = words.iter().map(ToString::to_string).collect();
     let section = "__attribute__((section(\".nv_fatbin\"), used)) static const unsigned code[]";
     let mut compiler = Command::new("cc");
