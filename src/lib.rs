@@ -45,6 +45,7 @@
 //! | what decides whether a step must run again | [`ops::key`](mod@ops::key) |
 //! | what programs can rely on | `docs/interface.md` |
 //! | engines that call envbox | `integrations/`, `tests/engines/` |
+//! | steps as templates of engines: Kubernetes, Argo, Airflow, Kubeflow, Nextflow | [`engines`], `src/ops/export_step.rs` |
 //! | exit codes | `src/bin/envbox/exit.rs` |
 //!
 //! Embedding: make a [`base::Context`], open an [`ops::Project`], call `ops::<verb>::<verb>`. The
@@ -57,6 +58,7 @@ pub use envbox_lockfiles::{base, foreign, lock, manifest, net, resolve};
 
 pub mod attest;
 pub mod data;
+pub mod engines;
 pub mod fetch;
 pub mod image;
 pub mod layers;

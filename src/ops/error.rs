@@ -12,6 +12,7 @@ use envbox_lockfiles::resolve::python::BuildFailure;
 
 use crate::attest::AttestError;
 use crate::data::DataError;
+use crate::engines::EngineError;
 use crate::fetch::FetchError;
 use crate::image::{DocumentError, ImageError};
 use crate::mirror::MirrorError;
@@ -97,6 +98,9 @@ pub enum Error {
     /// The lock cannot be written as another tool's file.
     #[error(transparent)]
     Export(#[from] Box<ExportError>),
+    /// The step cannot be written for an engine.
+    #[error(transparent)]
+    Engine(#[from] Box<EngineError>),
     /// The lockfile is not usable.
     #[error(transparent)]
     Lock(#[from] LockError),
@@ -256,6 +260,7 @@ boxed!(
     GpuPin(GpuPinError),
     HostGpu(HostGpuError),
     Export(ExportError),
+    Engine(EngineError),
     Resolve(ResolveError),
     Document(DocumentError),
     Fetch(FetchError),
@@ -314,6 +319,7 @@ impl Explain for Error {
             | Self::NotSigned { .. } => Kind::Integrity,
             Self::Foreign(error) => error.kind(),
             Self::Export(error) => error.kind(),
+            Self::Engine(error) => error.kind(),
             Self::Lock(error) => error.kind(),
             Self::Stale(error) => error.kind(),
             Self::GpuPin(error) => error.kind(),
@@ -390,6 +396,7 @@ impl Explain for Error {
             ],
             Self::Foreign(error) => error.hints(),
             Self::Export(error) => error.hints(),
+            Self::Engine(error) => error.hints(),
             Self::Lock(error) => error.hints(),
             Self::Stale(error) => error.hints(),
             Self::GpuPin(error) => error.hints(),

@@ -17,6 +17,7 @@ pub mod edit;
 mod error;
 pub mod export;
 pub mod export_run;
+pub mod export_step;
 pub mod fetch;
 pub mod gpu;
 pub mod host_gpu;

@@ -26,6 +26,7 @@ const CRATES: [(&str, &[&str]); 4] = [
             "attest",
             "record",
             "standards",
+            "engines",
             "ops",
         ],
     ),

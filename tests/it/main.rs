@@ -17,6 +17,7 @@ mod debs;
 mod edit;
 mod errors;
 mod events;
+mod export_step;
 mod fetch;
 mod foreign;
 mod gpu;

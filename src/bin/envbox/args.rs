@@ -1,6 +1,8 @@
 //! What can be typed. No input or output happens here.
 
 mod attest;
+mod choices;
+mod engine;
 mod export;
 mod gpu;
 mod records;
@@ -14,6 +16,8 @@ use envbox::base::{GroupName, Platform};
 use envbox::registry::ImageName;
 
 pub(crate) use attest::{Key, KeyCommand, Provenance, Sbom, SbomFormat, VerifyAttestation};
+pub(crate) use choices::with_choices;
+pub(crate) use engine::{ExportNextflow, ExportStep, ExportTemplate};
 pub(crate) use export::{ExportBundle, ExportCommand, ExportDocument, ExportRun};
 pub(crate) use gpu::{GpuCommand, Gpus};
 pub(crate) use records::{DataCommand, Replay, Report, Runs, RunsCommand, Show};

@@ -25,6 +25,6 @@ fn main() -> ExitCode {
             render::events::finish();
             code.unwrap_or_else(|_| ExitCode::from(exit::INTERNAL))
         }
-        Err(error) => render::error::usage(&error, ambient::asks_for_json()),
+        Err(error) => render::error::usage(&args::with_choices(error), ambient::asks_for_json()),
     }
 }

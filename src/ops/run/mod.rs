@@ -50,7 +50,7 @@ pub(in crate::ops) use tests::fake_host;
 
 pub(in crate::ops) use environment::{Callers, HOME, environment, image_environment, is_ours};
 pub(in crate::ops) use execute::{announce_end, announce_start, answered, libraries};
-pub(in crate::ops) use gpu::grant;
+pub(in crate::ops) use gpu::{gpu_determinism, grant};
 pub(in crate::ops) use held::{GUEST as HELD_FILE, PYTHON as PYTHON_MARK};
 pub(in crate::ops) use options::overridden;
 pub(in crate::ops) use report::{exit, lossy, usage};

@@ -7,6 +7,7 @@ use clap::Subcommand;
 use envbox::base::Platform;
 use envbox::record::RunName;
 
+use super::engine::{ExportNextflow, ExportTemplate};
 use super::{Gpus, Groups};
 
 #[derive(Debug, Subcommand)]
@@ -44,6 +45,32 @@ pub(crate) enum ExportCommand {
     /// and wheels are checked, but the image is another one each time. `envbox build` makes one that is
     /// not.
     Dockerfile(ExportDocument),
+    /// Write a step as a Job of Kubernetes (batch/v1).
+    ///
+    /// A pod that runs the command once, in the image by its digest, as an ordinary user without
+    /// capabilities, on a read-only root. Where the manifest gives no network, a NetworkPolicy takes
+    /// it. Outputs stay where a --volume is.
+    #[command(name = "k8s-job")]
+    K8sJob(ExportTemplate),
+    /// Write a step as a Workflow of Argo (argoproj.io/v1alpha1).
+    ///
+    /// The manifest's `outputs` are artifacts, which go to the cluster's artifact repository.
+    Argo(ExportTemplate),
+    /// Write a step as a DAG of Airflow, with a KubernetesPodOperator.
+    ///
+    /// For Airflow 3 with apache-airflow-providers-cncf-kubernetes 10. Outputs stay where a --volume
+    /// is.
+    Airflow(ExportTemplate),
+    /// Write a step as a pipeline of Kubeflow Pipelines, in Python.
+    ///
+    /// `kfp dsl compile` makes YAML of it; for kfp and kfp-kubernetes 2.17. Outputs stay where a
+    /// --volume is.
+    Kubeflow(ExportTemplate),
+    /// Write a step as a pipeline of Nextflow: `main.nf` and `nextflow.config`.
+    ///
+    /// Nextflow brings the project's files into a directory of its own for each task, and publishes the
+    /// manifest's `outputs`. The image needs `bash`, which is asked for with `[debian] packages`.
+    Nextflow(ExportNextflow),
     /// Write the SLSA provenance of a run's outputs: an in-toto statement, for others to sign.
     Slsa(ExportRun),
     /// Write a run as an OpenLineage event.

@@ -7,12 +7,13 @@ use envbox::foreign::ExportFormat;
 use envbox::ops::export::{BundleReport, bundle, document as written};
 
 use envbox::ops::export_run::{CrateReport, write_ro_crate};
+use envbox::ops::export_step::Engine;
 use envbox::record::RunRecord;
 use envbox::standards::{open_lineage, provenance};
 
 use crate::ambient;
 use crate::args::{ExportBundle, ExportCommand, ExportDocument, ExportRun};
-use crate::commands::{Session, document, locking, runs};
+use crate::commands::{Session, document, export_step, locking, runs};
 use crate::render::Failure;
 
 pub(super) fn export(session: &Session, args: &ExportCommand) -> Result<ExitCode, Failure> {
@@ -31,6 +32,17 @@ pub(super) fn export(session: &Session, args: &ExportCommand) -> Result<ExitCode
             session.tell("envbox.export.ro-crate/1", &report, text)?;
             return Ok(ExitCode::SUCCESS);
         }
+        ExportCommand::K8sJob(args) => {
+            return export_step::template(session, Engine::KubernetesJob, args);
+        }
+        ExportCommand::Argo(args) => return export_step::template(session, Engine::Argo, args),
+        ExportCommand::Airflow(args) => {
+            return export_step::template(session, Engine::Airflow, args);
+        }
+        ExportCommand::Kubeflow(args) => {
+            return export_step::template(session, Engine::Kubeflow, args);
+        }
+        ExportCommand::Nextflow(args) => return export_step::nextflow(session, args),
         ExportCommand::Pylock(args) => (ExportFormat::Pylock, args),
         ExportCommand::Requirements(args) => (ExportFormat::Requirements, args),
         ExportCommand::CondaExplicit(args) => (ExportFormat::CondaExplicit, args),

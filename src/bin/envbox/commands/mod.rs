@@ -8,6 +8,7 @@ mod doctor;
 mod document;
 mod edit;
 mod export;
+mod export_step;
 mod fetch;
 mod gpu;
 mod import;

@@ -281,30 +281,36 @@ const DETERMINISM: [(&str, &str); 2] = [("NCCL_ALGO", "Ring"), ("NVIDIA_TF32_OVE
 /// Added to what JAX and TensorFlow tell their compiler.
 const XLA: (&str, &str) = ("XLA_FLAGS", "--xla_gpu_deterministic_ops=true");
 
+/// Adds what keeps numeric libraries from choosing otherwise on a GPU to variables, of which those that
+/// are set stay.
+pub(in crate::ops) fn gpu_determinism(all: &mut BTreeMap<OsString, OsString>) {
+    for (name, value) in DETERMINISM {
+        all.entry(name.into()).or_insert_with(|| value.into());
+    }
+    let (name, flag) = XLA;
+    let flags = all.entry(name.into()).or_default();
+    if !flags
+        .to_string_lossy()
+        .contains("xla_gpu_deterministic_ops")
+    {
+        let before = match flags.is_empty() {
+            true => OsString::new(),
+            false => [flags, OsStr::new(" ")].into_iter().collect(),
+        };
+        *flags = [&*before, OsStr::new(flag)].into_iter().collect();
+    }
+}
+
 impl Granted {
     /// Adds what the GPUs need to a step's environment, which stays sorted. What the manifest or
     /// the caller set stays.
     pub(in crate::ops) fn add_to(&self, environment: &mut Vec<(OsString, OsString)>) {
         let mut all: BTreeMap<OsString, OsString> = environment.drain(..).collect();
-        let ours = self.edits.environment.iter();
-        let ours = ours.map(|(name, value)| (&**name, &**value));
-        for (name, value) in ours.chain(DETERMINISM) {
-            let free = all.entry(name.into());
-            free.or_insert_with(|| value.into());
+        for (name, value) in &self.edits.environment {
+            all.entry(name.into()).or_insert_with(|| value.into());
         }
+        gpu_determinism(&mut all);
         all.insert(GPU.into(), self.seen.vendor.clone().into());
-        let (name, flag) = XLA;
-        let flags = all.entry(name.into()).or_default();
-        if !flags
-            .to_string_lossy()
-            .contains("xla_gpu_deterministic_ops")
-        {
-            let before = match flags.is_empty() {
-                true => OsString::new(),
-                false => [flags, OsStr::new(" ")].into_iter().collect(),
-            };
-            *flags = [&*before, OsStr::new(flag)].into_iter().collect();
-        }
         const PATH: &str = "LD_LIBRARY_PATH";
         let path = self
             .edits
