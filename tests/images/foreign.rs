@@ -29,6 +29,7 @@ pub fn tool<S: AsRef<OsStr>>(world: &World, program: &str, arguments: &[S]) -> S
     succeeded(program, command.output().unwrap())
 }
 
+/// Returns what a program printed, which must have succeeded.
 pub fn succeeded(program: &str, output: Output) -> String {
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     let printed = String::from_utf8_lossy(&output.stdout).into_owned();

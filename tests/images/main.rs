@@ -22,6 +22,7 @@ mod gpu_host;
 #[path = "../support/http.rs"]
 mod http;
 mod platforms;
+mod pods;
 mod published;
 mod registry;
 mod report;

@@ -99,6 +99,11 @@ impl Registry {
         world.write_home(".docker/config.json", &text);
     }
 
+    /// The file with the password.
+    pub fn credentials(&self) -> PathBuf {
+        self.path("auth.json")
+    }
+
     /// Runs skopeo as the same user.
     pub fn skopeo(&self, arguments: &[&str]) -> Vec<u8> {
         let output = Command::new("skopeo")
