@@ -17,4 +17,5 @@ mod snakemake;
 #[path = "../it/support.rs"]
 #[expect(dead_code, reason = "each tier uses a part")]
 mod support;
+mod templates;
 mod venv;
