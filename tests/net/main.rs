@@ -31,6 +31,7 @@ mod mirror;
 mod packse;
 mod platforms;
 mod programs;
+mod schemas;
 mod sources;
 mod standards;
 mod tools;
