@@ -44,6 +44,7 @@
 //! | paths of the host in a step; a step without namespaces | `src/ops/run/binds/`, `src/ops/run/bare.rs` |
 //! | what decides whether a step must run again | [`ops::key`](mod@ops::key) |
 //! | what programs can rely on | `docs/interface.md` |
+//! | the Python package and its wheel | `integrations/python/`, `tests/engines/python_package.rs` |
 //! | engines that call envbox | `integrations/`, `tests/engines/` |
 //! | steps as templates of engines: Kubernetes, Argo, Airflow, Kubeflow, Nextflow | [`engines`], `src/ops/export_step.rs` |
 //! | exit codes | `src/bin/envbox/exit.rs` |

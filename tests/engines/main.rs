@@ -11,6 +11,7 @@ mod metaflow;
 mod mlflow;
 mod pre_commit;
 mod project;
+mod python_package;
 mod ray;
 mod slurm;
 mod snakemake;

@@ -37,7 +37,7 @@ pub fn beside(path: &str) -> PathBuf {
 }
 
 /// The releases of an engine and of all that it needs, for pip's `--requirement`.
-fn pins(engine: &str) -> String {
+pub fn pins(engine: &str) -> String {
     beside(&format!("pins/{engine}.txt")).display().to_string()
 }
 

@@ -1,0 +1,110 @@
+"""Hermetic environments for machine learning, and a sandbox to run steps in.
+
+    import envbox
+
+    result = envbox.run(["python", "train.py"], frozen=True).check()
+    print(result.run, [change.path for change in result.changes or ()])
+
+Every function starts the program `envbox` (see `find`) and returns one of its JSON documents as a
+dataclass. A failure of envbox is an `EnvboxError`; a command that fails is a `RunResult`.
+"""
+
+from ._commands import build, doctor, key, lock, run, runs, show, start, verify
+from ._documents import (
+    Binding,
+    BuildResult,
+    Change,
+    Check,
+    CpuidState,
+    DoctorResult,
+    Ended,
+    Event,
+    Exit,
+    Gpu,
+    GpuCard,
+    Held,
+    Hold,
+    Image,
+    ImageLayer,
+    Isolation,
+    KeyBind,
+    KeyParts,
+    KeyPolicy,
+    KeyResult,
+    LockChange,
+    LockResult,
+    Published,
+    Refused,
+    RunEntry,
+    RunRecord,
+    RunResult,
+    Runs,
+    TowerBlock,
+    Usage,
+    VerifyResult,
+    Version,
+)
+from ._errors import (
+    DocumentError,
+    EnvboxError,
+    InterfaceMismatch,
+    ProgramNotFound,
+    StepFailed,
+    StepTimeout,
+)
+from ._process import Step
+from ._program import INTERFACES, find, version
+
+__all__ = [
+    "INTERFACES",
+    "Binding",
+    "BuildResult",
+    "Change",
+    "Check",
+    "CpuidState",
+    "DoctorResult",
+    "DocumentError",
+    "Ended",
+    "EnvboxError",
+    "Event",
+    "Exit",
+    "Gpu",
+    "GpuCard",
+    "Held",
+    "Hold",
+    "Image",
+    "ImageLayer",
+    "InterfaceMismatch",
+    "Isolation",
+    "KeyBind",
+    "KeyParts",
+    "KeyPolicy",
+    "KeyResult",
+    "LockChange",
+    "LockResult",
+    "ProgramNotFound",
+    "Published",
+    "Refused",
+    "RunEntry",
+    "RunRecord",
+    "RunResult",
+    "Runs",
+    "Step",
+    "StepFailed",
+    "StepTimeout",
+    "TowerBlock",
+    "Usage",
+    "VerifyResult",
+    "Version",
+    "build",
+    "doctor",
+    "find",
+    "key",
+    "lock",
+    "run",
+    "runs",
+    "show",
+    "start",
+    "verify",
+    "version",
+]
