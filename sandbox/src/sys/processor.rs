@@ -125,7 +125,7 @@ pub fn state_area(part: u32) -> [u32; 4] {
 
 #[cfg(test)]
 mod tests {
-    use std::arch::x86_64::{__cpuid_count, _rdtsc};
+    use std::arch::x86_64::__cpuid_count;
     use std::os::unix::process::ExitStatusExt;
     use std::process::{Command, Stdio};
 

@@ -281,6 +281,7 @@ mod tests {
     fn every_source_is_judged() {
         let usual = open(StepClock::Logical, StepNetwork::None);
         insta::assert_snapshot!(usual.join("\n"), @r"
+        time-stamp-counter RDTSC
         file-status /project/train.py
         machine /proc/vmstat
         scheduling getcpu
