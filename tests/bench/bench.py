@@ -14,6 +14,7 @@ import json
 import os
 import resource
 import shutil
+import socket
 import statistics
 import subprocess
 import sys
@@ -49,6 +50,13 @@ def timed(command, env=None, cwd=None, prepare=None):
     if process.returncode != 0:
         raise Failed(f"{command}: exit {process.returncode}\n{error.decode(errors='replace')}")
     return wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
+
+
+def free_port():
+    """Returns a port of the loopback device that nobody has."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
 
 
 def pair(name, ours, theirs, runs):

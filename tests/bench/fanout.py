@@ -23,15 +23,14 @@ import os
 import re
 import shutil
 import signal
-import socket
 import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
-from bench import ROOT, Failed, _remove
+from bench import ROOT, _remove
+from images import Registry
 
 INTEGRATIONS = ROOT / "integrations"
 CLUSTER = ROOT / "tests" / "engines" / "slurm" / "cluster.sh"
@@ -39,31 +38,13 @@ NODES = ["one", "two"]
 VICTIM = "two"
 
 
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return str(probe.getsockname()[1])
-
-
-class Registry:
-    """A registry of images on the loopback device, which writes down who asked for what."""
+class Watched(Registry):
+    """A registry that writes down who asked for what."""
 
     def __init__(self, scratch):
-        self.host = f"127.0.0.1:{free_port()}"
         self.log = scratch / "registry.log"
-        config = scratch / "registry.yml"
-        config.write_text(f"version: 0.1\nlog: {{level: error}}\nhttp: {{addr: '{self.host}'}}\n"
-                          f"storage: {{filesystem: {{rootdirectory: {scratch / 'registry'}}}}}\n")
         with open(self.log, "w") as log:
-            self.process = subprocess.Popen(["docker-registry", "serve", str(config)], stdout=log, stderr=log)
-        address, port = self.host.split(":")
-        for _ in range(200):
-            try:
-                socket.create_connection((address, int(port))).close()
-                return
-            except OSError:
-                time.sleep(0.05)
-        raise Failed("docker-registry does not answer")
+            super().__init__(scratch, log)
 
     def fetches(self):
         """How often each layer was fetched."""
@@ -71,10 +52,6 @@ class Registry:
         for digest in re.findall(r'"GET /v2/[^ ]*/blobs/(sha256:[0-9a-f]{64})', self.log.read_text()):
             found[digest] = found.get(digest, 0) + 1
         return found
-
-    def stop(self):
-        self.process.terminate()
-        self.process.wait()
 
 
 def percentile(values, share):

@@ -4,7 +4,7 @@ import os
 import sys
 import time
 
-from fanout import INTEGRATIONS, NODES, VICTIM, Registry
+from fanout import INTEGRATIONS, NODES, VICTIM, Watched
 
 # Each node has so many processors.
 CPUS = 4
@@ -61,7 +61,7 @@ class Fan:
 
     def all(self):
         """The three fans; results must be the same in those that run inside."""
-        registry = Registry(self.scratch)
+        registry = Watched(self.scratch)
         try:
             for node in NODES:
                 self.nodes[node] = self.cluster.add_node(num_cpus=CPUS)

@@ -9,7 +9,8 @@ import threading
 import time
 from pathlib import Path
 
-from fanout import CLUSTER, INTEGRATIONS, NODES, VICTIM, Registry, free_port
+from bench import free_port
+from fanout import CLUSTER, INTEGRATIONS, NODES, VICTIM, Watched
 
 # What Slurm starts: the command, timed, with a line for those that count.
 TASK = """#!{python}
@@ -46,8 +47,8 @@ class Slurm:
         plain = self.scratch / "plain"
         subprocess.run(["/usr/bin/python3", "-m", "venv", plain], check=True)
         subprocess.run([plain / "bin" / "pip", "install", "--quiet", "numpy==2.1.3"], check=True)
-        self.cluster("start", free_port(), *[free_port() for _ in NODES])
-        registry = Registry(self.scratch)
+        self.cluster("start", *[str(free_port()) for _ in ["control", *NODES]])
+        registry = Watched(self.scratch)
         try:
             self.fan("slurm plain", [str(plain / "bin" / "python"), "sweep.py"])
             inside = [str(INTEGRATIONS / "slurm" / "envbox-task")]

@@ -34,7 +34,7 @@ import time
 from pathlib import Path
 from random import Random
 
-from bench import ROOT, Failed, _remove, need, timed
+from bench import ROOT, Failed, _remove, free_port, need, timed
 
 GOLDEN = ROOT / "lockfiles" / "golden"
 ALL = ["build", "codec", "push", "pull", "share", "memory"]
@@ -44,16 +44,14 @@ TRUE = ["--", "/bin/true"]
 class Registry:
     """A registry on the loopback device that can be emptied."""
 
-    def __init__(self, scratch):
+    def __init__(self, scratch, log=subprocess.DEVNULL):
         self.data = scratch / "registry"
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.host = f"127.0.0.1:{probe.getsockname()[1]}"
+        self.host = f"127.0.0.1:{free_port()}"
         config = scratch / "registry.yml"
         config.write_text(f"version: 0.1\nlog: {{level: error}}\nstorage: {{filesystem: {{rootdirectory: {self.data}}}}}\n"
                           f"http: {{addr: '{self.host}'}}\n")
         self.process = subprocess.Popen(["docker-registry", "serve", str(config)],
-                                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+                                        stdout=log, stderr=log)
         address = self.host.split(":")
         for _ in range(200):
             with contextlib.suppress(OSError), socket.create_connection((address[0], int(address[1]))):

@@ -27,21 +27,14 @@ fn fan_out(engine: &str, world: &World, shell: impl Fn(&str) -> Command) {
     downloads::share(world);
     let report = world.path().join("home/report.json");
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/bench/fanout.py");
-    let mut shell = shell(&format!(
-        "exec python3 -B {} {engine} --tasks {TASKS} --envbox {} --store {} --json {}",
+    let shell = shell(&format!(
+        // Slurm's daemons are where only root looks.
+        "PATH=$PATH:/usr/sbin:/sbin; exec python3 -B {} {engine} --tasks {TASKS} --envbox {} --store {} --json {}",
         script.display(),
         env!("CARGO_BIN_EXE_envbox"),
         world.path().join("home/.cache/envbox").display(),
         report.display(),
     ));
-    // Slurm's daemons are where only root looks.
-    shell.env("PATH", {
-        let path = shell
-            .get_envs()
-            .find_map(|(name, value)| (name == "PATH").then_some(value))
-            .flatten();
-        format!("{}:/usr/sbin:/sbin", path.unwrap().to_str().unwrap())
-    });
     let found = fanned_out(shell, &report);
     downloads::keep(world);
     let own = &found[format!("{engine} own stores, one dies")];

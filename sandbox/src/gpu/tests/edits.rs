@@ -38,6 +38,17 @@ pub(super) fn planned(
     )
 }
 
+/// The same for a vendor whose driver has no gate.
+fn planned_other(host: &Host, vendor: UngatedVendor, selection: &str) -> Result<Edits, PlanError> {
+    let from = PlanFrom {
+        files: &host.files(),
+        nodes: host,
+        caller: &user(),
+        facts: &host.discover(),
+    };
+    plan_other(from, vendor, &selection.parse().unwrap())
+}
+
 /// Edits in words, with the fixture's root left out.
 pub(super) fn words(host: &Host, edits: &Edits) -> String {
     let root = host.directory.path().canonicalize().unwrap();
@@ -271,14 +282,7 @@ fn other_vendors_get_nodes_and_a_remark() {
          node /dev/kfd 235:0
          text /sys/module/amdgpu/version 6.8.5",
     );
-    let facts = host.discover();
-    let from = PlanFrom {
-        files: &host.files(),
-        nodes: &host,
-        caller: &user(),
-        facts: &facts,
-    };
-    let edits = plan_other(from, UngatedVendor::Amd, &"0".parse().unwrap()).unwrap();
+    let edits = planned_other(&host, UngatedVendor::Amd, "0").unwrap();
     insta::assert_snapshot!(words(&host, &edits), @"
     node /dev/kfd
     node /dev/dri/card1
@@ -294,7 +298,7 @@ fn other_vendors_get_nodes_and_a_remark() {
     link /sys/devices/pci0000:00/0000:03:00.0/subsystem -> /sys/bus/pci
     remark: the driver of AMD's GPUs is not held to any version; `amdgpu` is 6.8.5
     ");
-    let error = plan_other(from, UngatedVendor::Intel, &"all".parse().unwrap()).unwrap_err();
+    let error = planned_other(&host, UngatedVendor::Intel, "all").unwrap_err();
     assert_eq!(error.to_string(), "no GPU of this host can be passed on");
 }
 
@@ -308,14 +312,7 @@ fn an_accelerator_gets_its_node() {
          link /sys/bus/pci/devices/0000:00:0b.0 ../../../devices/pci0000:00/0000:00:0b.0
          node /dev/accel/accel0 261:0"
     ));
-    let facts = host.discover();
-    let from = PlanFrom {
-        files: &host.files(),
-        nodes: &host,
-        caller: &user(),
-        facts: &facts,
-    };
-    let edits = plan_other(from, UngatedVendor::Intel, &"0".parse().unwrap()).unwrap();
+    let edits = planned_other(&host, UngatedVendor::Intel, "0").unwrap();
     insta::assert_snapshot!(words(&host, &edits), @"
     node /dev/accel/accel0
     file /sys/devices/pci0000:00/0000:00:0b.0/class <- /sys/devices/pci0000:00/0000:00:0b.0/class
