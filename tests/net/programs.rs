@@ -87,57 +87,42 @@ fn net_programs_keep_their_timers() {
     }
 }
 
+/// Runs Python's own tests on a clock; they must end with this status.
+fn pythons_tests(world: &World, clock: &str, arguments: &[&str], code: i32) -> String {
+    let head = [
+        "run", "--frozen", "--clock", clock, "--", "python3", "-m", "test",
+    ];
+    let run = world.run(&[&head, arguments].concat());
+    let printed = run.stdout();
+    assert_eq!(run.code(), Some(code), "{clock}: {printed}{}", run.stderr());
+    printed
+}
+
 #[test]
 fn net_pythons_own_tests_pass() {
     let world = world(User::Unprivileged);
-    let mut command = vec!["run", "--frozen", "--", "python3", "-m", "test"];
-    for name in KNOWN_TO_FAIL {
-        command.extend(["-i", name]);
-    }
-    command.extend(PYTHONS_TESTS);
-    let run = world.run(&command);
-    assert_eq!(run.code(), Some(0), "{}{}", run.stdout(), run.stderr());
-    let mut command = vec!["run", "--frozen", "--", "python3", "-m", "test"];
-    for name in KNOWN_TO_FAIL {
-        command.extend(["-m", name]);
-    }
-    command.extend(["test_time", "test_eintr", "test_posix"]);
-    let run = world.run(&command);
-    assert_eq!(run.code(), Some(2), "{}{}", run.stdout(), run.stderr());
-    assert!(run.stdout().contains("3 tests failed:"), "{}", run.stdout());
-    downloads::keep(&world);
-}
-
-/// On clocks that the host moves, everything passes but what wants a processor of its choice, and
-/// what wants the host to be idle: two tests, that a wait of nothing takes no 10 ms.
-#[test]
-fn net_pythons_own_tests_pass_on_clocks_that_move() {
-    let world = world(User::Unprivileged);
+    let named = |option| KNOWN_TO_FAIL.iter().flat_map(move |name| [option, *name]);
+    let passing: Vec<_> = named("-i").chain(PYTHONS_TESTS).collect();
+    pythons_tests(&world, "logical", &passing, 0);
+    let failing: Vec<_> = named("-m")
+        .chain(["test_time", "test_eintr", "test_posix"])
+        .collect();
+    let printed = pythons_tests(&world, "logical", &failing, 2);
+    assert!(printed.contains("3 tests failed:"), "{printed}");
+    // On clocks that the host moves, everything passes but what wants a processor of its choice, and
+    // what wants the host to be idle: two tests, that a wait of nothing takes no 10 ms.
+    let moving = [
+        "test_sched_setaffinity",
+        "test_control_and_wait",
+        "test_unregister_closed",
+    ];
+    let moving: Vec<_> = moving
+        .iter()
+        .flat_map(|name| ["-i", *name])
+        .chain(PYTHONS_TESTS)
+        .collect();
     for clock in ["frozen", "ticking"] {
-        let head = [
-            "run", "--frozen", "--clock", clock, "--", "python3", "-m", "test",
-        ];
-        let command = [
-            &head[..],
-            &[
-                "-i",
-                "test_sched_setaffinity",
-                "-i",
-                "test_control_and_wait",
-                "-i",
-                "test_unregister_closed",
-            ],
-            &PYTHONS_TESTS,
-        ]
-        .concat();
-        let run = world.run(&command);
-        assert_eq!(
-            run.code(),
-            Some(0),
-            "{clock}: {}{}",
-            run.stdout(),
-            run.stderr()
-        );
+        pythons_tests(&world, clock, &moving, 0);
     }
     downloads::keep(&world);
 }
