@@ -26,6 +26,8 @@ mod pods;
 mod published;
 mod registry;
 mod report;
+#[path = "../support/schema.rs"]
+mod schema;
 #[path = "../it/support.rs"]
 #[expect(dead_code, reason = "each tier uses a part")]
 mod support;

@@ -7,7 +7,10 @@ use serde_json::Value;
 
 use crate::golden::{directory, world_of};
 use crate::registry::Registry;
+use crate::schema::check;
 use crate::support::{User, World};
+
+const SCHEMA: &str = include_str!("../../docs/schemas/build.json");
 
 /// Registries of packages that do not answer: what runs all the same came from the image.
 const NOWHERE: [&str; 4] = [
@@ -75,6 +78,10 @@ fn images_a_machine_with_nothing_runs_a_step() {
     ];
     let printed = succeeds(&origin, &again);
     let document: Value = serde_json::from_str(&printed).unwrap();
+    let schema: Value = serde_json::from_str(SCHEMA).unwrap();
+    let mut wrong = Vec::new();
+    check(&schema, &schema, &document, "build", &mut wrong);
+    assert_eq!(wrong, [""; 0], "{printed}");
     assert_eq!(
         (&document["pushed"]["uploaded"], &document["digest"]),
         (&0.into(), &digest.as_str().into())

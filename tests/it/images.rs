@@ -11,6 +11,7 @@ use envbox::image::{Descriptor, ImageConfig, ImageIndex, ImageManifest, MediaTyp
 use serde_json::Value;
 
 use crate::debs;
+use crate::interface::follows;
 use crate::support::{Run, User, World};
 
 const MANIFEST: &str = "[environment]\nname = \"data\"\n[debian]\nsuite = \"bookworm\"\n\
@@ -49,7 +50,9 @@ fn build(world: &World, registry: &str, arguments: &[&str]) -> Run {
 
 fn document(run: &Run) -> Value {
     assert_eq!(run.code(), Some(0), "{}", run.stderr());
-    serde_json::from_str(&run.stdout()).unwrap()
+    let document = serde_json::from_str(&run.stdout()).unwrap();
+    follows("build", &document);
+    document
 }
 
 /// Returns the layers of the first image: packages to digest.

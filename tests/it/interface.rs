@@ -18,7 +18,8 @@ fn schema(name: &str) -> Value {
     serde_json::from_slice(&fs::read(&file).unwrap()).unwrap()
 }
 
-fn follows(name: &str, document: &Value) {
+/// Asserts that a document is as its schema says.
+pub fn follows(name: &str, document: &Value) {
     let mut wrong = Vec::new();
     let schema = schema(name);
     check(&schema, &schema, document, name, &mut wrong);

@@ -10,6 +10,7 @@ use std::process::Stdio;
 
 use serde_json::Value;
 
+use crate::interface::follows;
 use crate::support::{Run, User};
 use crate::tools::{MANIFEST, Tools, for_both};
 
@@ -24,11 +25,12 @@ impl Tools {
         [&head, options, &["--", "bash", "-c", script]].concat()
     }
 
-    /// As [`Tools::verify`]; returns the exit code and the document.
+    /// As [`Tools::verify`]; returns the exit code and the document, which follows its schema.
     fn verified(&self, options: &[&str], script: &str) -> (Option<i32>, Value) {
         let run = self.verify(&[&["--json"], options].concat(), script);
         let document = serde_json::from_str(&run.stdout());
         let document = document.unwrap_or_else(|_| panic!("{}{}", run.stdout(), run.stderr()));
+        follows("verify", &document);
         (run.code(), document)
     }
 

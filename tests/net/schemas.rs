@@ -86,6 +86,17 @@ fn net_what_is_printed_is_valid_for_others() {
     project.keep("run", &[&failed[1], &died[1]]);
     let events: Vec<_> = failed[2].lines().chain(died[2].lines()).collect();
     project.keep("events", &events);
+    project.keep("build", &[&project.printed(&["build", "--frozen"], 0)]);
+    let drawing = "cat /proc/vmstat > a; date; exit 0";
+    let verified = [
+        &[
+            "verify", "-n", "2", "--vary", "times", "--", "sh", "-c", drawing,
+        ][..],
+        &["verify", "--", "python", "-c", "print(1)"],
+    ];
+    let [diverged, same] = verified;
+    let verified = [&project.printed(diverged, 1), &project.printed(same, 0)];
+    project.keep("verify", &verified.map(String::as_str));
     let key = ["key", "--bind", "/usr:/in", "--env", "A=1", "--", "x"];
     project.keep("key", &[&project.printed(&key, 0)]);
     for name in ["runs", "version", "doctor"] {
@@ -100,7 +111,8 @@ fn net_what_is_printed_is_valid_for_others() {
         .run(&["run", "--frozen", "--", "python", "validate.py"]);
     assert_eq!(validated.code(), Some(0), "{}", validated.whole());
     let names = [
-        "doctor", "error", "events", "key", "lock", "result", "run", "runs", "version",
+        "build", "doctor", "error", "events", "key", "lock", "result", "run", "runs", "verify",
+        "version",
     ];
     let expected: String = names.iter().map(|name| format!("{name} valid\n")).collect();
     assert_eq!(validated.stdout(), expected);

@@ -16,6 +16,7 @@ pub fn check(root: &Value, schema: &Value, value: &Value, path: &str, wrong: &mu
     let kind = match value {
         Value::Null => "null",
         Value::Bool(_) => "boolean",
+        Value::Number(number) if number.is_f64() => "number",
         Value::Number(_) => "integer",
         Value::String(_) => "string",
         Value::Array(_) => "array",
@@ -23,6 +24,7 @@ pub fn check(root: &Value, schema: &Value, value: &Value, path: &str, wrong: &mu
     };
     match schema.get("type") {
         Some(Value::String(expected)) if expected == kind => {}
+        Some(Value::String(expected)) if (expected.as_str(), kind) == ("number", "integer") => {}
         Some(Value::Array(expected)) if expected.iter().any(|one| one == kind) => {}
         None => {}
         Some(other) => wrong.push(format!("{path}: {kind} is not {other}")),
