@@ -50,6 +50,8 @@ pub struct BuildOptions {
     /// envbox's own program, if it is to be in the image and to hold there what needs no
     /// namespaces.
     pub supervisor: Option<PathBuf>,
+    /// Whether the supervisor is in the image without being its entrypoint.
+    pub no_entrypoint: bool,
     /// Where the image is written.
     pub destination: Option<Destination>,
     /// Which registry it is pushed to.
@@ -66,6 +68,7 @@ impl Default for BuildOptions {
             check: false,
             record: false,
             supervisor: None,
+            no_entrypoint: false,
             destination: None,
             publication: None,
         }
@@ -207,7 +210,9 @@ fn build_all(
                 runs_inside(program, &rootfs, platform)?;
                 let policy = policy_of(project, lock).to_bytes();
                 settings.supervisor = Some((program.clone(), policy));
-                settings.entrypoint = ENTRYPOINT.map(str::to_owned).to_vec();
+                if !options.no_entrypoint {
+                    settings.entrypoint = ENTRYPOINT.map(str::to_owned).to_vec();
+                }
             }
             let layers = LayerOptions {
                 codec: options.codec,

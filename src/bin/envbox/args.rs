@@ -458,6 +458,10 @@ pub(crate) struct Build {
     /// (`envbox inside`). The image then depends on this program's bytes, too.
     #[arg(long, conflicts_with = "record")]
     pub(crate) supervised: bool,
+    /// With --supervised: envbox is in the image, and nothing is its entrypoint. For engines that
+    /// start more in a container than what is to be held, and call `envbox inside` for that.
+    #[arg(long, requires = "supervised")]
+    pub(crate) no_entrypoint: bool,
     /// Write the image's identity to the lockfile: `--frozen` builds must give it again, and runs
     /// take it from a registry of the user's where there is one.
     #[arg(long, conflicts_with_all = ["frozen", "group", "all_groups"])]

@@ -38,6 +38,7 @@ fn options(args: &args::Build) -> Result<BuildOptions, Failure> {
             true => Some(ambient::program()?),
             false => None,
         },
+        no_entrypoint: args.no_entrypoint,
         destination: args.output.as_deref().map(destination).transpose()?,
         publication: publication(args)?,
     })
