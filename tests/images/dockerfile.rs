@@ -8,8 +8,9 @@ use envbox::net::registry_url;
 
 use crate::conda_python::{PRINTED, channel, manifest};
 use crate::downloads;
-use crate::foreign::{podman_options, tool};
+use crate::foreign::tool;
 use crate::golden::world_of;
+use crate::podman_place::podman_options;
 use crate::support::{User, World};
 
 const MANIFEST: &str = "[environment]\nname = \"file\"\npython = \"3.11\"\n\

@@ -12,6 +12,7 @@ use envbox::store::TreeManifest;
 use serde_json::Value;
 
 use crate::golden::world_of;
+use crate::podman_place::podman_options;
 use crate::registry::Registry;
 use crate::support::{User, World};
 
@@ -132,23 +133,6 @@ fn podman(world: &World, tag: &str, command: &[&str]) -> String {
     podman_with(world, tag, &limits, command, |words| {
         tool(world, "podman", words)
     })
-}
-
-/// Returns the options with which podman keeps to a directory of its own, and does without what a
-/// machine for tests has not.
-pub fn podman_options(place: &Path) -> Vec<String> {
-    let mut options = Vec::new();
-    for (option, name) in [
-        ("--root", "root"),
-        ("--runroot", "run"),
-        ("--tmpdir", "tmp"),
-    ] {
-        options.extend([option.to_owned(), place.join(name).display().to_string()]);
-    }
-    let rest =
-        "--storage-driver overlay --cgroup-manager cgroupfs --events-backend file --runtime runc";
-    options.extend(rest.split(' ').map(str::to_owned));
-    options
 }
 
 /// As [`podman`], where `podman` runs it with the words that it is given.

@@ -16,8 +16,9 @@ use envbox_sandbox::gpu::{HostFs, LibraryPlaces};
 use serde_json::{Value, json};
 
 use crate::downloads;
-use crate::foreign::{podman_options, succeeded, tool};
+use crate::foreign::{succeeded, tool};
 use crate::gpu_host::{DRIVER, add_libraries, add_module, below};
+use crate::podman_place::podman_options;
 use crate::support::{User, World};
 
 const MANIFEST: &str = "[environment]\nname = \"gpu\"\npython = \"3.11\"\n\

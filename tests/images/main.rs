@@ -8,6 +8,8 @@
 mod channel;
 #[path = "../net/conda_python.rs"]
 mod conda_python;
+#[path = "../support/docker_registry.rs"]
+mod docker_registry;
 mod dockerfile;
 #[path = "../net/downloads.rs"]
 mod downloads;
@@ -22,6 +24,8 @@ mod gpu_host;
 #[path = "../support/http.rs"]
 mod http;
 mod platforms;
+#[path = "../support/podman.rs"]
+mod podman_place;
 mod pods;
 mod published;
 mod registry;

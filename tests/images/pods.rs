@@ -7,14 +7,11 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::foreign::{podman_options, succeeded};
+use crate::foreign::succeeded;
 use crate::golden::world_of;
+use crate::podman_place::{limits, podman_options};
 use crate::registry::Registry;
 use crate::support::{User, World};
-
-/// A host without the right to raise limits refuses podman's own.
-const LIMITS: &str =
-    "[containers]\ndefault_ulimits = [\"nofile=1024:1024\", \"nproc=1024:1024\"]\n";
 
 /// What a step draws, and what it may do. It begins with a word: Debian's podman writes what it read anew,
 /// and cannot read a text that begins with an empty line then.
@@ -40,8 +37,6 @@ struct Podman<'a> {
 impl<'a> Podman<'a> {
     fn new(world: &'a World, registry: &'a Registry) -> Self {
         let place = world.path().join("podman");
-        fs::create_dir_all(&place).unwrap();
-        fs::write(place.join("containers.conf"), LIMITS).unwrap();
         Self {
             world,
             registry,
@@ -51,7 +46,7 @@ impl<'a> Podman<'a> {
 
     fn run(&self, words: &[&str]) -> String {
         let mut command = Command::new("podman");
-        let limits = self.world.path().join("podman/containers.conf");
+        let limits = limits(&self.world.path().join("podman"));
         command.args(&self.options).args(words);
         command.env("CONTAINERS_CONF", limits);
         command.env("REGISTRY_AUTH_FILE", self.registry.credentials());

@@ -5,10 +5,11 @@ use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
+use crate::docker_registry::serve;
 use crate::support::World;
 use envbox::base::{Context, Digest, Platform};
 use envbox::image::{
@@ -43,26 +44,11 @@ impl Registry {
         let directory = tempfile::tempdir().unwrap();
         let path = |name: &str| directory.path().join(name);
         fs::write(path("htpasswd"), PASSWORDS).unwrap();
-        let config = format!(
-            "version: 0.1\nlog: {{level: info}}\n\
-             storage: {{filesystem: {{rootdirectory: {}}}, delete: {{enabled: true}}}}\n\
-             http: {{addr: '127.0.0.1:0'}}\n\
-             auth: {{htpasswd: {{realm: test, path: {}}}}}\n",
-            path("data").display(),
+        let more = format!(
+            "auth: {{htpasswd: {{realm: test, path: {}}}}}\n",
             path("htpasswd").display()
         );
-        fs::write(path("config.yml"), config).unwrap();
-        let mut process = Command::new("docker-registry")
-            .arg("serve")
-            .arg(path("config.yml"))
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("the package docker-registry is installed");
-        let mut log = BufReader::new(process.stderr.take().unwrap());
-        let host = address(&mut log);
-        // Read on, or the registry stops when the pipe is full.
-        thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
+        let (process, host) = serve(directory.path(), &more);
         let mut registry = Self {
             context: Context::new(path("store"), Timestamp::UNIX_EPOCH),
             directory,
@@ -158,20 +144,6 @@ impl Drop for Registry {
         drop(self.process.kill());
         drop(self.process.wait());
     }
-}
-
-/// Reads the log up to where the registry says where it listens.
-fn address(log: &mut impl std::io::BufRead) -> String {
-    let mut read = String::new();
-    for line in log.lines() {
-        let line = line.unwrap();
-        if let Some((_, rest)) = line.split_once("listening on ") {
-            let end = rest.find(|c: char| !c.is_ascii_digit() && !matches!(c, '.' | ':'));
-            return rest[..end.unwrap_or(rest.len())].to_owned();
-        }
-        read += &(line + "\n");
-    }
-    panic!("the registry did not start:\n{read}");
 }
 
 /// Returns a tar of one file, without compression.
