@@ -3,12 +3,16 @@
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+#[path = "../support/docker_registry.rs"]
+mod docker_registry;
 #[path = "../net/downloads.rs"]
 mod downloads;
 mod dvc;
 mod fanout;
 mod metaflow;
 mod mlflow;
+#[path = "../support/podman.rs"]
+mod podman_place;
 mod pre_commit;
 mod project;
 mod python_package;

@@ -13,11 +13,12 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use crate::downloads;
+use crate::project::pins;
 use crate::support::{Run, User, World};
 use crate::venv::Venv;
 
-/// The newest release that was tried; `integrations/metaflow/pyproject.toml` says which others may do.
-const METAFLOW: &str = "metaflow==2.19.39";
+mod card;
+mod elsewhere;
 
 /// A virtual environment with Metaflow and our package, and a world with the flows.
 struct Launcher {
@@ -37,7 +38,13 @@ impl Launcher {
             .args([&package, &source])
             .status();
         assert!(copied.unwrap().success());
-        let venv = Venv::new(&[METAFLOW, source.to_str().unwrap()]);
+        let pins = pins("metaflow");
+        let venv = Venv::new(&[
+            "--no-deps",
+            "--requirement",
+            &pins,
+            source.to_str().unwrap(),
+        ]);
         for (name, text) in [
             ("probe.py", include_str!("metaflow/probe.py")),
             ("waits.py", include_str!("metaflow/waits.py")),

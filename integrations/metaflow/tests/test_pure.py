@@ -13,10 +13,10 @@ from metaflow_extensions.envbox.plugins.envbox.seeds import closes_foreach, plac
 from metaflow_extensions.envbox.plugins.envbox.wanted import DEFAULTS, wanted
 
 
-def text(channels=(), datastore="local", in_pod=False, **attributes):
+def text(channels=(), datastore="local", **attributes):
     """The manifest of a step with these attributes."""
     wishes = wanted("train", {**DEFAULTS, **attributes}, {})
-    return manifest_text(wishes, datastore, in_pod, list(channels))
+    return manifest_text(wishes, datastore, list(channels))
 
 
 class Manifest(unittest.TestCase):
@@ -34,7 +34,7 @@ class Manifest(unittest.TestCase):
         made = text(packages={"requests": "2.34.2"}, datastore="s3")
         self.assertIn('["requests==2.34.2", "boto3"]', made)
         self.assertIn('packages = ["gzip", "libgomp1", "tar"]',
-                      text(debian_packages=["libgomp1"], in_pod=True))
+                      text(debian_packages=["libgomp1"], datastore="s3"))
 
     def test_conda_packages_are_match_specs_from_named_channels(self):
         made = text(conda_packages={"numpy": "1.26.4", "x::gdal": ">=3.9", "six": ""},
@@ -42,6 +42,8 @@ class Manifest(unittest.TestCase):
         self.assertIn('dependencies = ["numpy ==1.26.4", "six", "x::gdal >=3.9"]', made)
         lab = '{ name = "lab", url = "https://mirror.example/team/lab/" }'
         self.assertIn('channels = ["conda-forge", %s]' % lab, made)
+        root = text(conda_packages={"six": ""}, channels=["http://127.0.0.1:8080/"])
+        self.assertIn('{ name = "channel", url = "http://127.0.0.1:8080/" }', root)
 
     def test_policy_is_not_in_it(self):
         self.assertEqual(text(seed=3, cpus=2, clock="real", network=True), text())
@@ -92,7 +94,7 @@ class Seeds(unittest.TestCase):
 
         def place(step, index):
             task = SimpleNamespace(input_paths=["1/inner/3"], split_index=index, step=step)
-            return place_in_flow(task, datastore, graph)
+            return place_in_flow(task, datastore, closes_foreach(graph, step))
 
         self.assertEqual(place("linear", None), (2, 4))
         self.assertEqual(place("linear", 7), (2, 4, 7))

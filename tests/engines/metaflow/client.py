@@ -15,12 +15,14 @@ for step in Run(sys.argv[1]):
         known = {
             "artifacts": {artifact.id: artifact.sha for artifact in task},
             "metadata": {key: metadata[key] for key in metadata if key.startswith("envbox-")},
+            "pathspec": task.pathspec,
+            "batch": "aws-batch-job-id" in metadata,
             "attempts": sorted(m.value for m in task.metadata if m.name == "attempt"),
             "ended_after_creation": bool(task.finished_at) and task.finished_at > task.created_at,
             "year": task.created_at.year,
             "record": "envbox-record" in metadata and envbox_record(task),
         }
-        for wanted in ("seen", "drawn", "six"):
+        for wanted in ("seen", "drawn", "six", "begun"):
             if wanted in task:
                 known[wanted] = task[wanted].data
         tasks[name] = known

@@ -15,6 +15,8 @@
 | `seeds` | one seed for each task, the same on every run |
 | `clock` | the host's time for Metaflow's own bookkeeping in a task |
 | `origin` | what `resume` takes over: were it the same environments? |
+| `card` | `@card(type="envbox")`, as the task makes it |
+| `report` | the record's report, in that card's place |
 | `records` | where the record of a task is |
 | `binary` | the program: where it is, which version, what it said |
 | `errors` | what the user is told |

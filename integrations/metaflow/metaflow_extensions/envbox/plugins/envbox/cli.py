@@ -12,6 +12,11 @@ from .decorator import EnvboxDecorator
 from .locked import Locked, chosen
 
 
+# A batch job cannot name another entrypoint than the image's, and of all that its command starts only the step
+# is to be held.
+BUILD = ("build", "--frozen", "--supervised", "--no-entrypoint")
+
+
 @click.group()
 def cli() -> None:
     """Holds the group, as Metaflow wants it."""
@@ -44,7 +49,7 @@ def build(obj: Any, push: str) -> None:
     for step, locked in _environments(obj).items():
         if locked.manifest not in images:
             said = binary.call(
-                ["--json", *chosen(locked.manifest), "build", "--frozen", "--supervised", "--push"]
+                ["--json", *chosen(locked.manifest), *BUILD, "--push"]
                 + ["%s:%s" % (push, locked.digest.split(":")[1][:16])],
                 "The image of step *%s* cannot be built." % step,
             )

@@ -7,6 +7,7 @@
 | `runtime_init` | launcher | environments are locked before any task starts; `resume` compares |
 | `runtime_step_cli` | launcher | the command line of a task |
 | `task_pre_step` | task | the task's metadata |
+| `runtime_finished` | launcher | cards of the type `envbox` get the reports of the records |
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from metaflow.decorators import FlowDecorator, StepDecorator
 from metaflow.metadata_provider import MetaDatum
 from metaflow.system_context import ExecutionPhase
 
-from . import binary, code, command, locked, manifest, origin, records, seeds
+from . import binary, code, command, locked, manifest, origin, records, report, seeds
 from .clock import STARTED, keep_host_time
 from .errors import EnvboxArgument
 from .wanted import DEFAULTS, Wanted, wanted
@@ -81,6 +82,9 @@ class EnvboxDecorator(StepDecorator):
         # `--environment=envbox` adds this one beside an `@envbox_conda` that stands in the flow.
         self.superseded = not self.statically_defined and any(d.statically_defined for d in others)
         self.remote = any(d.name in REMOTE for d in decorators)
+        cards = [d.attributes["type"] for d in decorators if d.name == "card"]
+        self.has_card = report.CARD in cards
+        self.recorded: Dict[str, str] = {}
         self.resources = next((d for d in decorators if d.name == "resources"), None)
         base = _base_attributes(flow)
         self.wanted = wanted(step_name, self.attributes_of_packages(), base)
@@ -97,6 +101,11 @@ class EnvboxDecorator(StepDecorator):
     def cpus(self) -> Optional[int]:
         """How many processors the step sees, if it says so."""
         return self.wanted.cpus or _cpus(self.resources)
+
+    @property
+    def closes_foreach(self) -> bool:
+        """Whether the step joins what a foreach split."""
+        return seeds.closes_foreach(self.graph, self.step)
 
     def attributes_of_packages(self) -> Dict[str, Any]:
         """Returns the attributes, with `packages` being those of PyPI."""
@@ -137,7 +146,7 @@ class EnvboxDecorator(StepDecorator):
         """Returns the manifest of the step's environment."""
         # The variable is conda's own; `@conda` hands it to micromamba.
         channels = os.environ.get("CONDA_CHANNELS", "").replace(",", " ").split()
-        return manifest.manifest_text(self.wanted, self.datastore.TYPE, self.remote, channels)
+        return manifest.manifest_text(self.wanted, self.datastore.TYPE, channels)
 
     def runtime_step_cli(self, cli_args, retry_count, max_user_code_retries, ubf_context) -> None:
         if not self.active or self.remote:
@@ -162,10 +171,12 @@ class EnvboxDecorator(StepDecorator):
         if getattr(cli_args, "spin_pathspec", None):
             place = seeds.place_of_spun(cli_args.spin_pathspec)
         else:
-            place = seeds.place_in_flow(task, self.datastore, self.graph)
+            place = seeds.place_in_flow(task, self.datastore, self.closes_foreach)
         names = (flow, str(task.run_id), task.step, str(task.task_id))
         record = os.path.join(self.place.local_root, records.record_path(*names, attempt))
         os.makedirs(os.path.dirname(record), exist_ok=True)
+        # Of several attempts the last one's is the task's card.
+        self.recorded["/".join(names)] = record
         return command.Task(
             seed=seeds.task_seed(self.wanted.seed, task.step, place),
             cpus=self.cpus,
@@ -174,6 +185,13 @@ class EnvboxDecorator(StepDecorator):
             record=record,
             tag=records.record_tag(*names, attempt),
         )
+
+    def runtime_finished(self, exception) -> None:
+        # `spin` calls this also where it left out `step_init`.
+        if self.superseded or not self.has_card:
+            return
+        for pathspec, record in self.recorded.items():
+            report.complete(self.datastore, pathspec, record, self.tell)
 
     def set_variables(self, cli_args: Any, task: command.Task) -> None:
         """Tells the task what it cannot know."""

@@ -58,6 +58,8 @@ class EnvboxEnvironment(MetaflowEnvironment):
         options = ["--seed", str(wanted.seed), "--clock", wanted.clock or "real"]
         if decorator.cpus is not None:
             options += ["--cpus", str(decorator.cpus)]
+        if decorator.closes_foreach:
+            options.append("--closes-foreach")
         for variable, value in wanted.env:
             if value is not None:
                 raise EnvboxArgument(
@@ -66,6 +68,11 @@ class EnvboxEnvironment(MetaflowEnvironment):
                     "pass on, and everything is passed on there.",
                 )
         return " ".join([self._python(), "-m", remote.__name__, packaged, *options, "--"])
+
+    def _get_install_dependencies_cmd(self, datastore_type):
+        """Installs nothing in an image of ours, which has what Metaflow needs, and nothing to install with."""
+        installed = super()._get_install_dependencies_cmd(datastore_type)
+        return "if [ -z $ENVBOX_LOCK_DIGEST ]; then %s; fi" % installed
 
     def decorators(self) -> Iterable[EnvboxDecorator]:
         """Returns the decorators that decide over a step, one each."""

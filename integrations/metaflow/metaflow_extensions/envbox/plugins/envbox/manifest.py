@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import sys
 from typing import Iterable, List, Tuple
+from urllib.parse import urlsplit
 
 from .wanted import Wanted
 
@@ -23,16 +24,20 @@ OPERATORS = ("<", ">", "=", "!", "~", "@")
 # metadata service it may not use; the client of S3 where that is the datastore.
 ALWAYS = ("requests",)
 OF_S3 = ("boto3",)
-# What the command of a pod unpacks the code package with, and Debian's base has not.
+# What the command of a pod or a batch job unpacks the code package with, and Debian's base has not.
 OF_POD = ("gzip", "tar")
+# Datastores that no pod reads. With any other the environment is the one of pods, wherever the step runs and
+# whichever command asks: there is one lockfile, and the image that is built of it is the one that is run.
+ON_THIS_MACHINE = ("local", "spin")
 
 
-def manifest_text(wanted: Wanted, datastore: str, in_pod: bool, channels: List[str]) -> str:
+def manifest_text(wanted: Wanted, datastore: str, channels: List[str]) -> str:
     """Returns the manifest."""
     asked = {name.lower() for name, _ in wanted.packages + wanted.conda_packages}
     needed = needed_by_metaflow(datastore)
     own = [(name, "") for name in needed if name not in asked]
-    debian = sorted({*wanted.debian_packages, *(OF_POD if in_pod else ())})
+    of_pod = () if datastore in ON_THIS_MACHINE else OF_POD
+    debian = sorted({*wanted.debian_packages, *of_pod})
     lines = ["[environment]", "name = %s" % _text(NAME), "python = %s" % _text(_python(wanted))]
     lines += ["", "[python]", "requirements = %s" % _list(map(_requirement, [*wanted.packages, *own]))]
     if wanted.conda_packages:
@@ -73,10 +78,10 @@ def _match_spec(package: Tuple[str, str]) -> str:
 
 
 def _channel(channel: str) -> str:
-    """A name, or a URL or directory under the name of its last part: locks name no host."""
+    """A name, or a URL or directory under the name of its path's last part: locks name no host."""
     if "/" not in channel:
         return _text(channel)
-    name = channel.rstrip("/").rsplit("/", 1)[1]
+    name = urlsplit(channel).path.rstrip("/").rsplit("/", 1)[-1] or "channel"
     return "{ name = %s, url = %s }" % (_text(name), _text(channel))
 
 

@@ -1,14 +1,15 @@
 """What a pod or batch container runs instead of `python`.
 
-`python -m …remote MANIFEST [--seed N] [--clock C] [--cpus N] -- flow.py … step …`, in the unpacked code
-package. Which of two it becomes, the image decides:
+`python -m …remote MANIFEST [--seed N] [--clock C] [--cpus N] [--closes-foreach] -- flow.py … step …`, in the
+unpacked code package. Which of two it becomes, the image decides:
 
 - an image that `envbox build` made of this very lockfile: `envbox inside` holds there what can be held in a
   container. One made of another lockfile is refused: the step would run with other packages.
 - any other image with envbox: `envbox run` makes the environment from the lockfile. For that the container
   must be allowed user namespaces.
 
-Imports nothing of Metaflow, which loads this package in its turn.
+Of Metaflow it asks one thing, and late, as Metaflow loads this package in its turn: where in the foreaches the
+task is, which the datastore knows.
 """
 
 from __future__ import annotations
@@ -17,10 +18,11 @@ import argparse
 import os
 import shutil
 import sys
+from types import SimpleNamespace
 from typing import List, Optional
 
 from .lockfile import lock_digest, lockfile_of
-from .seeds import task_seed
+from .seeds import Place, place_in_flow, task_seed
 
 # Variables that say how the container is, not what the step is to do.
 OF_CONTAINER = ("HOME", "HOSTNAME", "LOGNAME", "OLDPWD", "PATH", "PWD", "SHLVL", "USER", "_")
@@ -46,7 +48,9 @@ def main(argv: List[str]) -> int:
     if built is not None and built != locked:
         return _fail(FAILED, "this image was built of the lockfile `%s`, and the step's is `%s`"
                      % (built, locked), "build and push the image again, and name its new digest")
-    world = ["--seed", str(_seed(options.seed, step)), "--clock", options.clock]
+    name = _after(step, "step") or ""
+    seed = task_seed(options.seed, name, _place(name, step, options.closes_foreach))
+    world = ["--seed", str(seed), "--clock", options.clock]
     if options.cpus is not None:
         world += ["--cpus", options.cpus]
     os.environ["METAFLOW_ENVBOX_LOCK_DIGEST"] = locked
@@ -64,6 +68,7 @@ def _options(argv: List[str]) -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--clock", default="real")
     parser.add_argument("--cpus")
+    parser.add_argument("--closes-foreach", action="store_true")
     return parser.parse_args(argv)
 
 
@@ -87,11 +92,27 @@ def _meta_directory() -> str:
     return os.path.join(os.environ.get("METAFLOW_EXTRACTED_ROOT", os.getcwd()), ".mf_meta")
 
 
-def _seed(seed: int, step: List[str]) -> int:
-    """Returns the task's seed, from its place in the innermost foreach."""
-    name = _after(step, "step") or ""
+def _place(name: str, step: List[str], closes: bool) -> Place:
+    """Returns the place that the launcher would find for the task, were it to run there."""
+    inputs = _after(step, "--input-paths")
+    if not inputs:
+        return ()
+    from metaflow.datastore import FlowDataStore
+    from metaflow.plugins import DATASTORES
+    from metaflow.util import decompress_list
+
+    storage = next(store for store in DATASTORES if store.TYPE == _after(step, "--datastore"))
+    # Metaflow's own variable, for who saves the task's logs: flow, run, step and task.
+    flow = os.environ["MF_PATHSPEC"].split("/")[0]
+    root = _after(step, "--datastore-root")
+    datastore = FlowDataStore(flow, storage_impl=storage, ds_root=root)
     index = _after(step, "--split-index")
-    return task_seed(seed, name, (int(index),) if index and index.isdigit() else ())
+    task = SimpleNamespace(
+        input_paths=decompress_list(inputs)[:1],
+        split_index=int(index) if index and index.isdigit() else None,
+        step=name,
+    )
+    return place_in_flow(task, datastore, closes)
 
 
 def _after(words: List[str], word: str) -> Optional[str]:

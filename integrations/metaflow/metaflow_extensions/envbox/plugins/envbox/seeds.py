@@ -20,10 +20,11 @@ def task_seed(seed: int, step: str, place: Place) -> int:
     return int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "big")
 
 
-def place_in_flow(task: Any, flow_datastore: Any, graph: Any) -> Place:
+def place_in_flow(task: Any, flow_datastore: Any, closes: bool) -> Place:
     """Returns the indices of the task in the foreaches around it, and how often loops went round.
 
-    `task` is Metaflow's own of the launcher. Its parents have ended, so their stacks are there.
+    `task` is Metaflow's own of the launcher, or what has its attributes. Its parents have ended, so their
+    stacks are there. `closes` is what `closes_foreach` says of the step.
     """
     if not task.input_paths:
         return ()
@@ -34,7 +35,7 @@ def place_in_flow(task: Any, flow_datastore: Any, graph: Any) -> Place:
     frames = _indices(parent.get("_foreach_stack"))
     if task.split_index is not None:
         frames += (int(task.split_index),)
-    elif closes_foreach(graph, task.step):
+    elif closes:
         frames = frames[:-1]
     return frames + tuple(parent.get("_iteration_stack") or ())
 
