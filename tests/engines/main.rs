@@ -3,12 +3,23 @@
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+#[path = "../it/channel.rs"]
+#[expect(dead_code, reason = "each tier uses a part")]
+mod channel;
+#[path = "../net/conda_python.rs"]
+#[expect(dead_code, reason = "each tier uses a part")]
+mod conda_python;
 #[path = "../support/docker_registry.rs"]
 mod docker_registry;
 #[path = "../net/downloads.rs"]
 mod downloads;
 mod dvc;
 mod fanout;
+#[path = "../net/golden.rs"]
+#[expect(dead_code, reason = "each tier uses a part")]
+mod golden;
+#[path = "../support/http.rs"]
+mod http;
 mod metaflow;
 mod mlflow;
 #[path = "../support/podman.rs"]

@@ -18,6 +18,7 @@ use crate::support::{Run, User, World};
 use crate::venv::Venv;
 
 mod card;
+mod conda;
 mod elsewhere;
 
 /// A virtual environment with Metaflow and our package, and a world with the flows.

@@ -11,7 +11,7 @@ use crate::downloads;
 use crate::support::World;
 
 /// What Debian's interpreter is linked with, which conda's own would bring along.
-const SYSTEM: &str =
+pub const SYSTEM: &str =
     "\"libbz2-1.0\", \"libexpat1\", \"libffi8\", \"liblzma5\", \"libssl3\", \"zlib1g\"";
 
 /// Debian's interpreter has modules where Debian's packages have them, and puts others below `local`;
