@@ -14,13 +14,16 @@ def timed_call(envbox, manifest, options, call):
     """On a worker: a call in the sandbox, and what it took."""
     import resource
 
-    from ray_envbox.task import _run
+    from ray import cloudpickle
+    from ray_envbox.options import Options
+    from ray_envbox.sandbox import run_once
 
     os.environ["ENVBOX"] = envbox
     for name, value in options.items():
         os.environ[name] = value
     begin = time.time()
-    value = _run(envbox, manifest, (), call)
+    function, args, kwargs = call
+    value = run_once(Options(str(manifest)), cloudpickle.dumps(function), args, kwargs)
     return begin, time.time(), resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss, value
 
 

@@ -1,14 +1,13 @@
-"""Eight fits, each a Ray task whose function runs in the sandbox."""
+"""Eight fits, Ray tasks as they always were, in the sandbox of the job's runtime environment."""
 
+import os
 from pathlib import Path
 
 import ray
-from ray_envbox import remote
-
-HERE = Path(__file__).parent
+import ray_envbox
 
 
-@remote(str(HERE), num_cpus=1)
+@ray.remote(num_cpus=1)
 def fit(seed):
     import socket
     import time
@@ -23,6 +22,8 @@ def fit(seed):
 
 
 if __name__ == "__main__":
-    ray.init(include_dashboard=False)
+    # For a cluster that this program starts; others have it where `ray start` is called.
+    os.environ.setdefault("RAY_RUNTIME_ENV_PLUGINS", ray_envbox.PLUGINS)
+    ray.init(include_dashboard=False, runtime_env=ray_envbox.runtime_env(Path(__file__).parent))
     for row in ray.get([fit.remote(seed) for seed in range(8)]):
         print(*row)

@@ -1,4 +1,6 @@
-"""Runs tasks on a cluster of this one machine, and prints what came of them."""
+"""Runs tasks of `ray_envbox.remote` on a cluster of this one machine without the plugin, and prints
+what came of them, and of those that need the plugin.
+"""
 
 import glob
 import json
@@ -7,14 +9,24 @@ import sys
 import time
 
 import ray
-from ray_envbox import EnvboxError, remote
+from ray_envbox import EnvboxError, remote, runtime_env
 
 PROJECT, PORT, SLEEP = sys.argv[1:]
-sys.path.insert(0, PROJECT)
-import sweep  # noqa: E402
 
 # Tests start clusters beside each other.
 ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, _temp_dir=os.environ["RAY_PLACE"])
+
+
+@remote(PROJECT, max_retries=0)
+def draws(seed):
+    import numpy as np
+
+    return np.random.default_rng(seed).normal(size=3).tolist(), np.random.default_rng().normal()
+
+
+@ray.remote(max_retries=0)
+def unplugged():
+    return "ran"
 
 
 @remote(PROJECT, max_retries=0)
@@ -106,7 +118,7 @@ def declared(environment):
 
 
 def sweeps():
-    return ray.get([sweep.fit.remote(seed) for seed in range(4)])
+    return ray.get([draws.remote(seed) for seed in range(4)])
 
 
 print(json.dumps({
@@ -116,6 +128,7 @@ print(json.dumps({
     "exits": error(exits),
     "crashes": error(crashes),
     "nowhere": error(nowhere),
+    "unplugged": error(unplugged.options(runtime_env=runtime_env(PROJECT))),
     "cancelled": [cancelled(False), cancelled(True)],
     "declared": declared("/absent"),
 }))

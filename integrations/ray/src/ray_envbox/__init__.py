@@ -1,13 +1,17 @@
-"""Ray tasks in envbox's sandbox.
+"""Ray's tasks and actors in envbox's sandbox.
 
-    from ray_envbox import remote
+    import ray, ray_envbox
 
-    @remote("envs/numpy", num_cpus=1)
+    ray.init(runtime_env=ray_envbox.runtime_env("envs/numpy"))
+
+    @ray.remote
     def fit(seed): ...
 
-    ray.get([fit.remote(seed) for seed in range(8)])
+Nodes have `ray_envbox.PLUGINS` in their environment as `RAY_RUNTIME_ENV_PLUGINS` when Ray starts.
+Without that, `ray_envbox.remote` runs the bodies of single functions in the sandbox.
 """
 
-from .task import EnvboxError, remote
+from .declare import PLUGINS, remote, runtime_env
+from .sandbox import EnvboxError
 
-__all__ = ["EnvboxError", "remote"]
+__all__ = ["PLUGINS", "EnvboxError", "remote", "runtime_env"]
