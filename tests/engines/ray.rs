@@ -1,6 +1,7 @@
 //! Ray's tasks and actors that run in the sandbox.
 
 use std::fs;
+use std::path::Path;
 
 use serde_json::{Value, json};
 
@@ -144,4 +145,32 @@ fn refuses(said: &Value) {
     }
     assert!(said["declared"][0].as_str().unwrap().contains("`/absent`"));
     assert!(said["declared"][1].as_str().unwrap().contains("`colour`"));
+}
+
+#[test]
+fn net_ray_bench_of_environments_measures_calls() {
+    let engine = Engine::new("ray");
+    let world = World::new(User::Current);
+    downloads::share(&world);
+    let report = world.path().join("home/report.json");
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/bench/ray_environments.py");
+    // Without `pip` and `uv`, which need more of PyPI than the pins have.
+    let run = world.finished(engine.shell(
+        &world,
+        &format!(
+            "exec python -B {} plain envbox --calls 2 --envbox {} --store {} --json {}",
+            script.display(),
+            env!("CARGO_BIN_EXE_envbox"),
+            world.path().join("home/.cache/envbox").display(),
+            report.display(),
+        ),
+    ));
+    assert_eq!(run.code(), Some(0), "{}", run.whole());
+    downloads::keep(&world);
+    let found: Value = serde_json::from_str(&fs::read_to_string(report).unwrap()).unwrap();
+    for way in ["plain", "envbox"] {
+        for name in ["first_s", "new_worker_s", "task_ms", "actor_s", "method_ms"] {
+            assert!(found[way][name].as_f64().unwrap() > 0.0, "{found:#}");
+        }
+    }
 }
