@@ -10,6 +10,7 @@ import envbox
 from envbox._decode import fields_of
 
 SHAPES = {
+    "build": envbox.BuildResult,
     "doctor": envbox.DoctorResult,
     "events": envbox.Event,
     "key": envbox.KeyResult,
@@ -17,6 +18,7 @@ SHAPES = {
     "result": envbox.RunResult,
     "run": envbox.RunRecord,
     "runs": envbox.Runs,
+    "verify": envbox.VerifyResult,
     "version": envbox.Version,
 }
 # `error` is of documents that become exceptions; and where there is none, all this is there.
@@ -26,6 +28,8 @@ SCALARS = {"string": str, "integer": int, "boolean": bool}
 
 
 def compare(kind, schema, needed, at):
+    if "$ref" in schema:
+        schema = schemas[at.split(".")[0]]["$defs"][schema["$ref"].removeprefix("#/$defs/")]
     types = schema.get("type", [])
     types = [types] if isinstance(types, str) else types
     optional = typing.get_origin(kind) is typing.Union
