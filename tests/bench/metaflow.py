@@ -8,7 +8,7 @@
 A flow whose steps do nothing is run plain and with `--with envbox`, in turn (A B A B …), in one call. Each run's
 wall time is that of `python flow.py run`, so that Metaflow's own work is in both; a task's is the run's divided by
 its tasks. The environments are locked and built before. Given are the medians, and the median of the pairs'
-differences of wall time for one task, in milliseconds; with `--json` one document. Processor time is of all
+differences of wall time for one task, in milliseconds. Processor time is of all
 processes that ended. Metaflow's own `@conda` and `@pypi` are a third way where its
 micromamba is: it is not asked to download one, and both need a channel of conda's for their Python.
 """
@@ -98,8 +98,8 @@ def show(told):
     print("a task, of %(tasks)d in a row, medians of %(runs)d runs" % told)
     for name, figures in told.items():
         if isinstance(figures, dict) and "wall_ms" in figures:
-            print("%-8s wall %(wall_ms)7.0f ms   cpu %(cpu_ms)7.0f ms   more %(more_than_plain_ms)+7.0f ms"
-                  .replace("%-8s", "%-8s" % name) % figures)
+            wall, cpu, more = (figures[key] for key in ("wall_ms", "cpu_ms", "more_than_plain_ms"))
+            print("%-8s wall %7.0f ms   cpu %7.0f ms   more %+7.0f ms" % (name, wall, cpu, more))
     for name, reason in told["left_out"].items():
         print("%-8s left out: %s" % (name, reason))
 
@@ -110,11 +110,13 @@ def main():
     parser.add_argument("--python", required=True, type=Path, help="the interpreter that has Metaflow")
     parser.add_argument("--store", type=Path, help="a store of envbox's; else one for this call")
     parser.add_argument("--runs", default=9, type=int)
-    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--json", type=Path, help="write what was found to this file")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         told = Bench(options, Path(scratch)).measure()
-    print(json.dumps(told)) if options.json else show(told)
+    show(told)
+    if options.json:
+        options.json.write_text(json.dumps(told, indent=2) + "\n")
 
 
 main()
