@@ -14,8 +14,10 @@ fn driven(engine: &Engine, user: User, script: &str, sleep: &str) -> Value {
     let world = World::new(user);
     project::example(&world, "ray/example");
     downloads::share(&world);
-    let text = fs::read_to_string(project::beside("ray").join(script)).unwrap();
-    world.write(script, &text);
+    for name in [script, "processes.py"] {
+        let text = fs::read_to_string(project::beside("ray").join(name)).unwrap();
+        world.write(name, &text);
+    }
     let listener = Listener::new();
     let command = format!("python {script} \"$PWD\" {} {sleep}", listener.port());
     let mut shell = engine.shell(&world, &command);

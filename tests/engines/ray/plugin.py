@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 import ray
+from processes import sleeping
 from ray_envbox import PLUGINS, runtime_env
 
 PROJECT, PORT, SLEEP = sys.argv[1:]
@@ -164,17 +165,6 @@ class Asynchronous:
         return more
 
 
-def sleeping():
-    wanted = f"sleep\0{SLEEP}\0".encode()
-    for path in glob.glob("/proc/[0-9]*/cmdline"):
-        try:
-            if open(path, "rb").read() == wanted:
-                return True
-        except OSError:
-            continue
-    return False
-
-
 def error(reference):
     try:
         return ray.get(reference, timeout=120)
@@ -211,11 +201,11 @@ def made():
 
 def cancelled():
     task = sleeps.remote(SLEEP)
-    while not sleeping():
+    while not sleeping(SLEEP):
         time.sleep(0.05)
     ray.cancel(task)
     got = error(task)[0]
-    while sleeping():
+    while sleeping(SLEEP):
         time.sleep(0.05)
     return got
 
@@ -223,9 +213,9 @@ def cancelled():
 def killed():
     actor = Counter.remote(0)
     ray.get(actor.starts.remote(SLEEP))
-    assert sleeping()
+    assert sleeping(SLEEP)
     ray.kill(actor)
-    while sleeping():
+    while sleeping(SLEEP):
         time.sleep(0.05)
     return "nothing left"
 

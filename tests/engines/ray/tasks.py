@@ -2,13 +2,13 @@
 what came of them, and of those that need the plugin.
 """
 
-import glob
 import json
 import os
 import sys
 import time
 
 import ray
+from processes import sleeping
 from ray_envbox import EnvboxError, remote, runtime_env
 
 PROJECT, PORT, SLEEP = sys.argv[1:]
@@ -84,20 +84,9 @@ def error(task):
         return [type(error).__name__, type(error.cause).__name__]
 
 
-def sleeping():
-    wanted = f"sleep\0{SLEEP}\0".encode()
-    for path in glob.glob("/proc/[0-9]*/cmdline"):
-        try:
-            if open(path, "rb").read() == wanted:
-                return True
-        except OSError:
-            continue
-    return False
-
-
 def cancelled(force):
     task = sleeps.remote(SLEEP)
-    while not sleeping():
+    while not sleeping(SLEEP):
         time.sleep(0.05)
     ray.cancel(task, force=force)
     try:
@@ -105,7 +94,7 @@ def cancelled(force):
         said = "a result"
     except ray.exceptions.TaskCancelledError:
         said = "cancelled"
-    while sleeping():
+    while sleeping(SLEEP):
         time.sleep(0.05)
     return said
 
