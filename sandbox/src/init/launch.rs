@@ -167,9 +167,10 @@ impl Launched {
                 &mut ancillary,
                 RecvFlags::CMSG_CLOEXEC,
             ) {
-                Err(Errno::INTR) => {}
-                // With our message unread on its side, a peer that dies resets the connection.
-                Err(Errno::CONNRESET) => return Ok(None),
+                // With our message unread on its side, a peer that ends resets the connection. That is
+                // said once, and before what the peer had sent (`sock_error` in the kernel's
+                // `__skb_try_recv_datagram`).
+                Err(Errno::INTR | Errno::CONNRESET) => {}
                 result => break result?,
             }
         };

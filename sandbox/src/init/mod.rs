@@ -11,7 +11,7 @@ mod launch;
 mod operation;
 #[path = "../../inside/plan.rs"]
 #[expect(dead_code, reason = "the other side uses the rest")]
-mod wire;
+pub(crate) mod wire;
 
 pub use encode::{EncodeError, Plan, encode};
 pub use launch::{Launched, Message, Standard, launch};

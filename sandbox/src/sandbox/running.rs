@@ -204,7 +204,9 @@ impl Running {
             Some(Report::Failed(error)) => return Err(error),
             None => return Err(SandboxError::Killed),
         };
-        let child = self.child.take().ok_or(SandboxError::Killed)?;
+        // What started pid 1 tells of it, and may come to that only when a short step has ended.
+        let child = self.child_told().map_err(supervise)?;
+        let child = child.ok_or(SandboxError::Killed)?;
         self.ended = true;
         // Whoever held the step's terminal is gone now, so this comes to an end.
         if let Some(terminal) = self.terminal.take() {
@@ -216,6 +218,18 @@ impl Running {
             wall: self.started.elapsed(),
             child: Some(child),
         })
+    }
+
+    /// Waits until pid 1 was told of, whatever else is told meanwhile; `None` if it never is.
+    fn child_told(&mut self) -> io::Result<Option<OwnedFd>> {
+        while self.child.is_none()
+            && let Some(message) = self.launched.receive()?
+        {
+            if let Message::Child(child) = message {
+                self.child = Some(child);
+            }
+        }
+        Ok(self.child.take())
     }
 
     /// Makes this thread be as the step's are, so that going from one to the other is cheap.
@@ -434,17 +448,11 @@ impl Drop for Running {
             let _ = self.launched.starter.wait();
             return;
         }
-        // After a failure pid 1 may be gone and the socket at its end. Otherwise pid 1 sees the shutdown or is killed: it has to exist
-        // before we can reap it, and its pidfd is then the next message but one or two.
+        // After a failure pid 1 may be gone and the socket at its end. Otherwise pid 1 sees the
+        // shutdown or is killed: it has to exist before we can reap it, and its pidfd is then the
+        // next message but one or two.
         let _ = rustix::net::shutdown(&self.launched.control, rustix::net::Shutdown::Write);
-        while self.child.is_none() {
-            match self.launched.receive() {
-                Ok(Some(Message::Child(child))) => self.child = Some(child),
-                Ok(Some(_)) => {}
-                Ok(None) | Err(_) => break,
-            }
-        }
-        if let Some(child) = self.child.take() {
+        if let Ok(Some(child)) = self.child_told() {
             if self.subjects.isolation == Isolation::Namespaces {
                 let _ = pidfd_send_signal(&child, Signal::KILL);
             }
@@ -454,3 +462,6 @@ impl Drop for Running {
         let _ = self.launched.starter.wait();
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -32,12 +32,13 @@ fn the_status_is_the_steps_own() {
             let output = world.output::<&str, _>(&[], &["/bin/guest", "exit", code]);
             assert_eq!(
                 output.status.code().map(|code| code.to_string()).as_deref(),
-                Some(code)
+                Some(code),
+                "{output:?}"
             );
         }
         for signal in [6, 9, 10, 15] {
             let output = world.output::<&str, _>(&[], &["/bin/guest", "die", &signal.to_string()]);
-            assert_eq!(output.status.signal(), Some(signal));
+            assert_eq!(output.status.signal(), Some(signal), "{output:?}");
             assert!(!output.status.core_dumped());
         }
     });
