@@ -1,5 +1,6 @@
 """What needs neither a run nor envbox: `python -m unittest discover integrations/metaflow/tests`."""
 
+import tempfile
 import unittest
 from types import SimpleNamespace
 
@@ -9,6 +10,7 @@ from metaflow_extensions.envbox.plugins.envbox.errors import EnvboxArgument
 from metaflow_extensions.envbox.plugins.envbox.lockfile import lockfile_of
 from metaflow_extensions.envbox.plugins.envbox.manifest import manifest_text
 from metaflow_extensions.envbox.plugins.envbox.records import record_tag
+from metaflow_extensions.envbox.plugins.envbox.remote import input_paths, value_of
 from metaflow_extensions.envbox.plugins.envbox.seeds import closes_foreach, place_in_flow, task_seed
 from metaflow_extensions.envbox.plugins.envbox.wanted import DEFAULTS, wanted
 
@@ -100,6 +102,26 @@ class Seeds(unittest.TestCase):
         self.assertEqual(place("linear", 7), (2, 4, 7))
         self.assertEqual(place("join", None), (2,))
         self.assertFalse(closes_foreach(graph, "linear"))
+
+
+class Elsewhere(unittest.TestCase):
+    """What a container is told."""
+
+    def test_an_option_is_read_in_both_ways_to_write_it(self):
+        words = ["flow.py", "--datastore=s3", "--tag", "a=b", "step", "fan", "--last"]
+        self.assertEqual(value_of(words, "--datastore"), "s3")
+        self.assertEqual(value_of(words, "--tag"), "a=b")
+        self.assertEqual(value_of(words, "step"), "fan")
+        self.assertIsNone(value_of(words, "--last"))
+        self.assertIsNone(value_of(words, "--data"))
+
+    def test_input_paths_may_be_in_a_file(self):
+        with tempfile.NamedTemporaryFile("w") as file:
+            file.write("1/start/2\n")
+            file.flush()
+            self.assertEqual(input_paths(["step", "--input-paths-filename", file.name]), "1/start/2")
+        self.assertEqual(input_paths(["step", "--input-paths", "1/start/3"]), "1/start/3")
+        self.assertIsNone(input_paths(["step"]))
 
 
 class Names(unittest.TestCase):

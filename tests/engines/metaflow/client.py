@@ -5,6 +5,9 @@ import sys
 
 from metaflow import Run, envbox_record, namespace
 
+# Where a task ran, by what Metaflow notes of it there.
+PLACES = {"batch": "aws-batch-job-id", "kubernetes": "kubernetes-pod-name"}
+
 namespace(None)
 tasks = {}
 for step in Run(sys.argv[1]):
@@ -16,7 +19,7 @@ for step in Run(sys.argv[1]):
             "artifacts": {artifact.id: artifact.sha for artifact in task},
             "metadata": {key: metadata[key] for key in metadata if key.startswith("envbox-")},
             "pathspec": task.pathspec,
-            "batch": "aws-batch-job-id" in metadata,
+            "place": next((place for place in PLACES if PLACES[place] in metadata), "here"),
             "attempts": sorted(m.value for m in task.metadata if m.name == "attempt"),
             "ended_after_creation": bool(task.finished_at) and task.finished_at > task.created_at,
             "year": task.created_at.year,

@@ -4,7 +4,7 @@ import os
 import random
 import uuid
 
-from metaflow import FlowSpec, envbox_base, step
+from metaflow import FlowSpec, Parameter, envbox_base, step
 
 
 def draw():
@@ -13,10 +13,12 @@ def draw():
 
 @envbox_base(packages={"six": "1.16.0"})
 class ElsewhereFlow(FlowSpec):
+    size = Parameter("size", default=2)
+
     @step
     def start(self):
         self.drawn = draw()
-        self.items = ["x", "y"]
+        self.items = ["x", "y", "z"][: self.size]
         self.next(self.fan, foreach="items")
 
     @step

@@ -1,9 +1,10 @@
-//! Steps in containers: what Metaflow has AWS Batch run, run here. `aws.py` answers Metaflow's calls and starts the
-//! containers, from the image that `envbox build --push` put into a registry.
+//! Steps in containers: what Metaflow has AWS Batch, Kubernetes and Argo run, run here. `cloud/` answers Metaflow's
+//! calls and starts the containers, from the image that `envbox build --push` put into a registry.
 
 use std::fs;
 use std::process::Child;
 
+use serde_json::Value;
 use tempfile::TempDir;
 
 use super::Launcher;
@@ -15,6 +16,15 @@ use crate::venv::succeeds;
 
 /// Flows whose data is in S3, wherever their steps run.
 const FLOW: &str = "--no-pylint --environment=envbox --datastore=s3";
+
+/// The clouds' own files.
+const CLOUD: [(&str, &str); 5] = [
+    ("cloud.py", include_str!("cloud/cloud.py")),
+    ("containers.py", include_str!("cloud/containers.py")),
+    ("batch.py", include_str!("cloud/batch.py")),
+    ("cluster.py", include_str!("cloud/cluster.py")),
+    ("workflows.py", include_str!("cloud/workflows.py")),
+];
 
 /// A registry without passwords.
 struct Registry {
@@ -54,14 +64,14 @@ impl Launcher {
         command
     }
 
-    /// Runs a script beside S3 and Batch, whose jobs are containers.
-    fn beside_aws(&self, script: &str) -> Run {
+    /// Runs a script beside S3, Batch and Kubernetes, whose jobs are containers.
+    fn beside_clouds(&self, script: &str) -> Run {
         self.world.write("script.sh", script);
-        // The network is that of `aws.py`: loopback, where S3 is.
+        // The network is that of `cloud.py`: loopback, where S3 is.
         let run = self.podman(&["run", "--rm", "--pull=never", "--network=host"]);
         let words: Vec<_> = run.get_args().map(|word| word.to_str().unwrap()).collect();
         let mut command = self.python(&format!(
-            "aws.py podman {} -- sh script.sh",
+            "cloud.py podman {} -- sh script.sh",
             words.join(" ")
         ));
         command.env("PYTHON", self.venv.program("python")).env(
@@ -96,36 +106,76 @@ impl Launcher {
 }
 
 #[test]
-fn net_metaflow_batch_jobs_draw_what_tasks_draw_here() {
+fn net_metaflow_containers_draw_what_tasks_draw_here() {
     let launcher = Launcher::new(User::Current);
     let registry = Registry::start();
     let flow = include_str!("elsewhere.py");
     launcher.world.write("elsewhere.py", flow);
-    launcher.world.write("aws.py", include_str!("aws.py"));
+    launcher
+        .world
+        .write("fetched.py", include_str!("fetched.py"));
+    for (name, text) in CLOUD {
+        launcher.world.write(name, text);
+    }
     let image = launcher.image(&registry, "elsewhere.py");
     // The next has another lockfile, and the same image.
     let other = flow.replace("1.16.0", "1.17.0");
     launcher.world.write("other.py", &other);
     let _ = launcher.image(&registry, "other.py");
 
-    let batch = format!("run --with batch:image={image}");
+    let batch = format!("--with batch:image={image}");
+    let pod = format!("--with kubernetes:image={image}");
     let script = format!(
         "set -e\nexport METAFLOW_ENVBOX_FROZEN=1\n\
          $PYTHON elsewhere.py {FLOW} run --run-id-file here\n\
-         $PYTHON elsewhere.py {FLOW} {batch} --run-id-file there\n\
-         for run in here there; do\n\
+         $PYTHON elsewhere.py {FLOW} run {batch} --run-id-file batch\n\
+         $PYTHON elsewhere.py {FLOW} run {pod} --run-id-file kubernetes\n\
+         {}\
+         for run in here batch kubernetes argo; do\n\
          $PYTHON client.py ElsewhereFlow/$(cat $run) > $run.json\ndone\n\
-         if $PYTHON other.py {FLOW} {batch} > refused 2>&1; then exit 3; fi\n"
+         if $PYTHON other.py {FLOW} run {batch} > refused 2>&1; then exit 3; fi\n",
+        argo(&pod)
     );
-    let run = launcher.beside_aws(&script);
+    let run = launcher.beside_clouds(&script);
     let read = |name: &str| fs::read_to_string(launcher.world.project().join(name));
     let said = run.stdout() + &run.stderr();
     assert_eq!(run.code(), Some(0), "{said}{:?}", read("refused"));
 
-    let known = |name: &str| -> serde_json::Value {
+    let known = |name: &str| -> Value {
         serde_json::from_str(&read(&format!("{name}.json")).unwrap()).unwrap()
     };
-    let (here, there) = (known("here"), known("there"));
+    let here = known("here");
+    for (run, place) in [
+        ("batch", "batch"),
+        ("kubernetes", "kubernetes"),
+        ("argo", "kubernetes"),
+    ] {
+        drew_alike(&here, &known(run), place);
+    }
+    let refused = read("refused").unwrap();
+    assert!(
+        refused.contains("this image was built of the lockfile `sha256:"),
+        "{refused}"
+    );
+    downloads::keep(&launcher.world);
+}
+
+/// Deploys the flow to Argo, starts it there, and waits for its end.
+fn argo(pod: &str) -> String {
+    let argo = format!("$PYTHON elsewhere.py {FLOW} {pod} argo-workflows");
+    format!(
+        "{argo} create --no-auto-emit-argo-events\n\
+         {argo} trigger --size 2 --run-id-file argo\n\
+         for second in $(seq 100); do\n\
+         {argo} status $(cat argo) > status 2>&1\n\
+         if grep -qE 'Succeeded|Failed' status; then break; fi\nsleep 1\ndone\n\
+         if ! grep -q Succeeded status; then cat status; exit 4; fi\n\
+         $PYTHON fetched.py ElsewhereFlow/$(cat argo)\n"
+    )
+}
+
+/// Asserts that every task of a run elsewhere saved what that of the run here did.
+fn drew_alike(here: &Value, there: &Value, place: &str) {
     let names: Vec<_> = there.as_object().unwrap().keys().cloned().collect();
     let all = [
         "after/0", "after/1", "end", "fan/0", "fan/1", "join", "start",
@@ -139,9 +189,8 @@ fn net_metaflow_batch_jobs_draw_what_tasks_draw_here() {
                 "{name}: {known}"
             );
         }
-        // It was a container, and not this machine's sandbox.
-        assert_eq!(there[name]["batch"], true, "{name}");
-        assert_eq!(here[name]["batch"], false, "{name}");
+        assert_eq!(there[name]["place"], place, "{name}");
+        assert_eq!(here[name]["place"], "here", "{name}");
     }
     let drawn = |name: &str| &there[name]["drawn"];
     assert_ne!(
@@ -149,10 +198,4 @@ fn net_metaflow_batch_jobs_draw_what_tasks_draw_here() {
         drawn("after/1")[1],
         "siblings draw the same"
     );
-    let refused = read("refused").unwrap();
-    assert!(
-        refused.contains("this image was built of the lockfile `sha256:"),
-        "{refused}"
-    );
-    downloads::keep(&launcher.world);
 }

@@ -48,7 +48,7 @@ def main(argv: List[str]) -> int:
     if built is not None and built != locked:
         return _fail(FAILED, "this image was built of the lockfile `%s`, and the step's is `%s`"
                      % (built, locked), "build and push the image again, and name its new digest")
-    name = _after(step, "step") or ""
+    name = value_of(step, "step") or ""
     seed = task_seed(options.seed, name, _place(name, step, options.closes_foreach))
     world = ["--seed", str(seed), "--clock", options.clock]
     if options.cpus is not None:
@@ -94,19 +94,19 @@ def _meta_directory() -> str:
 
 def _place(name: str, step: List[str], closes: bool) -> Place:
     """Returns the place that the launcher would find for the task, were it to run there."""
-    inputs = _after(step, "--input-paths")
+    inputs = input_paths(step)
     if not inputs:
         return ()
     from metaflow.datastore import FlowDataStore
     from metaflow.plugins import DATASTORES
     from metaflow.util import decompress_list
 
-    storage = next(store for store in DATASTORES if store.TYPE == _after(step, "--datastore"))
+    storage = next(store for store in DATASTORES if store.TYPE == value_of(step, "--datastore"))
     # Metaflow's own variable, for who saves the task's logs: flow, run, step and task.
     flow = os.environ["MF_PATHSPEC"].split("/")[0]
-    root = _after(step, "--datastore-root")
+    root = value_of(step, "--datastore-root")
     datastore = FlowDataStore(flow, storage_impl=storage, ds_root=root)
-    index = _after(step, "--split-index")
+    index = value_of(step, "--split-index")
     task = SimpleNamespace(
         input_paths=decompress_list(inputs)[:1],
         split_index=int(index) if index and index.isdigit() else None,
@@ -115,9 +115,24 @@ def _place(name: str, step: List[str], closes: bool) -> Place:
     return place_in_flow(task, datastore, closes)
 
 
-def _after(words: List[str], word: str) -> Optional[str]:
-    place = words.index(word) + 1 if word in words else len(words)
-    return words[place] if place < len(words) else None
+def input_paths(step: List[str]) -> Optional[str]:
+    """Returns the task's parents as Metaflow compresses them."""
+    # Argo's tasks are told by a file, as a foreach can have more of them than a command line holds.
+    file = value_of(step, "--input-paths-filename")
+    if file is None:
+        return value_of(step, "--input-paths")
+    with open(file, encoding="utf-8") as opened:
+        return opened.read().strip()
+
+
+def value_of(words: List[str], word: str) -> Optional[str]:
+    """Returns what follows a word, or what an option is said to be: Argo's command lines have `--name=value`."""
+    for place, found in enumerate(words):
+        if found == word:
+            return words[place + 1] if place + 1 < len(words) else None
+        if found.startswith(word + "="):
+            return found[len(word) + 1 :]
+    return None
 
 
 def _fail(code: int, reason: str, hint: str) -> int:
