@@ -353,11 +353,17 @@ pub(crate) fn append(file: &Path, text: &str) -> Result<(), AmbientError> {
     Ok(written.map_err(FsError::at("write", file))?)
 }
 
+/// Returns the program's name and its arguments.
+pub(crate) fn words() -> Vec<OsString> {
+    env::args_os().collect()
+}
+
 /// Says whether `--json` stands on a command line that could not be parsed.
 pub(crate) fn asks_for_json() -> bool {
-    env::args_os()
-        .take_while(|argument| argument != "--")
-        .any(|argument| argument == "--json")
+    words()
+        .iter()
+        .take_while(|word| *word != "--")
+        .any(|word| word == "--json")
 }
 
 /// Says whether a person sees the progress.

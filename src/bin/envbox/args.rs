@@ -5,6 +5,7 @@ mod choices;
 mod engine;
 mod export;
 mod gpu;
+mod parse;
 mod records;
 mod step;
 mod verify;
@@ -20,6 +21,7 @@ pub(crate) use choices::with_choices;
 pub(crate) use engine::{ExportNextflow, ExportStep, ExportTemplate};
 pub(crate) use export::{ExportBundle, ExportCommand, ExportDocument, ExportRun};
 pub(crate) use gpu::{GpuCommand, Gpus};
+pub(crate) use parse::parse;
 pub(crate) use records::{DataCommand, Replay, Report, Runs, RunsCommand, Show};
 pub(crate) use step::{
     Audit, CommandLine, Conditions, Inside, Run, RunAnywhere, Shell, Sight, Step, StepWorld,

@@ -14,11 +14,9 @@ mod render;
 use std::panic::catch_unwind;
 use std::process::ExitCode;
 
-use clap::Parser as _;
-
 fn main() -> ExitCode {
     render::error::install_panic_hook();
-    match args::Args::try_parse() {
+    match args::parse(&ambient::words()) {
         // The hook has told the user; the code is all that is left to give.
         Ok(args) => {
             let code = catch_unwind(|| commands::dispatch(args));
