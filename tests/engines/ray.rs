@@ -150,6 +150,15 @@ fn refuses(said: &Value) {
 }
 
 #[test]
+fn net_ray_marks_are_opened_whichever_python_pickled_them() {
+    let engine = Engine::new("ray");
+    let world = World::new(User::Current);
+    world.write("marks.py", include_str!("ray/marks.py"));
+    let run = world.finished(engine.shell(&world, "python marks.py"));
+    assert_eq!(run.stdout(), "_Mark\nAbsent\n", "{}", run.whole());
+}
+
+#[test]
 fn net_ray_bench_of_environments_measures_calls() {
     let engine = Engine::new("ray");
     let world = World::new(User::Current);

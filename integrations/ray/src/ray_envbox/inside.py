@@ -35,6 +35,13 @@ class Absent:
         return Absent(f"{self._name}.{name}")
 
 
+class _Mark(Absent):
+    """What Ray's own methods are marked with: by `getattr` from Python 3.11.0 to 3.11.3, else by a call."""
+
+    def __call__(self, *_value):
+        return self
+
+
 class _Unpickler(pickle.Unpickler):
     """Opens what comes from outside, where Ray's names mean more than they do here."""
 
@@ -44,6 +51,8 @@ class _Unpickler(pickle.Unpickler):
         if name == "_is_tracing_enabled":
             # Ray wraps the methods of all actors in this question.
             return bool
+        if module == "ray.util.annotations":
+            return _Mark(f"{module}.{name}")
         if module.split(".")[0] == "ray" and not module.startswith("ray.cloudpickle"):
             return Absent(f"{module}.{name}")
         return super().find_class(module, name)
