@@ -19,7 +19,9 @@ fn driven(engine: &Engine, user: User, script: &str, sleep: &str) -> Value {
         world.write(name, &text);
     }
     let listener = Listener::new();
-    let command = format!("python {script} \"$PWD\" {} {sleep}", listener.port());
+    // Ray cancels by SIGINT, which a shell ignores for what it starts in the background.
+    let python = "env --default-signal=INT python";
+    let command = format!("{python} {script} \"$PWD\" {} {sleep}", listener.port());
     let mut shell = engine.shell(&world, &command);
     shell
         .env("RAY_PLACE", world.path().join("home/ray"))
