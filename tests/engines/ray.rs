@@ -21,15 +21,28 @@ fn driven(engine: &Engine, user: User, script: &str, sleep: &str) -> Value {
     let listener = Listener::new();
     // Ray cancels by SIGINT, which a shell ignores for what it starts in the background.
     let python = "env --default-signal=INT python";
-    let command = format!("{python} {script} \"$PWD\" {} {sleep}", listener.port());
+    let command = format!(
+        "mkdir \"$TMPDIR\" && {python} {script} \"$PWD\" {} {sleep}",
+        listener.port()
+    );
     let mut shell = engine.shell(&world, &command);
+    let temporary = world.path().join("home/tmp");
     shell
+        .env("TMPDIR", &temporary)
         .env("RAY_PLACE", world.path().join("home/ray"))
         .env("RAY_USAGE_STATS_ENABLED", "0");
     let run = world.finished(shell);
     assert_eq!(run.code(), Some(0), "{}", run.whole());
     downloads::keep(&world);
     listener.assert_alone();
+    // Workers were killed, and what is in Ray's session directory goes with the session.
+    let left = fs::read_dir(temporary)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name());
+    let left: Vec<_> = left
+        .filter(|name| name.to_string_lossy().contains("envbox"))
+        .collect();
+    assert!(left.is_empty(), "{left:?}");
     serde_json::from_str(run.stdout().lines().last().unwrap()).unwrap()
 }
 

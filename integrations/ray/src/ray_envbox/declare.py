@@ -8,7 +8,7 @@ import ray
 from ray import cloudpickle
 
 from .options import Options, locked
-from .sandbox import run_once
+from .sandbox import run_once, session_directory
 
 # For `RAY_RUNTIME_ENV_PLUGINS`, on each node, before Ray starts there.
 PLUGINS = json.dumps([{"class": "ray_envbox.plugin.EnvboxPlugin"}])
@@ -49,7 +49,8 @@ def remote(environment: str | Path, *, envbox: str = "envbox", bind: tuple[str, 
     def decorate(function):
         @functools.wraps(function)
         def task(*args, **kwargs):
-            return run_once(sandbox, cloudpickle.dumps(function), args, kwargs)
+            surroundings = {"scratch": session_directory()}
+            return run_once(sandbox, cloudpickle.dumps(function), args, kwargs, surroundings)
 
         made = ray.remote(**options) if options else ray.remote
         return made(task)

@@ -22,6 +22,7 @@ import tempfile
 import threading
 from pathlib import Path
 
+import ray
 from ray import cloudpickle
 
 from . import inside, inside_ray
@@ -96,6 +97,12 @@ def run_once(options: Options, function: bytes, args, kwargs, surroundings=None)
     """Calls a pickled function in a sandbox of its own."""
     with contextlib.closing(Sandbox(options, surroundings)) as sandbox:
         return sandbox.ask("function", function, args, kwargs)
+
+
+def session_directory() -> str | None:
+    """Where Ray keeps what belongs to its session on this node; `None` outside of a cluster."""
+    node = ray._private.worker.global_worker.node
+    return node.get_session_dir_path() if node else None
 
 
 def program(options: Options) -> str:

@@ -21,7 +21,7 @@ from ray._private import function_manager, serialization
 from ray._private.ray_constants import KV_NAMESPACE_FUNCTION_TABLE
 
 from .options import Options
-from .sandbox import EnvboxError, Sandbox, Sealed, run_once
+from .sandbox import EnvboxError, Sandbox, Sealed, run_once, session_directory
 
 # What the plugin says to the worker.
 VARIABLE = "RAY_ENVBOX"
@@ -80,8 +80,8 @@ class _Stub:
                 "what `ray_envbox.PLUGINS` says, and start Ray there again",
             )
         said = json.loads(self._said)
-        scratch = self._worker.node.get_session_dir_path()
-        return Options.of(said["options"]), {**said["surroundings"], "scratch": scratch}
+        surroundings = {**said["surroundings"], "scratch": session_directory()}
+        return Options.of(said["options"]), surroundings
 
     def register_function(self, key) -> bool:
         """In place of Ray's, which would open the function."""
