@@ -10,6 +10,7 @@ in 2.60.0:
   `make_function_table_key`, `KV_NAMESPACE_FUNCTION_TABLE`
 - `SerializationContext._deserialize_pickle5_data`, `unpack_pickle5_buffers`
 - `CoreWorker.current_actor_is_asyncio`, `.current_actor_max_concurrency`
+- `global_worker.node`, `Node.get_session_dir_path`, in `sandbox`
 """
 
 import json

@@ -48,8 +48,7 @@ class Cluster:
         pod = {"name": name + "-pod", "uid": str(uuid.uuid4()), "namespace": "default"}
         status = {"phase": "Running", "containerStatuses": [state_of(job, {"running": {}})]}
         self.pods[name] = {"metadata": {**job["spec"]["template"]["metadata"], **pod}, "status": status}
-        container = job["spec"]["template"]["spec"]["containers"][0]
-        self.processes[name] = self.run(container, pod)
+        self.processes[name] = self.run(container_of(job), pod)
         threading.Thread(target=self.wait, args=(name,), daemon=True).start()
         return job
 
@@ -95,8 +94,12 @@ def without_nulls(document):
     return document
 
 
+def container_of(job):
+    return job["spec"]["template"]["spec"]["containers"][0]
+
+
 def state_of(job, state):
     """Returns what a pod says of its container."""
-    container = job["spec"]["template"]["spec"]["containers"][0]
+    container = container_of(job)
     known = {"name": container["name"], "image": container["image"], "imageID": "", "restartCount": 0}
     return {**known, "ready": "running" in state, "state": state}

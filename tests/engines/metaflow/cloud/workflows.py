@@ -4,7 +4,6 @@ A workflow's pods run as those of `cluster.py` do, one after the other, and the 
 """
 
 import base64
-import copy
 import json
 import os
 import re
@@ -129,7 +128,7 @@ def filled(document, known):
     if isinstance(document, list):
         return [filled(value, known) for value in document]
     if not isinstance(document, str):
-        return copy.copy(document)
+        return document
 
     def encoded(found):
         name = re.sub(r"\['(.+)'\]", r".\1", found[1])
