@@ -1,12 +1,51 @@
 //! The wire between the supervisor and init: one definition, compiled into both sides.
 //!
-//! The supervisor encodes everything that init needs into a sealed memory file: a [`Header`], then
-//! the tables and the C strings it points to. Init maps the file privately and reads it in place;
-//! it allocates nothing and formats nothing. The plan never outlives one start and both sides come
-//! from one build, so it carries a magic number against mistakes and no compatibility rule.
+//! Init is told twice. The [`Opening`], one message, is what it needs to enter its namespaces, which
+//! can be known before anything of the step is. Then comes the plan, everything else: a sealed memory
+//! file with a [`Header`], the tables and the C strings it points to. Init maps the file privately and
+//! reads it in place; it allocates nothing and formats nothing. Neither outlives one start and both
+//! sides come from one build, so the plan carries a magic number against mistakes and no compatibility
+//! rule.
 //!
 //! Every field is a `u64`, so that there is no padding and the encoder needs no `unsafe`. "Offset"
 //! is a byte offset from the start of the plan; an offset of zero means "none".
+
+/// The first message to init.
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub struct Opening {
+    /// A set of `OPENING_*`.
+    pub flags: u64,
+    /// The `CLONE_NEW*` flags of every namespace but the user namespace.
+    pub namespaces: u64,
+    /// The text for `/proc/self/uid_map`.
+    pub uid_map: ShortText,
+    /// The text for `/proc/self/gid_map`.
+    pub gid_map: ShortText,
+    /// The text for `/proc/self/timens_offsets`; empty without a time namespace.
+    pub clock_offsets: ShortText,
+}
+
+/// A text in the place where it stands.
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub struct ShortText {
+    /// How many of the bytes are the text.
+    pub size: u64,
+    /// The text, and zeros.
+    pub bytes: [u8; SHORT_TEXT],
+}
+
+/// The longest text: two lines of a name and two numbers of 64 bits.
+pub const SHORT_TEXT: usize = 120;
+
+/// Make no namespace and no mount, and keep the capabilities: a container around us has done so.
+/// With [`OPENING_PROBE`], report what is refused of the rest, and wait.
+pub const OPENING_BARE: u64 = 1;
+/// Bring the loopback interface up.
+pub const OPENING_LOOPBACK: u64 = 2;
+/// Stop after the last operation and report [`REPORT_READY`]: nothing is executed.
+pub const OPENING_PROBE: u64 = 4;
 
 /// The first word of a plan.
 pub const MAGIC: u64 = u64::from_le_bytes(*b"envbox\0\x01");
@@ -31,14 +70,6 @@ pub struct Header {
     pub size: u64,
     /// A set of `FLAG_*`.
     pub flags: u64,
-    /// The `CLONE_NEW*` flags of every namespace but the user namespace.
-    pub namespaces: u64,
-    /// The text for `/proc/self/uid_map`.
-    pub uid_map: Span,
-    /// The text for `/proc/self/gid_map`.
-    pub gid_map: Span,
-    /// The text for `/proc/self/timens_offsets`.
-    pub clock_offsets: Span,
     /// The host name, without a terminator.
     pub hostname: Span,
     /// The NIS domain name, without a terminator.
@@ -73,22 +104,12 @@ pub struct Header {
     pub columns: u64,
 }
 
-/// Bring the loopback interface up.
-pub const FLAG_LOOPBACK: u64 = 1;
 /// Give the step a terminal of the sandbox's own.
-pub const FLAG_TERMINAL: u64 = 2;
-/// Stop after the last operation and report [`REPORT_READY`]: nothing is executed.
-pub const FLAG_PROBE: u64 = 4;
-
+pub const FLAG_TERMINAL: u64 = 1;
 /// The filter asks the supervisor: send the descriptor by which it listens.
-pub const FLAG_ASK: u64 = 8;
-
+pub const FLAG_ASK: u64 = 2;
 /// `/dev/urandom` is a FIFO: send a descriptor of it.
-pub const FLAG_RANDOM: u64 = 16;
-
-/// Make no namespace and no mount, and keep the capabilities: a container around us has done so.
-/// With [`FLAG_PROBE`], report what is refused of the rest, and wait.
-pub const FLAG_BARE: u64 = 32;
+pub const FLAG_RANDOM: u64 = 4;
 
 /// The execution domain that is not set.
 pub const AS_IT_IS: u64 = 0xffff_ffff;
@@ -215,7 +236,7 @@ pub const STEP: i32 = 3;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
 pub enum Stage {
-    /// Receiving the plan.
+    /// Receiving what to do.
     Receive = 1,
     /// Making the user namespace.
     UserNamespace,

@@ -35,8 +35,8 @@ pub use host::{
     UserNamespace, UserNamespaceRefusal, cpu_model,
 };
 pub use sandbox::{
-    Bind, Clock, Cover, CoverContent, Device, Ended, Exit, FileStatus, Isolation, Limits, Link,
-    Network, NewFile, Orphans, Outcome, Policy, Project, Running, Sandbox, SandboxError, Signals,
-    Stage, Step, Terminal, Usage,
+    Bind, Clock, Cover, CoverContent, Device, Ended, Exit, FileStatus, HeadStart, Isolation,
+    Limits, Link, Network, NewFile, Orphans, Outcome, Policy, Project, Running, Sandbox,
+    SandboxError, Signals, Stage, Step, Terminal, Usage,
 };
 pub use sys::{Caught, SignalRelay, inherited_descriptor, mirror_signal, own_host_name_and_mounts};

@@ -3,7 +3,7 @@
 use crate::channel::Channel;
 use crate::kernel::{self, Poll, Text};
 use crate::namespaces;
-use crate::plan::{FLAG_PROBE, REPORT_FAILED, REPORT_READY, Report, Stage};
+use crate::plan::{OPENING_PROBE, Opening, REPORT_FAILED, REPORT_READY, Report, Stage};
 use crate::privileges;
 use crate::reader::Plan;
 use crate::syscall::{Errno, Result, call, number};
@@ -14,15 +14,17 @@ const WNOHANG: usize = 1;
 const WEXITED: usize = 4;
 const KILL: u32 = 9;
 
-/// Continues as a child of the supervisor that gets the step's orphans, as pid 1 of a sandbox does.
-pub fn start(channel: Channel, plan: &Plan) {
+/// Continues as a child of the supervisor that gets the step's orphans, as pid 1 of a sandbox does,
+/// and waits for the plan.
+pub fn start(channel: Channel, opening: &Opening) -> Plan {
     const PR_SET_CHILD_SUBREAPER: usize = 36;
-    if plan.header().flags & FLAG_PROBE != 0 {
-        try_out(channel, plan);
+    if opening.flags & OPENING_PROBE != 0 {
+        try_out(channel, &crate::receive_plan(channel));
     }
-    crate::become_pid_one(channel, plan);
+    crate::become_pid_one(channel, opening);
     channel.check(Stage::Process, kernel::prctl(PR_SET_CHILD_SUBREAPER, 1, 0));
     namespaces::hide(channel);
+    crate::receive_plan(channel)
 }
 
 /// Tries what a container may refuse, reports each refusal, and stays to be looked into.

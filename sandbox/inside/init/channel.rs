@@ -3,7 +3,7 @@
 use core::mem::size_of;
 
 use crate::kernel::{self, address};
-use crate::plan::{Order, REPORT_FAILED, Report, Stage};
+use crate::plan::{Opening, Order, REPORT_FAILED, Report, Stage};
 use crate::syscall::{Errno, Result, call, number};
 
 /// Where the socket is kept: above the descriptors that the plan hands out, below the usual limit.
@@ -96,20 +96,28 @@ impl Channel {
         .map(drop)
     }
 
-    /// Receives the first message: the descriptors of the plan, of standard input and of the
-    /// supervisor's process.
-    pub fn receive_start(self) -> Result<[i32; 3]> {
-        let [plan, stdin, supervisor, _] = self.receive_descriptors(3)?;
-        Ok([plan, stdin, supervisor])
+    /// Receives the first message, and the descriptor of the supervisor's process.
+    pub fn receive_opening(self) -> Result<(Opening, i32)> {
+        let mut bytes = [0_u8; size_of::<Opening>()];
+        let [supervisor, ..] = self.receive_descriptors(&mut bytes, 1)?;
+        // SAFETY: both are as long as each other and made of integers, for which all bits are valid.
+        let opening = unsafe { core::mem::transmute::<[u8; size_of::<Opening>()], Opening>(bytes) };
+        Ok((opening, supervisor))
+    }
+
+    /// Receives the second message: the descriptors of the plan and of standard input, output and
+    /// error.
+    pub fn receive_plan(self) -> Result<[i32; 4]> {
+        self.receive_descriptors(&mut [0; 16], 4)
     }
 
     /// Receives a message with one descriptor.
     pub fn receive_descriptor(self) -> Result<i32> {
-        self.receive_descriptors(1)
+        self.receive_descriptors(&mut [0; 16], 1)
             .map(|[descriptor, ..]| descriptor)
     }
 
-    fn receive_descriptors(self, count: usize) -> Result<[i32; 4]> {
+    fn receive_descriptors(self, bytes: &mut [u8], count: usize) -> Result<[i32; 4]> {
         const HEADER: usize = 16;
         let mut rights = Rights {
             size: 0,
@@ -117,8 +125,7 @@ impl Channel {
             kind: 0,
             descriptors: [-1; 4],
         };
-        let mut bytes = [0_u8; 16];
-        let size = self.receive(&mut bytes, Some(&mut rights), 0)?;
+        let size = self.receive(bytes, Some(&mut rights), 0)?;
         if size == 0 || rights.size != HEADER + count * 4 || rights.kind != SCM_RIGHTS {
             return Err(EPIPE);
         }

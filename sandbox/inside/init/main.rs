@@ -27,7 +27,7 @@ mod terminal;
 mod tree;
 
 use crate::channel::Channel;
-use crate::plan::{REPORT_CHILD, Report, Stage};
+use crate::plan::{OPENING_BARE, OPENING_PROBE, Opening, REPORT_CHILD, Report, Stage};
 use crate::reader::Plan;
 
 /// The entry point. The kernel starts us with the stack pointer at `argc`, which we do not need;
@@ -45,22 +45,13 @@ extern "C" fn main() -> ! {
     let Ok(channel) = Channel::take() else {
         kernel::exit(1)
     };
-    let [plan, stdin, supervisor] = channel.check(Stage::Receive, channel.receive_start());
-    let plan = channel.check(Stage::Receive, Plan::map(plan));
-    channel.check(Stage::Receive, kernel::duplicate(stdin, 0, 0));
-    kernel::close(stdin);
+    let (opening, supervisor) = channel.check(Stage::Receive, channel.receive_opening());
     kernel::reset_signal_actions();
-
-    if plan.header().flags & plan::FLAG_BARE != 0 {
-        bare::start(channel, &plan);
-    } else {
-        namespaces::enter(channel, &plan);
-        let network = become_pid_one(channel, &plan);
-        namespaces::set_names(channel, &plan);
-        mounts::build(channel, &plan);
-        namespaces::join_network(channel, network);
-    }
-    if plan.header().flags & plan::FLAG_PROBE != 0 {
+    let plan = match opening.flags & OPENING_BARE != 0 {
+        true => bare::start(channel, &opening),
+        false => enter(channel, &opening),
+    };
+    if opening.flags & OPENING_PROBE != 0 {
         let _ = channel.send(
             Report {
                 kind: plan::REPORT_READY,
@@ -76,8 +67,29 @@ extern "C" fn main() -> ! {
     if plan.header().flags & plan::FLAG_TERMINAL != 0 {
         channel.check(Stage::Terminal, terminal::make(channel, &plan));
     }
-    privileges::drop_all(channel, &plan);
-    tree::run(channel, &plan, supervisor)
+    privileges::drop_all(channel, &opening, &plan);
+    tree::run(channel, &opening, &plan, supervisor)
+}
+
+/// Enters the namespaces, waits for the plan and makes what it says of the sandbox.
+fn enter(channel: Channel, opening: &Opening) -> Plan {
+    namespaces::enter(channel, opening);
+    let network = become_pid_one(channel, opening);
+    let plan = receive_plan(channel);
+    namespaces::set_names(channel, &plan);
+    mounts::build(channel, opening, &plan);
+    namespaces::join_network(channel, network);
+    plan
+}
+
+/// Waits for the plan, and takes over the step's standard descriptors, which come with it.
+pub(crate) fn receive_plan(channel: Channel) -> Plan {
+    let [plan, standard @ ..] = channel.check(Stage::Receive, channel.receive_plan());
+    for (number, descriptor) in (0..).zip(standard) {
+        channel.check(Stage::Receive, kernel::duplicate(descriptor, number, 0));
+        kernel::close(descriptor);
+    }
+    channel.check(Stage::Receive, Plan::map(plan))
 }
 
 /// Sends the FIFO that is the random device, while its mode does not bind us. Open for both
@@ -100,10 +112,10 @@ fn send_random(channel: Channel) -> syscall::Result<()> {
 ///
 /// The process that it leaves makes the network namespace, which takes as long as all mounts
 /// together, on another processor meanwhile, and sends it through the returned channel.
-pub(crate) fn become_pid_one(channel: Channel, plan: &Plan) -> Option<Channel> {
+pub(crate) fn become_pid_one(channel: Channel, opening: &Opening) -> Option<Channel> {
     const CLONE_PIDFD: usize = 0x1000;
     const CLONE_PARENT: usize = 0x8000;
-    let wanted = plan.header().namespaces & namespaces::NETWORK != 0;
+    let wanted = opening.namespaces & namespaces::NETWORK != 0;
     let pair = wanted.then(|| channel.check(Stage::Process, Channel::pair()));
     let (process, pidfd) = channel.check(Stage::Process, kernel::fork(CLONE_PIDFD | CLONE_PARENT));
     if process != 0 {
@@ -113,7 +125,7 @@ pub(crate) fn become_pid_one(channel: Channel, plan: &Plan) -> Option<Channel> {
         };
         channel.check(Stage::Process, channel.send(report, pidfd));
         if let Some((near, _)) = pair {
-            namespaces::make_network(channel, plan, near);
+            namespaces::make_network(channel, opening, near);
         }
         kernel::exit(0);
     }

@@ -8,9 +8,9 @@ use crate::kernel::{
     Text, address,
 };
 use crate::plan::{
-    OPERATION_ATTRIBUTES, OPERATION_BIND, OPERATION_DIRECTORY, OPERATION_FIFO, OPERATION_FILE,
-    OPERATION_FLAG_GUEST, OPERATION_FLAG_OPTIONAL, OPERATION_HOLD, OPERATION_LINK, OPERATION_MOUNT,
-    OPERATION_REBIND, OPERATION_ROOT, OPERATION_TIMES, Operation, Stage,
+    OPENING_PROBE, OPERATION_ATTRIBUTES, OPERATION_BIND, OPERATION_DIRECTORY, OPERATION_FIFO,
+    OPERATION_FILE, OPERATION_FLAG_GUEST, OPERATION_FLAG_OPTIONAL, OPERATION_HOLD, OPERATION_LINK,
+    OPERATION_MOUNT, OPERATION_REBIND, OPERATION_ROOT, OPERATION_TIMES, Opening, Operation, Stage,
 };
 use crate::reader::Plan;
 use crate::syscall::{Errno, Result, call, number};
@@ -30,8 +30,7 @@ struct Attributes {
 }
 
 /// Makes the tree and enters it.
-pub fn build(channel: Channel, plan: &Plan) {
-    let header = plan.header();
+pub fn build(channel: Channel, opening: &Opening, plan: &Plan) {
     let root = channel.check(Stage::Rootfs, attach_root(plan));
     for (index, operation) in plan.operations().iter().enumerate() {
         let result = match perform(plan, root, operation) {
@@ -43,7 +42,7 @@ pub fn build(channel: Channel, plan: &Plan) {
         }
     }
     // A probe looks at what can be mounted and leaves the root as it is.
-    if header.flags & crate::plan::FLAG_PROBE == 0 {
+    if opening.flags & OPENING_PROBE == 0 {
         channel.check(Stage::PivotRoot, enter(root));
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::channel::Channel;
 use crate::kernel::{self, address};
-use crate::plan::{FLAG_LOOPBACK, Report, Stage};
+use crate::plan::{OPENING_LOOPBACK, Opening, Report, ShortText, Stage};
 use crate::reader::Plan;
 use crate::syscall::{Errno, Result, call, number};
 
@@ -13,8 +13,7 @@ const EPERM: Errno = 1;
 pub const NETWORK: u64 = 0x4000_0000;
 
 /// Enters all namespaces but the network's. The pid and time namespaces take effect for the next child.
-pub fn enter(channel: Channel, plan: &Plan) {
-    let header = plan.header();
+pub fn enter(channel: Channel, opening: &Opening) {
     // Groups of a privileged caller would show inside as unmapped ones; others may not drop them.
     // SAFETY: no groups, so no pointer.
     match unsafe { call(number::SETGROUPS, [0, 0]) } {
@@ -27,21 +26,20 @@ pub fn enter(channel: Channel, plan: &Plan) {
         Stage::IdentityMaps,
         kernel::write_file(c"/proc/self/setgroups", b"deny"),
     );
-    let (uid_map, gid_map) = (plan.bytes(header.uid_map), plan.bytes(header.gid_map));
     channel.check(
         Stage::IdentityMaps,
-        kernel::write_file(c"/proc/self/uid_map", uid_map),
+        kernel::write_file(c"/proc/self/uid_map", text(&opening.uid_map)),
     );
     channel.check(
         Stage::IdentityMaps,
-        kernel::write_file(c"/proc/self/gid_map", gid_map),
+        kernel::write_file(c"/proc/self/gid_map", text(&opening.gid_map)),
     );
     channel.check(
         Stage::Namespaces,
-        kernel::unshare(header.namespaces & !NETWORK),
+        kernel::unshare(opening.namespaces & !NETWORK),
     );
     // Only while the time namespace is still empty can its offsets be set.
-    let offsets = plan.bytes(header.clock_offsets);
+    let offsets = text(&opening.clock_offsets);
     if !offsets.is_empty() {
         let result = kernel::write_file(c"/proc/self/timens_offsets", offsets);
         channel.check(Stage::ClockOffsets, result);
@@ -49,6 +47,10 @@ pub fn enter(channel: Channel, plan: &Plan) {
     // After the writes above, because the files in /proc of a process that is not dumpable belong
     // to root.
     hide(channel);
+}
+
+fn text(text: &ShortText) -> &[u8] {
+    text.bytes.get(..text.size as usize).unwrap_or_default()
 }
 
 /// Makes init not dumpable. A step has our user id: it must not trace init or read its memory.
@@ -73,7 +75,7 @@ pub fn set_names(channel: Channel, plan: &Plan) {
 }
 
 /// Makes the network namespace and sends it to pid 1.
-pub fn make_network(channel: Channel, plan: &Plan, to: Channel) {
+pub fn make_network(channel: Channel, opening: &Opening, to: Channel) {
     const AF_INET: usize = 2;
     const SOCK_DGRAM_CLOEXEC: usize = 2 | 0o2_000_000;
     const SIOCGSKNS: usize = 0x894c;
@@ -81,7 +83,7 @@ pub fn make_network(channel: Channel, plan: &Plan, to: Channel) {
     // SAFETY: no pointers.
     let socket = unsafe { call(number::SOCKET, [AF_INET, SOCK_DGRAM_CLOEXEC, 0]) };
     let socket = channel.check(Stage::Namespaces, socket);
-    if plan.header().flags & FLAG_LOOPBACK != 0 {
+    if opening.flags & OPENING_LOOPBACK != 0 {
         channel.check(Stage::Loopback, bring_loopback_up(socket));
     }
     // Not by /proc/self: pid 1 may have changed the root of us both by now.

@@ -3,14 +3,14 @@
 use crate::channel::Channel;
 use crate::kernel::{self, address};
 use crate::namespaces;
-use crate::plan::{AS_IT_IS, FLAG_BARE, Limit, Stage};
+use crate::plan::{AS_IT_IS, Limit, OPENING_BARE, Opening, Stage};
 use crate::reader::Plan;
 use crate::syscall::{Errno, Result, call, number};
 
 const EINVAL: Errno = 22;
 
 /// Gives up everything that setting up needed.
-pub fn drop_all(channel: Channel, plan: &Plan) {
+pub fn drop_all(channel: Channel, opening: &Opening, plan: &Plan) {
     let header = plan.header();
     namespaces::set_umask(header.umask);
     let directory = plan.text(header.directory).address();
@@ -39,7 +39,7 @@ pub fn drop_all(channel: Channel, plan: &Plan) {
         channel.check(Stage::Personality, result);
     }
     // Those of a container are its runtime's business, and dropping them may itself be refused.
-    if header.flags & FLAG_BARE == 0 {
+    if opening.flags & OPENING_BARE == 0 {
         channel.check(Stage::Capabilities, drop_capabilities());
     }
     channel.check(Stage::NoNewPrivileges, refuse_new());

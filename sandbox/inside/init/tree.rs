@@ -7,8 +7,8 @@ use crate::bare;
 use crate::channel::Channel;
 use crate::kernel::{self, Ended, Poll, address};
 use crate::plan::{
-    FLAG_ASK, FLAG_BARE, FLAG_TERMINAL, Order, REPORT_EXEC_FAILED, REPORT_EXITED, REPORT_LISTENER,
-    Report, STEP, Stage,
+    FLAG_ASK, FLAG_TERMINAL, OPENING_BARE, Opening, Order, REPORT_EXEC_FAILED, REPORT_EXITED,
+    REPORT_LISTENER, Report, STEP, Stage,
 };
 use crate::reader::Plan;
 use crate::syscall::{Errno, Result, call, number};
@@ -31,7 +31,7 @@ const CHILD_SIGNAL: u64 = 1 << (17 - 1);
 
 /// Starts the step and stays as pid 1 until it ends. If anything else ends pid 1, the kernel kills
 /// the rest of the pid namespace.
-pub fn run(channel: Channel, plan: &Plan, supervisor: i32) -> ! {
+pub fn run(channel: Channel, opening: &Opening, plan: &Plan, supervisor: i32) -> ! {
     // A session of our own: signals from the supervisor's terminal reach the supervisor only,
     // which forwards them once.
     // SAFETY: no pointers.
@@ -41,7 +41,7 @@ pub fn run(channel: Channel, plan: &Plan, supervisor: i32) -> ! {
     channel.check(Stage::Process, kernel::set_signal_mask(ALL_SIGNALS));
     let children = channel.check(Stage::Process, kernel::signal_descriptor(CHILD_SIGNAL));
     let (child, _) = channel.check(Stage::Process, kernel::fork(0));
-    let bare = plan.header().flags & FLAG_BARE != 0;
+    let bare = opening.flags & OPENING_BARE != 0;
     let tree = match bare {
         true => Tree::Bare { step: child },
         false => Tree::Whole,

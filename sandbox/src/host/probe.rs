@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 use rustix::process::{getegid, geteuid};
 
 use super::user_namespace::{UserNamespace, UserNamespaceRefusal, diagnose_refusal};
-use crate::init::{self, Attribute, FLAG_PROBE, Held, Message, Operation, Plan, Stage, Standard};
+use crate::init::{
+    self, Attribute, Held, Message, OPENING_PROBE, Opening, Operation, Plan, Stage, Standard,
+};
 use crate::sys::wait_child;
 
 /// What a probe found.
@@ -80,18 +82,22 @@ fn run(operations: Vec<Operation>) -> Result<(), Failure> {
     let start = |error: std::io::Error| Failure::Start(error.raw_os_error().unwrap_or(libc::EIO));
     // The host name can be set only in an uts namespace of one's own.
     let namespaces = libc::CLONE_NEWNS | libc::CLONE_NEWPID | libc::CLONE_NEWUTS;
-    let plan = Plan {
-        flags: FLAG_PROBE,
+    let opening = Opening {
+        flags: OPENING_PROBE,
         namespaces: u64::from(namespaces.unsigned_abs()),
         uid_map: format!("0 {} 1\n", geteuid().as_raw()),
         gid_map: format!("0 {} 1\n", getegid().as_raw()),
+        clock_offsets: String::new(),
+    };
+    let plan = Plan {
         hostname: "probe".to_owned(),
         rootfs: PathBuf::from("/"),
         operations,
         ..Plan::default()
     };
     let bytes = init::encode(&plan).expect("the plan has no foreign strings");
-    let mut launched = init::launch(&bytes, Standard::default()).map_err(start)?;
+    let mut launched = init::launch(&opening).map_err(start)?;
+    launched.go(&bytes, &Standard::default()).map_err(start)?;
     let mut result = Err(Failure::Start(libc::ECHILD));
     let mut child = None;
     while let Some(message) = launched.receive().map_err(start)? {

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::init::filter::assemble;
 use crate::init::{
-    self, FLAG_ASK, FLAG_BARE, FLAG_PROBE, Launched, Message, Plan, Stage, Standard,
+    self, FLAG_ASK, Launched, Message, OPENING_BARE, OPENING_PROBE, Opening, Plan, Stage, Standard,
 };
 use crate::sys::memory;
 use crate::sys::trace::Stopped;
@@ -105,14 +105,19 @@ impl Supervision {
     /// # Errors
     /// Fails if no child can be had.
     pub fn detect() -> io::Result<Supervision> {
+        let opening = Opening {
+            flags: OPENING_BARE | OPENING_PROBE,
+            ..Opening::default()
+        };
         let plan = Plan {
-            flags: FLAG_BARE | FLAG_PROBE | FLAG_ASK,
+            flags: FLAG_ASK,
             personality: init::ADDR_NO_RANDOMIZE,
             filter: assemble(&[]),
             ..Plan::default()
         };
         let bytes = init::encode(&plan).expect("the plan has no foreign strings");
-        let mut launched = init::launch(&bytes, Standard::default())?;
+        let mut launched = init::launch(&opening)?;
+        launched.go(&bytes, &Standard::default())?;
         let refused = look(&launched);
         let _ = rustix::net::shutdown(&launched.control, rustix::net::Shutdown::Both);
         launched.starter.wait()?;

@@ -1,16 +1,16 @@
-//! Encoding a plan. The layout is `inside/plan.rs`; every word is a little-endian `u64`.
+//! Encoding what init is told. The layout is `inside/plan.rs`; every word is a little-endian `u64`.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
 use super::operation::{Held, Operation};
-use super::wire::{self, Header, Limit, MAGIC, Span};
+use super::wire::{self, Header, Limit, MAGIC, SHORT_TEXT, Span};
 
-/// Everything that init needs to know.
-#[derive(Clone, Debug, Default)]
-pub struct Plan {
-    /// A set of `FLAG_*`.
+/// What init needs to enter its namespaces.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Opening {
+    /// A set of `OPENING_*`.
     pub flags: u64,
     /// The `CLONE_NEW*` flags of all namespaces but the user namespace.
     pub namespaces: u64,
@@ -20,6 +20,30 @@ pub struct Plan {
     pub gid_map: String,
     /// The text of the clock offsets; empty without a time namespace.
     pub clock_offsets: String,
+}
+
+impl Opening {
+    /// Returns the message.
+    pub fn encode(&self) -> [u8; size_of::<wire::Opening>()] {
+        let texts = [&self.uid_map, &self.gid_map, &self.clock_offsets];
+        let words = [self.flags, self.namespaces].map(u64::to_le_bytes);
+        let mut bytes = words.concat();
+        for text in texts {
+            assert!(text.len() <= SHORT_TEXT, "it is made of numbers: `{text}`");
+            bytes.extend((text.len() as u64).to_le_bytes());
+            let end = bytes.len() + SHORT_TEXT;
+            bytes.extend(text.as_bytes());
+            bytes.resize(end, 0);
+        }
+        bytes.try_into().expect("as many bytes as the message has")
+    }
+}
+
+/// Everything else that init needs to know.
+#[derive(Clone, Debug, Default)]
+pub struct Plan {
+    /// A set of `FLAG_*`.
+    pub flags: u64,
     /// The host name.
     pub hostname: String,
     /// The NIS domain name.
@@ -70,10 +94,6 @@ pub fn encode(plan: &Plan) -> Result<Vec<u8>, EncodeError> {
         flags: plan.flags,
         ..Header::default()
     };
-    header.namespaces = plan.namespaces;
-    header.uid_map = arena.text_span(&plan.uid_map)?;
-    header.gid_map = arena.text_span(&plan.gid_map)?;
-    header.clock_offsets = arena.text_span(&plan.clock_offsets)?;
     header.hostname = arena.text_span(&plan.hostname)?;
     header.domainname = arena.text_span(&plan.domainname)?;
     header.rootfs = arena.text(&plan.rootfs)?;
@@ -104,17 +124,13 @@ pub fn encode(plan: &Plan) -> Result<Vec<u8>, EncodeError> {
 /// The header, field by field in the order of its declaration.
 fn header_words(header: &Header) -> [u64; size_of::<Header>() / 8] {
     let span = |span: Span| [span.offset, span.count];
-    let [uid, gid, clock] = [header.uid_map, header.gid_map, header.clock_offsets].map(span);
     let [host, domain] = [header.hostname, header.domainname].map(span);
     let [operations, limits] = [header.operations, header.limits].map(span);
     let [processors, filter] = [header.processors, header.filter].map(span);
     let [candidates, arguments, environment] =
         [header.candidates, header.arguments, header.environment].map(span);
-    let fields: [&[u64]; 19] = [
-        &[header.magic, header.size, header.flags, header.namespaces],
-        &uid,
-        &gid,
-        &clock,
+    let fields: [&[u64]; 16] = [
+        &[header.magic, header.size, header.flags],
         &host,
         &domain,
         &[header.rootfs, header.root_attributes],
@@ -330,8 +346,10 @@ impl Arena {
 
 #[cfg(test)]
 mod tests {
-    use super::{Plan, encode, header_words};
-    use crate::init::wire::{Header, MAGIC, Span};
+    use std::mem::offset_of;
+
+    use super::{Opening, Plan, encode, header_words};
+    use crate::init::wire::{self, Header, MAGIC, SHORT_TEXT, Span};
 
     #[test]
     fn encoding_is_a_function() {
@@ -344,6 +362,23 @@ mod tests {
         assert_eq!(bytes, encode(&plan).unwrap());
         assert_eq!(bytes[..8], MAGIC.to_le_bytes());
         assert_eq!(bytes[8..16], (bytes.len() as u64).to_le_bytes());
+    }
+
+    #[test]
+    fn an_opening_stands_where_init_reads_it() {
+        let opening = Opening {
+            flags: 3,
+            gid_map: "1000 0 1\n".to_owned(),
+            ..Opening::default()
+        };
+        let bytes = opening.encode();
+        assert_eq!(bytes[0], 3);
+        let place = offset_of!(wire::Opening, gid_map);
+        assert_eq!(bytes[place..place + 8], 9_u64.to_le_bytes());
+        assert_eq!(&bytes[place + 8..place + 18], b"1000 0 1\n\0");
+        let longest = u64::MAX.to_string();
+        let lines = format!("monotonic -{longest} {longest}\nboottime -{longest} {longest}\n");
+        assert!(lines.len() <= SHORT_TEXT);
     }
 
     #[test]
@@ -367,22 +402,20 @@ mod tests {
         let header = Header {
             magic: 0,
             size: 1,
-            uid_map: span(4),
-            rootfs: 14,
-            operations: span(16),
-            umask: 20,
-            processors: span(22),
-            filter: span(24),
-            directory: 26,
-            environment: span(31),
-            rows: 33,
-            columns: 34,
+            hostname: span(3),
+            rootfs: 7,
+            operations: span(9),
+            umask: 13,
+            processors: span(15),
+            filter: span(17),
+            directory: 19,
+            environment: span(24),
+            rows: 26,
+            columns: 27,
             ..Header::default()
         };
         let words = header_words(&header);
-        for index in [
-            0, 1, 4, 5, 14, 16, 17, 20, 22, 23, 24, 25, 26, 31, 32, 33, 34,
-        ] {
+        for index in [0, 1, 3, 4, 7, 9, 10, 13, 15, 16, 17, 18, 19, 24, 25, 26, 27] {
             assert_eq!(words[index], index as u64);
         }
     }

@@ -1,9 +1,9 @@
 //! Starting init and talking to it.
 //!
 //! Init is executed from a sealed memory file by [`Command`], with one end of a socket as its
-//! standard input. Everything else, the step's own standard input included, is sent through that
-//! socket. So nothing runs between fork and exec, and the standard library can use its fastest way
-//! of starting a process, which does not copy the page tables of a large caller.
+//! standard input. Everything else, the step's own standard descriptors included, is sent through
+//! that socket. So nothing runs between fork and exec, and the standard library can use its fastest
+//! way of starting a process, which does not copy the page tables of a large caller.
 
 use std::ffi::OsStr;
 use std::io::{self, IoSlice, IoSliceMut};
@@ -21,6 +21,7 @@ use rustix::net::{
 };
 use rustix::process::{PidfdFlags, getpid, pidfd_open};
 
+use super::Opening;
 use super::wire::{
     REPORT_CHILD, REPORT_EXEC_FAILED, REPORT_EXITED, REPORT_FAILED, REPORT_LISTENER, REPORT_RANDOM,
     REPORT_READY, REPORT_TERMINAL, Report, Stage,
@@ -73,28 +74,25 @@ pub enum Message {
     Ready,
 }
 
-/// Starts init on an encoded plan.
+/// Starts init. It enters its namespaces, and waits for a plan.
 ///
 /// # Errors
 /// Fails if a descriptor, a memory file or a process cannot be had.
-pub fn launch(plan: &[u8], standard: Standard) -> io::Result<Launched> {
+pub fn launch(opening: &Opening) -> io::Result<Launched> {
     let (control, far) = socketpair(
         AddressFamily::UNIX,
         SocketType::SEQPACKET,
         SocketFlags::CLOEXEC,
         None,
     )?;
-    let plan = sealed_file(c"envbox-plan", plan, MemfdFlags::empty())?;
     let supervisor = pidfd_open(getpid(), PidfdFlags::empty())?;
-    let inherited = rustix::stdio::stdin();
-    let input = standard.input.as_ref().map_or(inherited, AsFd::as_fd);
     // Before the start, so that init finds it at once.
-    send_start(control.as_fd(), &[plan.as_fd(), input, supervisor.as_fd()])?;
-    let starter = start(far, standard.output, standard.error)?;
+    send_with(control.as_fd(), &opening.encode(), &[supervisor.as_fd()])?;
+    let starter = start(far)?;
     Ok(Launched { control, starter })
 }
 
-fn start(socket: OwnedFd, output: Option<OwnedFd>, error: Option<OwnedFd>) -> io::Result<Child> {
+fn start(socket: OwnedFd) -> io::Result<Child> {
     let mut file = INIT_FILE
         .lock()
         .unwrap_or_else(std::sync::PoisonError::into_inner);
@@ -102,15 +100,12 @@ fn start(socket: OwnedFd, output: Option<OwnedFd>, error: Option<OwnedFd>) -> io
         Some(init) => init.as_raw_fd(),
         None => file.insert(init_file()?).as_raw_fd(),
     };
-    let stdio = |descriptor: Option<OwnedFd>| descriptor.map_or_else(Stdio::inherit, Stdio::from);
     Command::new(format!("/proc/self/fd/{init}"))
         .arg0(OsStr::new("envbox-init"))
         .env_clear()
         // Out of the foreground group: a Ctrl-C during start-up is the supervisor's to forward.
         .process_group(0)
         .stdin(Stdio::from(socket))
-        .stdout(stdio(output))
-        .stderr(stdio(error))
         .spawn()
 }
 
@@ -137,20 +132,45 @@ fn sealed_file(name: &std::ffi::CStr, bytes: &[u8], flags: MemfdFlags) -> io::Re
     Ok(file)
 }
 
-fn send_start(control: BorrowedFd<'_>, descriptors: &[BorrowedFd<'_>; 3]) -> io::Result<()> {
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(3))];
+fn send_with(
+    control: BorrowedFd<'_>,
+    bytes: &[u8],
+    descriptors: &[BorrowedFd<'_>],
+) -> rustix::io::Result<()> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(4))];
     let mut ancillary = SendAncillaryBuffer::new(&mut space);
     ancillary.push(SendAncillaryMessage::ScmRights(descriptors));
-    sendmsg(
-        control,
-        &[IoSlice::new(&[0])],
-        &mut ancillary,
-        SendFlags::NOSIGNAL,
-    )?;
-    Ok(())
+    let parts = [IoSlice::new(bytes)];
+    sendmsg(control, &parts, &mut ancillary, SendFlags::NOSIGNAL).map(drop)
 }
 
 impl Launched {
+    /// Sends init an encoded plan, and the step's standard descriptors.
+    ///
+    /// # Errors
+    /// Fails if a memory file cannot be had. That init is gone is no error here: it said why.
+    pub fn go(&self, plan: &[u8], standard: &Standard) -> io::Result<()> {
+        let plan = sealed_file(c"envbox-plan", plan, MemfdFlags::empty())?;
+        let own = [&standard.input, &standard.output, &standard.error];
+        let inherited = [
+            rustix::stdio::stdin(),
+            rustix::stdio::stdout(),
+            rustix::stdio::stderr(),
+        ];
+        let [input, output, error] = std::array::from_fn(|index| {
+            let own: Option<&OwnedFd> = own[index].as_ref();
+            own.map_or(inherited[index], AsFd::as_fd)
+        });
+        match send_with(
+            self.control.as_fd(),
+            &[0],
+            &[plan.as_fd(), input, output, error],
+        ) {
+            Err(Errno::PIPE | Errno::CONNRESET) => Ok(()),
+            result => Ok(result?),
+        }
+    }
+
     /// Waits for the next message; `None` when init is gone.
     ///
     /// # Errors

@@ -8,7 +8,7 @@ use super::error::SandboxError;
 use super::policy::{Clock, FileStatus, Policy};
 use super::spawn::require_kernel;
 use crate::host::{HostFacts, Power, PowerRefusal};
-use crate::init::{ADDR_NO_RANDOMIZE, AS_IT_IS, FLAG_BARE, FLAG_LOOPBACK, FLAG_RANDOM, Plan};
+use crate::init::{ADDR_NO_RANDOMIZE, AS_IT_IS, FLAG_RANDOM, Plan};
 
 /// What is set for a step that needs no answers.
 #[derive(Clone, Copy, Debug)]
@@ -72,11 +72,7 @@ fn needed(policy: &Policy) -> Vec<Power> {
 /// Takes everything out of a plan that makes a sandbox.
 pub fn without_namespaces(plan: Plan) -> Plan {
     Plan {
-        flags: plan.flags & !FLAG_LOOPBACK & !FLAG_RANDOM | FLAG_BARE,
-        namespaces: 0,
-        uid_map: String::new(),
-        gid_map: String::new(),
-        clock_offsets: String::new(),
+        flags: plan.flags & !FLAG_RANDOM,
         rootfs: PathBuf::from("/"),
         ..plan
     }

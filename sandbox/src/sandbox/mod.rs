@@ -17,6 +17,7 @@ mod policy;
 mod running;
 mod seccomp;
 mod spawn;
+mod started;
 mod terminal;
 
 pub use crate::init::Stage;
@@ -27,3 +28,4 @@ pub use policy::{
 };
 pub use running::{Ended, Exit, Outcome, Running, Usage};
 pub use spawn::Sandbox;
+pub use started::HeadStart;

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
+use super::started::HeadStart;
 use crate::answer::Machine;
 
 /// What a step may see.
@@ -302,6 +303,8 @@ pub struct Step {
     pub argv: Vec<OsString>,
     /// What the command sees as its own name, if not `argv[0]`.
     pub argv0: Option<OsString>,
+    /// Namespaces that were made beforehand, if there are some.
+    pub head_start: Option<HeadStart>,
     /// The whole environment, in this order.
     pub env: Vec<(OsString, OsString)>,
     /// The guest path of the working directory.
@@ -327,6 +330,7 @@ impl Default for Step {
         Step {
             argv: Vec::new(),
             argv0: None,
+            head_start: None,
             env: Vec::new(),
             cwd: PathBuf::from("/"),
             terminal: Terminal::None,

@@ -8,14 +8,15 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
-use rustix::process::{Signal, getpid, kill_process, pidfd_send_signal};
+use rustix::process::{Signal, getpid, kill_process};
 
 use super::error::SandboxError;
-use super::policy::{Isolation, Orphans};
+use super::policy::Orphans;
+use super::started::Started;
 use super::terminal::Relay;
 use crate::answer::{Answers, Cpuid, Finding, Note};
 use crate::host;
-use crate::init::{self, Launched, Message, Operation, Stage, Standard};
+use crate::init::{Message, Operation, Stage, Standard};
 use crate::sys::processor::Alike;
 use crate::sys::{SignalRelay, process_of, reap_others, wait_child};
 
@@ -23,9 +24,7 @@ use crate::sys::{SignalRelay, process_of, reap_others, wait_child};
 /// that holds it dies, however it dies.
 #[derive(Debug)]
 pub struct Running {
-    launched: Launched,
-    /// Pid 1, once it exists.
-    child: Option<OwnedFd>,
+    init: Started,
     relay: Option<SignalRelay>,
     answers: Answers,
     terminal: Option<Relay>,
@@ -35,8 +34,6 @@ pub struct Running {
     started: Instant,
     /// What init said last, if that was heard before anybody watched.
     early: Option<Report>,
-    /// Whether the step ended and nothing of it is left.
-    ended: bool,
 }
 
 /// A step that ended, with every process that it left behind. What the kernel still has to do is
@@ -57,7 +54,6 @@ pub struct Ended {
 #[derive(Debug)]
 pub(super) struct Subjects {
     pub command: OsString,
-    pub isolation: Isolation,
     pub orphans: Orphans,
     /// Who must not die before the step does.
     pub parent: Option<OwnedFd>,
@@ -88,7 +84,7 @@ pub enum Exit {
 /// What a step and all its descendants used, init included.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Usage {
-    /// Time from the start of init to the end of the last process.
+    /// Time from when init was told what to do to the end of the last process.
     pub wall: Duration,
     /// Processor time in user mode.
     pub user: Duration,
@@ -106,28 +102,24 @@ enum Report {
 }
 
 impl Running {
-    pub(super) fn start(
-        plan: &[u8],
-        standard: Standard,
+    /// Takes over an init that has its plan.
+    pub(super) fn new(
+        init: Started,
         own: Standard,
         relay: Option<SignalRelay>,
         answers: Answers,
         subjects: Subjects,
-    ) -> io::Result<Running> {
-        let started = Instant::now();
-        let launched = init::launch(plan, standard)?;
-        Ok(Running {
-            launched,
-            child: None,
+    ) -> Running {
+        Running {
+            init,
             relay,
             answers,
             terminal: None,
             own,
             subjects,
-            started,
+            started: Instant::now(),
             early: None,
-            ended: false,
-        })
+        }
     }
 
     /// Returns whether the instruction CPUID tells of the policy's machine.
@@ -141,8 +133,8 @@ impl Running {
     /// # Errors
     /// Fails if the sandbox cannot be heard.
     pub fn process(&mut self) -> io::Result<Option<u32>> {
-        while self.child.is_none() && self.early.is_none() {
-            let Some(message) = self.launched.receive()? else {
+        while self.init.child.is_none() && self.early.is_none() {
+            let Some(message) = self.init.launched.receive()? else {
                 break;
             };
             let mut report = None;
@@ -150,6 +142,7 @@ impl Running {
             self.early = report;
         }
         Ok(self
+            .init
             .child
             .as_ref()
             .and_then(|child| process_of(child.as_fd())))
@@ -160,7 +153,7 @@ impl Running {
     /// # Errors
     /// Fails if the sandbox is gone.
     pub fn signal(&self, signal: i32) -> io::Result<()> {
-        self.launched.order(signal, false)
+        self.init.launched.order(signal, false)
     }
 
     /// Waits for the step to end, forwarding signals and relaying the terminal meanwhile.
@@ -205,9 +198,9 @@ impl Running {
             None => return Err(SandboxError::Killed),
         };
         // What started pid 1 tells of it, and may come to that only when a short step has ended.
-        let child = self.child_told().map_err(supervise)?;
+        let child = self.init.child_told().map_err(supervise)?;
         let child = child.ok_or(SandboxError::Killed)?;
-        self.ended = true;
+        self.init.ended = true;
         // Whoever held the step's terminal is gone now, so this comes to an end.
         if let Some(terminal) = self.terminal.take() {
             terminal.finish();
@@ -218,18 +211,6 @@ impl Running {
             wall: self.started.elapsed(),
             child: Some(child),
         })
-    }
-
-    /// Waits until pid 1 was told of, whatever else is told meanwhile; `None` if it never is.
-    fn child_told(&mut self) -> io::Result<Option<OwnedFd>> {
-        while self.child.is_none()
-            && let Some(message) = self.launched.receive()?
-        {
-            if let Message::Child(child) = message {
-                self.child = Some(child);
-            }
-        }
-        Ok(self.child.take())
     }
 
     /// Makes this thread be as the step's are, so that going from one to the other is cheap.
@@ -245,7 +226,7 @@ impl Running {
             .map(Relay::interests)
             .unwrap_or_default();
         let mut events = Vec::with_capacity(5);
-        events.push(PollFd::new(&self.launched.control, PollFlags::IN));
+        events.push(PollFd::new(&self.init.launched.control, PollFlags::IN));
         events.extend(self.terminal.iter().flat_map(|terminal| {
             let event = |&(side, flags)| PollFd::from_borrowed_fd(terminal.descriptor(side), flags);
             interests.iter().map(event)
@@ -289,7 +270,7 @@ impl Running {
         if happened[0].is_empty() {
             return Ok(true);
         }
-        match self.launched.receive()? {
+        match self.init.launched.receive()? {
             None => return Ok(false),
             Some(message) => self.handle(message, report)?,
         }
@@ -298,7 +279,7 @@ impl Running {
 
     fn handle(&mut self, message: Message, report: &mut Option<Report>) -> io::Result<()> {
         match message {
-            Message::Child(child) => self.child = Some(child),
+            Message::Child(child) => self.init.child = Some(child),
             Message::Listener(listener) => self.answers.listen(listener),
             Message::Random(device) => self.answers.supply(device)?,
             Message::Terminal(master) => {
@@ -368,12 +349,13 @@ impl Running {
     /// Reaps what this process got as pid 1.
     fn reap_orphans(&mut self) -> io::Result<()> {
         // It ends early, and would stand before the others.
-        let _ = self.launched.starter.try_wait()?;
+        let _ = self.init.launched.starter.try_wait()?;
         let ours = self
+            .init
             .child
             .as_ref()
             .and_then(|child| process_of(child.as_fd()));
-        let ours = [Some(self.launched.starter.id()), ours];
+        let ours = [Some(self.init.launched.starter.id()), ours];
         reap_others(&ours.map(Option::unwrap_or_default))
     }
 
@@ -393,7 +375,10 @@ impl Running {
                 continue;
             }
             // An error says that the sandbox is gone, which the socket will tell.
-            let _ = self.launched.order(caught.signal, caught.from_terminal);
+            let _ = self
+                .init
+                .launched
+                .order(caught.signal, caught.from_terminal);
             if caught.signal == libc::SIGTSTP {
                 self.stop_self()?;
             }
@@ -439,27 +424,6 @@ impl Drop for Ended {
         if let Some(child) = self.child.take() {
             let _ = wait_child(child.as_fd());
         }
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        if self.ended {
-            let _ = self.launched.starter.wait();
-            return;
-        }
-        // After a failure pid 1 may be gone and the socket at its end. Otherwise pid 1 sees the
-        // shutdown or is killed: it has to exist before we can reap it, and its pidfd is then the
-        // next message but one or two.
-        let _ = rustix::net::shutdown(&self.launched.control, rustix::net::Shutdown::Write);
-        if let Ok(Some(child)) = self.child_told() {
-            if self.subjects.isolation == Isolation::Namespaces {
-                let _ = pidfd_send_signal(&child, Signal::KILL);
-            }
-            // Without a pid namespace it has to live to kill the rest, and ends then.
-            let _ = wait_child(child.as_fd());
-        }
-        let _ = self.launched.starter.wait();
     }
 }
 

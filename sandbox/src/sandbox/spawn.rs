@@ -8,36 +8,22 @@ use std::path::{Component, Path};
 
 use rustix::process::{getegid, geteuid};
 use rustix::thread::{CpuSet, sched_getaffinity, sched_getcpu};
-use rustix::time::{ClockId, clock_gettime};
 
 use super::bare::{self, Allowed};
 use super::error::SandboxError;
 use super::mounts::{self, CheckedBind};
 use super::points::{self, Missing};
 use super::policy::{
-    Clock, FileStatus, Isolation, Limits, Network, Orphans, Policy, Project, Signals, Step,
-    Terminal,
+    Clock, FileStatus, Isolation, Limits, Orphans, Policy, Project, Signals, Step, Terminal,
 };
 use super::running::{Running, Subjects};
+use super::started::{Offsets, Started};
 use super::{seccomp, terminal};
 use crate::answer::{Answers, Baseline, Machine, Mode, Places, World};
 use crate::host::{HostFacts, OLDEST_KERNEL, UserNamespace};
-use crate::init::{
-    self, FLAG_ASK, FLAG_LOOPBACK, FLAG_RANDOM, FLAG_TERMINAL, Limit, Plan, Standard,
-};
+use crate::init::{self, FLAG_ASK, FLAG_RANDOM, FLAG_TERMINAL, Limit, Plan, Standard};
 use crate::sys::SignalRelay;
 use crate::sys::memory::has_fsgsbase;
-
-/// Every namespace but the user namespace, which init makes first, and the network's.
-const NAMESPACES: i32 = libc::CLONE_NEWNS
-    | libc::CLONE_NEWPID
-    | libc::CLONE_NEWUTS
-    | libc::CLONE_NEWIPC
-    | libc::CLONE_NEWCGROUP
-    | CLONE_NEWTIME;
-
-/// Missing from libc.
-const CLONE_NEWTIME: i32 = 0x80;
 
 /// A policy that is well-formed and that this kernel can hold. Nothing is started.
 #[derive(Debug)]
@@ -114,8 +100,9 @@ impl Sandbox {
             ),
             Signals::Leave => None,
         };
-        let offsets = Offsets::now();
-        let mut answers = Answers::new(self.world(&offsets))?;
+        let launch = |source| SandboxError::Launch { source };
+        let started = Started::take(step.head_start.take(), &self.policy).map_err(launch)?;
+        let mut answers = Answers::new(self.world(&started.offsets))?;
         let stands_in = answers.stand_in();
         stands_in.map_err(|source| SandboxError::Launch { source })?;
         let isolation = self.policy.isolation;
@@ -126,7 +113,7 @@ impl Sandbox {
             }
             Isolation::None => Vec::new(),
         };
-        let mut plan = self.plan(&step, &answers, &offsets)?;
+        let mut plan = self.plan(&step, &answers)?;
         if isolation == Isolation::None {
             plan = bare::without_namespaces(plan);
         }
@@ -150,22 +137,20 @@ impl Sandbox {
         }
         let command = step.argv.first().cloned().unwrap_or_default();
         let rootfs = self.policy.rootfs;
-        Running::start(
-            &plan,
-            standard,
+        started.go(&plan, &standard).map_err(launch)?;
+        Ok(Running::new(
+            started,
             own,
             relay,
             answers,
             Subjects {
                 command,
-                isolation,
                 orphans: step.orphans,
                 parent: step.parent,
                 rootfs,
                 operations,
             },
-        )
-        .map_err(|source| SandboxError::Launch { source })
+        ))
     }
 
     fn world(&self, offsets: &Offsets) -> World {
@@ -208,12 +193,7 @@ impl Sandbox {
         }
     }
 
-    fn plan(
-        &self,
-        step: &Step,
-        answers: &Answers,
-        offsets: &Offsets,
-    ) -> Result<Plan, SandboxError> {
+    fn plan(&self, step: &Step, answers: &Answers) -> Result<Plan, SandboxError> {
         let policy = &self.policy;
         let Some(command) = step.argv.first() else {
             return Err(SandboxError::EmptyCommand);
@@ -223,11 +203,6 @@ impl Sandbox {
             arguments[0] = bytes(name);
         }
         let mut flags = 0;
-        let mut namespaces = NAMESPACES;
-        if policy.network != Network::Host {
-            namespaces |= libc::CLONE_NEWNET;
-            flags |= FLAG_LOOPBACK;
-        }
         let asked = answers.rules();
         if !asked.is_empty() {
             flags |= FLAG_ASK;
@@ -242,10 +217,6 @@ impl Sandbox {
         }
         Ok(Plan {
             flags,
-            namespaces: u64::from(namespaces.unsigned_abs()),
-            uid_map: format!("{} {} 1\n", policy.uid, geteuid().as_raw()),
-            gid_map: format!("{} {} 1\n", policy.gid, getegid().as_raw()),
-            clock_offsets: offsets.text(),
             hostname: policy.hostname.clone(),
             domainname: policy.domainname.clone(),
             rootfs: policy.rootfs.clone(),
@@ -430,56 +401,6 @@ fn candidates(command: &OsStr, environment: &[(OsString, OsString)]) -> Vec<Vec<
     path.split(|byte| *byte == b':').map(join).collect()
 }
 
-/// The offsets that let both clocks of the time namespace start at zero, in nanoseconds.
-///
-/// The kernel wants them relative to the host's clocks, while we may be in a time namespace
-/// ourselves: then our own offsets are part of what we read.
-struct Offsets {
-    monotonic: i128,
-    boottime: i128,
-    own_monotonic: i128,
-}
-
-impl Offsets {
-    fn now() -> Offsets {
-        let own = fs::read_to_string("/proc/self/timens_offsets").unwrap_or_default();
-        let offset = |clock, name| {
-            let now = clock_gettime(clock);
-            own_offset(&own, name) - i128::from(now.tv_sec) * NANOSECONDS - i128::from(now.tv_nsec)
-        };
-        Offsets {
-            monotonic: offset(ClockId::Monotonic, "monotonic"),
-            boottime: offset(ClockId::Boottime, "boottime"),
-            own_monotonic: own_offset(&own, "monotonic"),
-        }
-    }
-
-    /// The text for `/proc/self/timens_offsets`.
-    fn text(&self) -> String {
-        [("monotonic", self.monotonic), ("boottime", self.boottime)]
-            .map(|(name, offset)| {
-                let seconds = offset.div_euclid(NANOSECONDS);
-                format!("{name} {seconds} {}\n", offset.rem_euclid(NANOSECONDS))
-            })
-            .concat()
-    }
-}
-
-const NANOSECONDS: i128 = 1_000_000_000;
-
-fn own_offset(text: &str, clock: &str) -> i128 {
-    let parse = |line: &str| {
-        let mut fields = line.split_whitespace();
-        if fields.next()? != clock {
-            return None;
-        }
-        let seconds: i128 = fields.next()?.parse().ok()?;
-        let nanoseconds: i128 = fields.next()?.parse().ok()?;
-        Some(seconds * NANOSECONDS + nanoseconds)
-    };
-    text.lines().find_map(parse).unwrap_or(0)
-}
-
 /// Pairs the limits with their numbers. Those that a policy does not name are fixed too: a step
 /// must not see what the host happens to allow.
 fn limits(limits: &Limits) -> Vec<Limit> {
@@ -509,7 +430,7 @@ fn limits(limits: &Limits) -> Vec<Limit> {
 mod tests {
     use std::ffi::{OsStr, OsString};
 
-    use super::{candidates, own_offset, require_host};
+    use super::{candidates, require_host};
     use crate::host::{HostFacts, Kernel};
 
     #[test]
@@ -538,13 +459,5 @@ mod tests {
         assert_eq!(list("python", ":/b"), ["./python", "/b/python"]);
         assert_eq!(list("./x", "/a"), ["./x"]);
         assert_eq!(list("", "/a"), Vec::<String>::new());
-    }
-
-    #[test]
-    fn own_offsets_are_read() {
-        let text = "monotonic         -12  500000000\nboottime            3         0\n";
-        assert_eq!(own_offset(text, "monotonic"), -11_500_000_000);
-        assert_eq!(own_offset(text, "boottime"), 3_000_000_000);
-        assert_eq!(own_offset("", "boottime"), 0);
     }
 }

@@ -6,7 +6,8 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 
 use envbox_sandbox::{
-    CheckStatus, Exit, HostFacts, Policy, Running, Sandbox, SandboxError, Signals, Step,
+    CheckStatus, Exit, HeadStart, HostFacts, Network, Policy, Running, Sandbox, SandboxError,
+    Signals, Step,
 };
 
 use crate::harness::{World, as_everyone, as_myself};
@@ -31,6 +32,41 @@ fn spawn(world: &World, guest: &[&str]) -> (Running, BufReader<PipeReader>) {
     };
     let sandbox = Sandbox::new(policy, &HostFacts::minimal()).unwrap();
     (sandbox.spawn(step).unwrap(), BufReader::new(reader))
+}
+
+#[test]
+fn a_step_is_the_same_with_a_head_start() {
+    as_myself(|world| {
+        let facts = |network, head_start: Option<Network>| {
+            let policy = |network| Policy {
+                rootfs: world.path("rootfs"),
+                network,
+                ..Policy::default()
+            };
+            let (mut reader, writer) = std::io::pipe().unwrap();
+            let step = Step {
+                argv: ["/bin/guest", "facts"].map(Into::into).into(),
+                signals: Signals::Leave,
+                stdout: Some(writer.into()),
+                head_start: head_start.map(|it| HeadStart::begin(&policy(it)).unwrap()),
+                ..Step::default()
+            };
+            let sandbox = Sandbox::new(policy(network), &HostFacts::minimal()).unwrap();
+            let outcome = sandbox.spawn(step).unwrap().wait().unwrap();
+            assert_eq!(outcome.exit, Exit::Code(0));
+            let mut text = String::new();
+            reader.read_to_string(&mut text).unwrap();
+            text
+        };
+        let without = facts(Network::None, None);
+        assert!(without.contains("pid 3 parent 2"), "{without}");
+        assert_eq!(facts(Network::None, Some(Network::None)), without);
+        // One that does not serve is thrown away.
+        assert_eq!(
+            facts(Network::Host, Some(Network::None)),
+            facts(Network::Host, None)
+        );
+    });
 }
 
 fn wait_until_ready(output: &mut BufReader<PipeReader>) {

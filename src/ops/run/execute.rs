@@ -273,6 +273,7 @@ fn step(
         terminal: options.terminal,
         signals: options.signals,
         parent: duplicate(options.parent.as_ref())?,
+        head_start: options.head_start.lock().ok().and_then(|mut it| it.take()),
         stdin: duplicate(options.stdin.as_ref())?,
         stdout: duplicate(options.stdout.as_ref())?,
         stderr: duplicate(options.stderr.as_ref())?,

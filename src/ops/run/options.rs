@@ -5,9 +5,10 @@ use std::ffi::{OsStr, OsString};
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
+use std::sync::Mutex;
 
 use envbox_lockfiles::manifest::{SandboxPolicy, StepClock, StepNetwork};
-use envbox_sandbox::{Signals, Terminal};
+use envbox_sandbox::{HeadStart, Signals, Terminal};
 
 use crate::ops::run::environment::{Callers, Rest};
 use crate::ops::run::{GpuOptions, HostBind, Recording};
@@ -48,6 +49,8 @@ pub struct RunOptions {
     pub signals: Signals,
     /// `--die-with-parent`: a pidfd of the process that the step must not outlive.
     pub parent: Option<OwnedFd>,
+    /// Namespaces that were made beforehand, for the first step that is run with these options.
+    pub head_start: Mutex<Option<HeadStart>>,
     /// Standard input, if not the caller's.
     pub stdin: Option<OwnedFd>,
     /// Standard output, if not the caller's.

@@ -14,22 +14,26 @@ use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use super::*;
 use crate::answer::World;
 use crate::init::wire::{REPORT_CHILD, REPORT_EXITED};
+use crate::init::{Launched, OPENING_BARE, Opening};
+use crate::sandbox::started::Offsets;
 
 /// The far end of a supervisor's socket, which a test plays, and the supervisor.
 fn supervised() -> (OwnedFd, Running) {
     let kind = SocketType::SEQPACKET;
     let (control, far) = socketpair(AddressFamily::UNIX, kind, SocketFlags::CLOEXEC, None).unwrap();
     let starter = Command::new("true").spawn().unwrap();
+    let opening = Opening {
+        flags: OPENING_BARE,
+        ..Opening::default()
+    };
     let running = Running {
-        launched: Launched { control, starter },
-        child: None,
+        init: Started::new(Launched { control, starter }, opening, Offsets::default()),
         relay: None,
         answers: Answers::new(World::default()).unwrap(),
         terminal: None,
         own: Standard::default(),
         subjects: Subjects {
             command: "step".into(),
-            isolation: Isolation::None,
             orphans: Orphans::Leave,
             parent: None,
             rootfs: PathBuf::new(),
@@ -37,7 +41,6 @@ fn supervised() -> (OwnedFd, Running) {
         },
         started: Instant::now(),
         early: None,
-        ended: false,
     };
     (far, running)
 }

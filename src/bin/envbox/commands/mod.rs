@@ -155,10 +155,11 @@ pub(crate) fn dispatch(args: Args) -> ExitCode {
         Command::Vary(args) => return verify::vary(args),
         command => command,
     };
+    let head_start = run::head_start(&command);
     let session = Session::new(global);
     let done = match command {
         // A step's status is passed through, so these have codes of their own.
-        Command::Run(args) => return run::run(session, args, json),
+        Command::Run(args) => return run::run(session, args, head_start, json),
         Command::Audit(args) => return audit::audit(session, args, json),
         Command::Shell(args) => return run::shell(session, args, json),
         Command::Verify(args) => return verify::verify(session, args, json),

@@ -15,7 +15,7 @@ use envbox::ops::run::{
 use envbox::ops::verify_attestation::public_key;
 use envbox_lockfiles::lock::Groups;
 use envbox_lockfiles::manifest::{StepClock, StepNetwork};
-use envbox_sandbox::{Exit, Terminal};
+use envbox_sandbox::{Exit, HeadStart, Policy, Terminal};
 
 use crate::ambient::{self, AmbientError};
 use crate::args;
@@ -27,9 +27,21 @@ use crate::render::{self, Failure};
 /// The shell is in every base; it reads no start-up file that could differ.
 const SHELL: [&str; 2] = ["/bin/bash", "--norc"];
 
+/// Starts to make the namespaces of a step before its project is read. Where they turn out to be of no
+/// use, they are thrown away.
+pub(super) fn head_start(command: &args::Command) -> Option<HeadStart> {
+    match command {
+        args::Command::Run(args) if args.isolation == "namespaces" => {
+            HeadStart::begin(&Policy::default())
+        }
+        _ => None,
+    }
+}
+
 pub(super) fn run(
     session: Result<Session, Failure>,
     args: args::RunAnywhere,
+    head_start: Option<HeadStart>,
     json: bool,
 ) -> ExitCode {
     let args::RunAnywhere {
@@ -52,7 +64,9 @@ pub(super) fn run(
             "auto" => run_as_far_as_possible,
             _ => run_and_tell,
         };
-        return step(session, run, json, run_it);
+        return step(session, run, json, |session, project, options| {
+            run_it(session, project, with(options, head_start))
+        });
     };
     let directory = |session: &Session, options: &mut RunOptions| {
         if let Some(file) = ambient::manifest(&session.global)? {
@@ -71,10 +85,18 @@ pub(super) fn run(
         |session, project, options| {
             let key = verify_key.as_deref().map(public_key).transpose()?;
             let context = &session.context;
+            let options = with(options, head_start);
             let report = run_image(context, &image, key.as_ref(), project, &options)?;
             show(session, report)
         },
     )
+}
+
+fn with(options: RunOptions, head_start: Option<HeadStart>) -> RunOptions {
+    RunOptions {
+        head_start: head_start.into(),
+        ..options
+    }
 }
 
 pub(super) fn shell(session: Result<Session, Failure>, args: args::Shell, json: bool) -> ExitCode {

@@ -1,0 +1,261 @@
+//! Init from its start to its end, and starting it before anything is known of the step.
+
+use std::fs;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Signal, getegid, geteuid, pidfd_send_signal};
+use rustix::time::{ClockId, clock_gettime};
+
+use super::policy::{Isolation, Network, Policy};
+use crate::init::{self, Launched, Message, OPENING_BARE, OPENING_LOOPBACK, Opening, Standard};
+use crate::sys::wait_child;
+
+/// Every namespace but the user namespace, which init makes first, and the network's.
+const NAMESPACES: i32 = libc::CLONE_NEWNS
+    | libc::CLONE_NEWPID
+    | libc::CLONE_NEWUTS
+    | libc::CLONE_NEWIPC
+    | libc::CLONE_NEWCGROUP
+    | CLONE_NEWTIME;
+
+/// Missing from libc.
+const CLONE_NEWTIME: i32 = 0x80;
+
+/// How old a head start may be. The clocks of a sandbox begin with its time namespace, and a step
+/// must not see in them what was built or downloaded before it.
+const FRESH: Duration = Duration::from_millis(250);
+
+/// Namespaces that are made while a policy and a step are still being read, for the first sandbox
+/// that can use them. Without one they are made when the step is started, which then takes about a
+/// third longer.
+///
+/// Dropping it ends what was started.
+#[derive(Debug)]
+pub struct HeadStart(Started);
+
+impl HeadStart {
+    /// Starts to make the namespaces of a step whose policy will be as this one in its network, users
+    /// and isolation. `None` if that cannot be done: starting a step says why.
+    pub fn begin(policy: &Policy) -> Option<HeadStart> {
+        Started::begin(policy).ok().map(HeadStart)
+    }
+}
+
+/// A started init. It is ended, with everything in its sandbox, when this is dropped.
+#[derive(Debug)]
+pub(super) struct Started {
+    pub launched: Launched,
+    /// Pid 1, once it exists.
+    pub child: Option<OwnedFd>,
+    pub offsets: Offsets,
+    opening: Opening,
+    at: Instant,
+    /// Whether nothing is left to be ended.
+    pub ended: bool,
+}
+
+impl Started {
+    /// Starts init for a policy.
+    pub fn begin(policy: &Policy) -> io::Result<Started> {
+        let offsets = Offsets::now();
+        let opening = opening(policy, &offsets);
+        let launched = init::launch(&opening)?;
+        Ok(Started::new(launched, opening, offsets))
+    }
+
+    /// As [`Started::begin`], but takes a head start if there is one that will do.
+    pub fn take(head_start: Option<HeadStart>, policy: &Policy) -> io::Result<Started> {
+        match head_start {
+            Some(HeadStart(early)) if early.serves(policy) && early.at.elapsed() < FRESH => {
+                Ok(early)
+            }
+            other => {
+                drop(other);
+                Started::begin(policy)
+            }
+        }
+    }
+
+    /// Takes over an init that was launched on this opening.
+    pub fn new(launched: Launched, opening: Opening, offsets: Offsets) -> Started {
+        Started {
+            launched,
+            child: None,
+            offsets,
+            opening,
+            at: Instant::now(),
+            ended: false,
+        }
+    }
+
+    fn serves(&self, policy: &Policy) -> bool {
+        opening(policy, &self.offsets) == self.opening
+    }
+
+    /// Sends the plan.
+    pub fn go(&self, plan: &[u8], standard: &Standard) -> io::Result<()> {
+        self.launched.go(plan, standard)
+    }
+
+    /// Waits until pid 1 was told of, whatever else is told meanwhile; `None` if it never is.
+    pub fn child_told(&mut self) -> io::Result<Option<OwnedFd>> {
+        while self.child.is_none()
+            && let Some(message) = self.launched.receive()?
+        {
+            if let Message::Child(child) = message {
+                self.child = Some(child);
+            }
+        }
+        Ok(self.child.take())
+    }
+}
+
+impl Drop for Started {
+    fn drop(&mut self) {
+        if self.ended {
+            let _ = self.launched.starter.wait();
+            return;
+        }
+        // After a failure pid 1 may be gone and the socket at its end. Otherwise pid 1 sees the
+        // shutdown or is killed: it has to exist before we can reap it, and its pidfd is then the
+        // next message but one or two.
+        let _ = rustix::net::shutdown(&self.launched.control, rustix::net::Shutdown::Write);
+        if let Ok(Some(child)) = self.child_told() {
+            if self.opening.flags & OPENING_BARE == 0 {
+                let _ = pidfd_send_signal(&child, Signal::KILL);
+            }
+            // Without a pid namespace it has to live to kill the rest, and ends then.
+            let _ = wait_child(child.as_fd());
+        }
+        let _ = self.launched.starter.wait();
+    }
+}
+
+/// What init is told first.
+fn opening(policy: &Policy, offsets: &Offsets) -> Opening {
+    if policy.isolation == Isolation::None {
+        return Opening {
+            flags: OPENING_BARE,
+            ..Opening::default()
+        };
+    }
+    let (mut flags, mut namespaces) = (0, NAMESPACES);
+    if policy.network != Network::Host {
+        namespaces |= libc::CLONE_NEWNET;
+        flags |= OPENING_LOOPBACK;
+    }
+    Opening {
+        flags,
+        namespaces: u64::from(namespaces.unsigned_abs()),
+        uid_map: format!("{} {} 1\n", policy.uid, geteuid().as_raw()),
+        gid_map: format!("{} {} 1\n", policy.gid, getegid().as_raw()),
+        clock_offsets: offsets.text(),
+    }
+}
+
+/// The offsets that let both clocks of the time namespace start at zero, in nanoseconds.
+///
+/// The kernel wants them relative to the host's clocks, while we may be in a time namespace
+/// ourselves: then our own offsets are part of what we read.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Offsets {
+    pub monotonic: i128,
+    boottime: i128,
+    pub own_monotonic: i128,
+}
+
+impl Offsets {
+    pub fn now() -> Offsets {
+        let own = fs::read_to_string("/proc/self/timens_offsets").unwrap_or_default();
+        let offset = |clock, name| {
+            let now = clock_gettime(clock);
+            own_offset(&own, name) - i128::from(now.tv_sec) * NANOSECONDS - i128::from(now.tv_nsec)
+        };
+        Offsets {
+            monotonic: offset(ClockId::Monotonic, "monotonic"),
+            boottime: offset(ClockId::Boottime, "boottime"),
+            own_monotonic: own_offset(&own, "monotonic"),
+        }
+    }
+
+    /// The text for `/proc/self/timens_offsets`.
+    fn text(&self) -> String {
+        [("monotonic", self.monotonic), ("boottime", self.boottime)]
+            .map(|(name, offset)| {
+                let seconds = offset.div_euclid(NANOSECONDS);
+                format!("{name} {seconds} {}\n", offset.rem_euclid(NANOSECONDS))
+            })
+            .concat()
+    }
+}
+
+const NANOSECONDS: i128 = 1_000_000_000;
+
+fn own_offset(text: &str, clock: &str) -> i128 {
+    let parse = |line: &str| {
+        let mut fields = line.split_whitespace();
+        if fields.next()? != clock {
+            return None;
+        }
+        let seconds: i128 = fields.next()?.parse().ok()?;
+        let nanoseconds: i128 = fields.next()?.parse().ok()?;
+        Some(seconds * NANOSECONDS + nanoseconds)
+    };
+    text.lines().find_map(parse).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::AsFd;
+
+    use rustix::process::{PidfdFlags, pidfd_open};
+
+    use super::{HeadStart, Started, own_offset};
+    use crate::init::Message;
+    use crate::sandbox::policy::{Network, Policy};
+
+    #[test]
+    fn a_head_start_serves_a_policy_of_the_same_namespaces() {
+        let policy = Policy::default();
+        let started = Started::begin(&policy).unwrap();
+        assert!(started.serves(&policy));
+        let other = Policy {
+            hostname: "other".to_owned(),
+            ..policy.clone()
+        };
+        assert!(started.serves(&other));
+        let network = Policy {
+            network: Network::Host,
+            ..policy.clone()
+        };
+        assert!(!started.serves(&network));
+        let user = Policy { uid: 7, ..policy };
+        assert!(!started.serves(&user));
+    }
+
+    #[test]
+    fn what_a_head_start_began_ends_with_it() {
+        let Some(HeadStart(mut started)) = HeadStart::begin(&Policy::default()) else {
+            panic!("a head start can be had")
+        };
+        let child = match started.launched.receive() {
+            Ok(Some(Message::Child(child))) => child,
+            other => panic!("{other:?}"),
+        };
+        let process = crate::sys::process_of(child.as_fd()).unwrap();
+        started.child = Some(child);
+        drop(started);
+        let process = rustix::process::Pid::from_raw(process.cast_signed()).unwrap();
+        assert!(pidfd_open(process, PidfdFlags::empty()).is_err());
+    }
+
+    #[test]
+    fn own_offsets_are_read() {
+        let text = "monotonic         -12  500000000\nboottime            3         0\n";
+        assert_eq!(own_offset(text, "monotonic"), -11_500_000_000);
+        assert_eq!(own_offset(text, "boottime"), 3_000_000_000);
+        assert_eq!(own_offset("", "boottime"), 0);
+    }
+}
