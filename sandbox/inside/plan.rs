@@ -197,6 +197,20 @@ pub struct Report {
     pub value: i32,
     /// The index of the operation that failed, or the `CLD_*` code of the step.
     pub detail: u32,
+    /// With [`REPORT_EXITED`], what the sandbox used.
+    pub used: Used,
+}
+
+/// What the step, its descendants and init used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct Used {
+    /// Processor time in user mode, in microseconds.
+    pub user: u64,
+    /// Processor time in the kernel, in microseconds.
+    pub system: u64,
+    /// The largest resident set of a single process, in kibibytes.
+    pub max_rss: u64,
 }
 
 /// A stage failed with error `value`; for [`Stage::Mounts`], `detail` is the operation.
@@ -207,7 +221,7 @@ pub const REPORT_CHILD: u32 = 2;
 pub const REPORT_TERMINAL: u32 = 3;
 /// The step could not be executed: error `value`, and `detail` is 1 if the file exists.
 pub const REPORT_EXEC_FAILED: u32 = 4;
-/// The step ended: `detail` is the `CLD_*` code and `value` the status.
+/// The step ended, and nothing of it is left: `detail` is the `CLD_*` code and `value` the status.
 pub const REPORT_EXITED: u32 = 5;
 /// A probe came through.
 pub const REPORT_READY: u32 = 6;

@@ -71,6 +71,7 @@ pub mod number {
     pub const SETSID: usize = 112;
     pub const SETGROUPS: usize = 116;
     pub const CAPSET: usize = 126;
+    pub const GETRUSAGE: usize = 98;
     pub const PERSONALITY: usize = 135;
     pub const PIVOT_ROOT: usize = 155;
     pub const PRCTL: usize = 157;

@@ -15,7 +15,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use envbox_lockfiles::base::fs::{create_dir_all, read, write_atomic};
+use envbox_lockfiles::base::fs::{create_dir_all, read, write_unsynced};
 use envbox_lockfiles::base::{Explain, FsError, Kind};
 use memchr::memmem;
 use serde_json::Value;
@@ -149,8 +149,7 @@ impl Journal {
         self.directory.join(format!("{run}.json"))
     }
 
-    /// Writes the record of a run that has begun. Not synced: nothing is lost with it that a run
-    /// which never ended could give back.
+    /// Writes the record of a run that has begun.
     ///
     /// # Errors
     /// Returns [`FsError`] when it cannot be written.
@@ -163,12 +162,13 @@ impl Journal {
         })
     }
 
-    /// Writes the record of a run that has ended; it is on the disk afterwards.
+    /// Writes the record of a run that has ended, as one step. Not synced, as the run's outputs are not:
+    /// what a crash of the machine takes, it takes together.
     ///
     /// # Errors
     /// Returns [`FsError`] when it cannot be written.
     pub fn end(&self, record: &RunRecord) -> Result<(), FsError> {
-        write_atomic(&self.file(record.run), &record.to_bytes())
+        write_unsynced(&self.file(record.run), &record.to_bytes())
     }
 
     /// Returns the names of all runs, the newest first.
@@ -275,7 +275,7 @@ impl Journal {
         check_tag(tag)?;
         let tags = self.directory.join("tags");
         create_dir_all(&tags)?;
-        Ok(write_atomic(
+        Ok(write_unsynced(
             &tags.join(tag),
             format!("{run}\n").as_bytes(),
         )?)

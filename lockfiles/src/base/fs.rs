@@ -71,6 +71,19 @@ pub fn create_dir_all(path: &Path) -> Result<(), FsError> {
 /// # Errors
 /// Returns [`FsError`] with the path; the old file is then unchanged.
 pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<(), FsError> {
+    replace(path, bytes, true)
+}
+
+/// As [`write_atomic`], but does not wait for the disk: after a crash of the machine the file may be
+/// the old one, or none, or empty.
+///
+/// # Errors
+/// Returns [`FsError`] with the path; the old file is then unchanged.
+pub fn write_unsynced(path: &Path, bytes: &[u8]) -> Result<(), FsError> {
+    replace(path, bytes, false)
+}
+
+fn replace(path: &Path, bytes: &[u8], sync: bool) -> Result<(), FsError> {
     let directory = match path.parent() {
         Some(parent) if parent != Path::new("") => parent,
         _ => Path::new("."),
@@ -83,10 +96,15 @@ pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<(), FsError> {
         // Same mode as a file made by an editor; tempfile makes it 0600.
         let mode = std::os::unix::fs::PermissionsExt::from_mode(0o644);
         file.as_file().set_permissions(mode)?;
-        // Before the rename, or a crash could leave an empty file under the final name.
-        file.as_file().sync_all()?;
+        if sync {
+            // Before the rename, or a crash could leave an empty file under the final name.
+            file.as_file().sync_all()?;
+        }
         file.persist(path).map_err(|error| error.error)?;
-        File::open(directory)?.sync_all()
+        match sync {
+            true => File::open(directory)?.sync_all(),
+            false => Ok(()),
+        }
     };
     write().map_err(FsError::at("write", path))
 }

@@ -57,7 +57,7 @@ fn report(channel: Channel, kind: u32, stage: u32, value: Errno) {
         kind,
         stage,
         value,
-        detail: 0,
+        ..Report::default()
     };
     let _ = channel.send(report, -1);
 }

@@ -181,6 +181,7 @@ impl Channel {
             stage: stage as u32,
             value: error,
             detail,
+            ..Report::default()
         };
         // If the supervisor is gone, there is nobody to tell.
         let _ = self.send(report, -1);

@@ -129,6 +129,7 @@ impl Tree {
                     stage: 0,
                     value: status,
                     detail: code as u32,
+                    used: kernel::used(),
                 };
                 let _ = channel.send(report, -1);
                 kernel::exit(0);
@@ -230,6 +231,7 @@ fn start_step(channel: Channel, plan: &Plan) -> ! {
         stage: 0,
         value: error,
         detail: u32::from(exists),
+        ..Report::default()
     };
     let _ = channel.send(report, -1);
     kernel::exit(127)

@@ -24,7 +24,7 @@ use rustix::process::{PidfdFlags, getpid, pidfd_open};
 use super::Opening;
 use super::wire::{
     REPORT_CHILD, REPORT_EXEC_FAILED, REPORT_EXITED, REPORT_FAILED, REPORT_LISTENER, REPORT_RANDOM,
-    REPORT_READY, REPORT_TERMINAL, Report, Stage,
+    REPORT_READY, REPORT_TERMINAL, Report, Stage, Used,
 };
 
 /// Init, as `build.rs` compiled it.
@@ -68,8 +68,8 @@ pub enum Message {
     Random(OwnedFd),
     /// The step could not be executed.
     ExecFailed { errno: i32, exists: bool },
-    /// The step ended with a `CLD_*` code and a status.
-    Exited { code: u32, status: i32 },
+    /// The step ended with a `CLD_*` code and a status, and nothing of it is left.
+    Exited { code: u32, status: i32, used: Used },
     /// The probe came through.
     Ready,
 }
@@ -221,15 +221,9 @@ impl Launched {
     }
 }
 
-fn decode(bytes: [u8; 16], descriptor: Option<OwnedFd>) -> Option<Message> {
-    let word = |index: usize| {
-        u32::from_ne_bytes([
-            bytes[index],
-            bytes[index + 1],
-            bytes[index + 2],
-            bytes[index + 3],
-        ])
-    };
+fn decode(bytes: [u8; size_of::<Report>()], descriptor: Option<OwnedFd>) -> Option<Message> {
+    let word = |at: usize| u32::from_ne_bytes(std::array::from_fn(|index| bytes[at + index]));
+    let long = |at: usize| u64::from_ne_bytes(std::array::from_fn(|index| bytes[at + index]));
     let (kind, stage, value, detail) = (word(0), word(4), word(8) as i32, word(12));
     Some(match kind {
         REPORT_FAILED => {
@@ -249,6 +243,11 @@ fn decode(bytes: [u8; 16], descriptor: Option<OwnedFd>) -> Option<Message> {
         REPORT_EXITED => Message::Exited {
             code: detail,
             status: value,
+            used: Used {
+                user: long(16),
+                system: long(24),
+                max_rss: long(32),
+            },
         },
         REPORT_READY => Message::Ready,
         _ => return None,

@@ -11,6 +11,7 @@
 mod bare;
 mod error;
 mod identity;
+mod left;
 mod mounts;
 mod points;
 mod policy;

@@ -11,14 +11,15 @@ use rustix::io::Errno;
 use rustix::process::{Signal, getpid, kill_process};
 
 use super::error::SandboxError;
+use super::left::Left;
 use super::policy::Orphans;
 use super::started::Started;
 use super::terminal::Relay;
 use crate::answer::{Answers, Cpuid, Finding, Note};
 use crate::host;
-use crate::init::{Message, Operation, Stage, Standard};
+use crate::init::{Message, Operation, Stage, Standard, Used};
 use crate::sys::processor::Alike;
-use crate::sys::{SignalRelay, process_of, reap_others, wait_child};
+use crate::sys::{SignalRelay, process_of, reap_others};
 
 /// A live sandbox. It is killed, with everything in it, when this is dropped or when the process
 /// that holds it dies, however it dies.
@@ -37,16 +38,17 @@ pub struct Running {
 }
 
 /// A step that ended, with every process that it left behind. What the kernel still has to do is
-/// take the mounts apart, which the caller need not wait for before it reads the outputs.
+/// take the mounts apart, which takes as long as all else at the end of a step: nobody has to wait for
+/// it, unless what was mounted is to be unmounted on the host.
 #[derive(Debug)]
 pub struct Ended {
     /// How it ended.
     pub exit: Exit,
+    /// What it used.
+    pub usage: Usage,
     /// As in [`Outcome`].
     pub findings: Vec<Finding>,
-    wall: Duration,
-    /// Pid 1; taken when it is reaped.
-    child: Option<OwnedFd>,
+    pid_1: Left,
 }
 
 /// What has to be known of a step while it runs, and what a failure can be about: init reports
@@ -97,7 +99,7 @@ pub struct Usage {
 /// What init said last.
 #[derive(Debug)]
 enum Report {
-    Exit(Exit),
+    Exit(Exit, Usage),
     Failed(SandboxError),
 }
 
@@ -192,8 +194,8 @@ impl Running {
         }
         drop(alike);
         self.answers.notes().into_iter().for_each(tell);
-        let exit = match report {
-            Some(Report::Exit(exit)) => exit,
+        let (exit, usage) = match report {
+            Some(Report::Exit(exit, usage)) => (exit, usage),
             Some(Report::Failed(error)) => return Err(error),
             None => return Err(SandboxError::Killed),
         };
@@ -207,10 +209,20 @@ impl Running {
         }
         Ok(Ended {
             exit,
+            usage,
             findings: self.answers.findings(),
-            wall: self.started.elapsed(),
-            child: Some(child),
+            pid_1: Left::new(child),
         })
+    }
+
+    fn usage(&self, used: Used) -> Usage {
+        const KIBIBYTE: u64 = 1024;
+        Usage {
+            wall: self.started.elapsed(),
+            user: Duration::from_micros(used.user),
+            system: Duration::from_micros(used.system),
+            max_rss: used.max_rss * KIBIBYTE,
+        }
     }
 
     /// Makes this thread be as the step's are, so that going from one to the other is cheap.
@@ -296,11 +308,12 @@ impl Running {
                     false => SandboxError::CommandNotFound { name },
                 }));
             }
-            Message::Exited { code, status } => {
-                *report = Some(Report::Exit(match i32::try_from(code) {
+            Message::Exited { code, status, used } => {
+                let exit = match i32::try_from(code) {
                     Ok(libc::CLD_EXITED) => Exit::Code(status as u8),
                     _ => Exit::Signal(status),
-                }));
+                };
+                *report = Some(Report::Exit(exit, self.usage(used)));
             }
             Message::Ready => {}
         }
@@ -402,28 +415,14 @@ impl Ended {
     ///
     /// # Errors
     /// [`SandboxError::Supervise`] if pid 1 cannot be waited for.
-    pub fn outcome(mut self) -> Result<Outcome, SandboxError> {
-        let child = self.child.take().ok_or(SandboxError::Killed)?;
-        let usage = wait_child(child.as_fd());
-        let usage = usage.map_err(|source| SandboxError::Supervise { source })?;
+    pub fn outcome(self) -> Result<Outcome, SandboxError> {
+        let gone = self.pid_1.wait();
+        gone.map_err(|source| SandboxError::Supervise { source })?;
         Ok(Outcome {
             exit: self.exit,
-            usage: Usage {
-                wall: self.wall,
-                user: usage.user,
-                system: usage.system,
-                max_rss: usage.max_rss,
-            },
-            findings: std::mem::take(&mut self.findings),
+            usage: self.usage,
+            findings: self.findings,
         })
-    }
-}
-
-impl Drop for Ended {
-    fn drop(&mut self) {
-        if let Some(child) = self.child.take() {
-            let _ = wait_child(child.as_fd());
-        }
     }
 }
 

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Signal, getegid, geteuid, pidfd_send_signal};
 use rustix::time::{ClockId, clock_gettime};
 
+use super::left::reap_left;
 use super::policy::{Isolation, Network, Policy};
 use crate::init::{self, Launched, Message, OPENING_BARE, OPENING_LOOPBACK, Opening, Standard};
 use crate::sys::wait_child;
@@ -59,6 +60,7 @@ pub(super) struct Started {
 impl Started {
     /// Starts init for a policy.
     pub fn begin(policy: &Policy) -> io::Result<Started> {
+        reap_left();
         let offsets = Offsets::now();
         let opening = opening(policy, &offsets);
         let launched = init::launch(&opening)?;

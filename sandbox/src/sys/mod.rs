@@ -13,7 +13,7 @@ pub mod trace;
 mod wait;
 
 pub use signals::{Caught, SignalRelay, mirror_signal};
-pub use wait::{process_of, reap_others, wait_child};
+pub use wait::{process_of, reap, reap_others, wait_child};
 
 use std::io;
 use std::os::fd::{FromRawFd as _, OwnedFd};

@@ -1,64 +1,31 @@
-//! Waiting for a child with its resource usage.
+//! Waiting for children.
 
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
-use std::time::Duration;
 
-/// What a child and everything it waited for used.
-#[derive(Clone, Copy, Debug)]
-pub struct ChildUsage {
-    /// Time in user mode.
-    pub user: Duration,
-    /// Time in the kernel.
-    pub system: Duration,
-    /// The largest resident set of any process among them, in bytes.
-    pub max_rss: u64,
-}
+use rustix::io::Errno;
+use rustix::process::{WaitId, WaitIdOptions, waitid};
 
-/// Waits for the child behind a pidfd to end and reaps it. What it used is zero if nobody can tell:
-/// the caller ignores SIGCHLD, or somebody else in this process reaps every child.
+/// Waits for the child behind a pidfd to end, and reaps it. There is nothing to wait for where the
+/// caller ignores SIGCHLD, or somebody else in this process reaps every child.
 ///
 /// # Errors
 /// Passes on what the kernel says.
-pub fn wait_child(pidfd: BorrowedFd<'_>) -> io::Result<ChildUsage> {
-    // SAFETY: all zero is a valid siginfo_t: integers and pointers that are only written here.
-    let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
-    // SAFETY: all zero is a valid rusage: it is made of integers.
-    let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
+pub fn wait_child(pidfd: BorrowedFd<'_>) -> io::Result<()> {
     loop {
-        // The libc wrapper hides the fifth argument, the usage.
-        // SAFETY: the descriptor is open by its type; both pointers are writable and live.
-        let result = unsafe {
-            libc::syscall(
-                libc::SYS_waitid,
-                libc::P_PIDFD,
-                pidfd.as_raw_fd(),
-                &raw mut info,
-                libc::WEXITED,
-                &raw mut usage,
-            )
-        };
-        if result == 0 {
-            break;
-        }
-        let error = io::Error::last_os_error();
-        match error.raw_os_error() {
-            Some(libc::EINTR) => {}
-            Some(libc::ECHILD) => break,
-            _ => return Err(error),
+        match waitid(WaitId::PidFd(pidfd), WaitIdOptions::EXITED) {
+            Err(Errno::INTR) => {}
+            Ok(_) | Err(Errno::CHILD) => return Ok(()),
+            Err(error) => return Err(error.into()),
         }
     }
-    const KIBIBYTE: u64 = 1024;
-    Ok(ChildUsage {
-        user: duration(usage.ru_utime),
-        system: duration(usage.ru_stime),
-        max_rss: u64::try_from(usage.ru_maxrss).unwrap_or(0) * KIBIBYTE,
-    })
 }
 
-fn duration(time: libc::timeval) -> Duration {
-    let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
-    Duration::from_secs(seconds) + Duration::from_micros(u64::try_from(time.tv_usec).unwrap_or(0))
+/// Reaps the child behind a pidfd if it has ended, and returns whether it is gone.
+pub fn reap(pidfd: BorrowedFd<'_>) -> bool {
+    let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG;
+    // An error says that it is no child of ours any more.
+    !matches!(waitid(WaitId::PidFd(pidfd), options), Ok(None))
 }
 
 /// Reaps children that ended, until one of `ours` is among them: that one is waited for elsewhere.

@@ -152,11 +152,6 @@ pub fn execute(
         }
         Access::Direct => drop(directory),
     }
-    // Last: meanwhile the kernel took the sandbox apart.
-    let outcome = ended.outcome();
-    report.usage = outcome
-        .map_err(|source| sandbox_error(source, context, &project))?
-        .usage;
     let outputs = policy.outputs.iter();
     let absent = |path: &&PathBuf| fs::symlink_metadata(project.join(path)).is_err();
     report.missing = outputs.filter(absent).cloned().collect();
@@ -245,6 +240,7 @@ fn report(
     RunReport {
         libraries: libraries(&*context.reporter, directory.path()),
         findings: ended.findings.clone(),
+        usage: ended.usage,
         audited: options.audit,
         ..RunReport::new(run, argv, ended.exit, lock, isolation)
     }
