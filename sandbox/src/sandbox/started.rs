@@ -3,6 +3,7 @@
 use std::fs;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Signal, getegid, geteuid, pidfd_send_signal};
@@ -34,13 +35,20 @@ const FRESH: Duration = Duration::from_millis(250);
 ///
 /// Dropping it ends what was started.
 #[derive(Debug)]
-pub struct HeadStart(Started);
+pub struct HeadStart(JoinHandle<io::Result<Started>>);
 
 impl HeadStart {
     /// Starts to make the namespaces of a step whose policy will be as this one in its network, users
     /// and isolation. `None` if that cannot be done: starting a step says why.
     pub fn begin(policy: &Policy) -> Option<HeadStart> {
-        Started::begin(policy).ok().map(HeadStart)
+        let policy = policy.clone();
+        // In a thread, because who starts a process stands still until that has its program.
+        let thread = thread::Builder::new().spawn(move || Started::begin(&policy));
+        thread.ok().map(HeadStart)
+    }
+
+    fn started(self) -> Option<Started> {
+        self.0.join().ok()?.ok()
     }
 }
 
@@ -69,14 +77,10 @@ impl Started {
 
     /// As [`Started::begin`], but takes a head start if there is one that will do.
     pub fn take(head_start: Option<HeadStart>, policy: &Policy) -> io::Result<Started> {
-        match head_start {
-            Some(HeadStart(early)) if early.serves(policy) && early.at.elapsed() < FRESH => {
-                Ok(early)
-            }
-            other => {
-                drop(other);
-                Started::begin(policy)
-            }
+        let early = head_start.and_then(HeadStart::started);
+        match early.filter(|early| early.serves(policy) && early.at.elapsed() < FRESH) {
+            Some(early) => Ok(early),
+            None => Started::begin(policy),
         }
     }
 
@@ -239,9 +243,8 @@ mod tests {
 
     #[test]
     fn what_a_head_start_began_ends_with_it() {
-        let Some(HeadStart(mut started)) = HeadStart::begin(&Policy::default()) else {
-            panic!("a head start can be had")
-        };
+        let head_start = HeadStart::begin(&Policy::default()).unwrap();
+        let mut started = head_start.started().unwrap();
         let child = match started.launched.receive() {
             Ok(Some(Message::Child(child))) => child,
             other => panic!("{other:?}"),

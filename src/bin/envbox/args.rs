@@ -21,7 +21,7 @@ pub(crate) use choices::with_choices;
 pub(crate) use engine::{ExportNextflow, ExportStep, ExportTemplate};
 pub(crate) use export::{ExportBundle, ExportCommand, ExportDocument, ExportRun};
 pub(crate) use gpu::{GpuCommand, Gpus};
-pub(crate) use parse::parse;
+pub(crate) use parse::{may_run, parse};
 pub(crate) use records::{DataCommand, Replay, Report, Runs, RunsCommand, Show};
 pub(crate) use step::{
     Audit, CommandLine, Conditions, Inside, Run, RunAnywhere, Shell, Sight, Step, StepWorld,

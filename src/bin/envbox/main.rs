@@ -14,12 +14,17 @@ mod render;
 use std::panic::catch_unwind;
 use std::process::ExitCode;
 
+use envbox_sandbox::{HeadStart, Policy};
+
 fn main() -> ExitCode {
     render::error::install_panic_hook();
-    match args::parse(&ambient::words()) {
+    let words = ambient::words();
+    // Before the words are understood: on another processor it is done when they are.
+    let head_start = args::may_run(&words).then(|| HeadStart::begin(&Policy::default()));
+    match args::parse(&words) {
         // The hook has told the user; the code is all that is left to give.
         Ok(args) => {
-            let code = catch_unwind(|| commands::dispatch(args));
+            let code = catch_unwind(|| commands::dispatch(args, head_start.flatten()));
             render::events::finish();
             code.unwrap_or_else(|_| ExitCode::from(exit::INTERNAL))
         }

@@ -18,6 +18,11 @@ pub(crate) fn parse(words: &[OsString]) -> Result<Args, clap::Error> {
     }
 }
 
+/// Says whether the words may be those of `envbox run`.
+pub(crate) fn may_run(words: &[OsString]) -> bool {
+    words.iter().skip(1).any(|word| word == "run")
+}
+
 /// Returns what can be typed with the command that starts a step, if there is one among the words.
 fn alone(words: &[OsString]) -> Option<clap::Command> {
     let step = words.iter().skip(1).find_map(|word| match word.to_str() {

@@ -41,6 +41,7 @@ use envbox::base::{Context, Reporter, Silent};
 use envbox::ops::Project;
 use envbox::ops::provenance::private_key;
 use envbox::ops::run::Locking;
+use envbox_sandbox::HeadStart;
 use serde::Serialize;
 
 use crate::ambient::AmbientError;
@@ -139,8 +140,8 @@ fn locking(frozen: bool) -> Locking {
     }
 }
 
-/// Runs the command and returns the code to exit with.
-pub(crate) fn dispatch(args: Args) -> ExitCode {
+/// Runs the command, and returns the code to exit with. Only a step can use a head start.
+pub(crate) fn dispatch(args: Args, head_start: Option<HeadStart>) -> ExitCode {
     let Args { global, command } = args;
     match global.color {
         Color::Auto => ColorChoice::Auto,
@@ -155,7 +156,6 @@ pub(crate) fn dispatch(args: Args) -> ExitCode {
         Command::Vary(args) => return verify::vary(args),
         command => command,
     };
-    let head_start = run::head_start(&command);
     let session = Session::new(global);
     let done = match command {
         // A step's status is passed through, so these have codes of their own.

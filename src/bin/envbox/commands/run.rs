@@ -15,7 +15,7 @@ use envbox::ops::run::{
 use envbox::ops::verify_attestation::public_key;
 use envbox_lockfiles::lock::Groups;
 use envbox_lockfiles::manifest::{StepClock, StepNetwork};
-use envbox_sandbox::{Exit, HeadStart, Policy, Terminal};
+use envbox_sandbox::{Exit, HeadStart, Terminal};
 
 use crate::ambient::{self, AmbientError};
 use crate::args;
@@ -26,17 +26,6 @@ use crate::render::{self, Failure};
 
 /// The shell is in every base; it reads no start-up file that could differ.
 const SHELL: [&str; 2] = ["/bin/bash", "--norc"];
-
-/// Starts to make the namespaces of a step before its project is read. Where they turn out to be of no
-/// use, they are thrown away.
-pub(super) fn head_start(command: &args::Command) -> Option<HeadStart> {
-    match command {
-        args::Command::Run(args) if args.isolation == "namespaces" => {
-            HeadStart::begin(&Policy::default())
-        }
-        _ => None,
-    }
-}
 
 pub(super) fn run(
     session: Result<Session, Failure>,
