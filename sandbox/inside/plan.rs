@@ -46,6 +46,13 @@ pub const OPENING_BARE: u64 = 1;
 pub const OPENING_LOOPBACK: u64 = 2;
 /// Stop after the last operation and report [`REPORT_READY`]: nothing is executed.
 pub const OPENING_PROBE: u64 = 4;
+/// A plan comes before the plan, whose operations are all [`OPERATION_MOUNT`]: make their filesystems,
+/// and keep them as descriptors from [`MADE`] on. What cannot be made is made, or fails, when it is
+/// mounted.
+pub const OPENING_PREPARES: u64 = 8;
+
+/// The first descriptor of a filesystem that was made beforehand: above those of held paths.
+pub const MADE: u64 = 110;
 
 /// The first word of a plan.
 pub const MAGIC: u64 = u64::from_le_bytes(*b"envbox\0\x01");
@@ -126,7 +133,8 @@ pub struct Operation {
     pub source: u64,
     /// Offset of a guest path, resolved inside the rootfs.
     pub target: u64,
-    /// Offset of the name of an entry to create below `target`.
+    /// Offset of the name of an entry to create below `target`; for [`OPERATION_MOUNT`] the descriptor
+    /// of the filesystem, if it was made beforehand.
     pub name: u64,
     /// `MOUNT_ATTR_*`, a file mode or a descriptor, depending on the kind.
     pub value: u64,

@@ -27,7 +27,9 @@ mod terminal;
 mod tree;
 
 use crate::channel::Channel;
-use crate::plan::{OPENING_BARE, OPENING_PROBE, Opening, REPORT_CHILD, Report, Stage};
+use crate::plan::{
+    OPENING_BARE, OPENING_PREPARES, OPENING_PROBE, Opening, REPORT_CHILD, Report, Stage,
+};
 use crate::reader::Plan;
 
 /// The entry point. The kernel starts us with the stack pointer at `argc`, which we do not need;
@@ -75,6 +77,10 @@ extern "C" fn main() -> ! {
 fn enter(channel: Channel, opening: &Opening) -> Plan {
     namespaces::enter(channel, opening);
     let network = become_pid_one(channel, opening);
+    if opening.flags & OPENING_PREPARES != 0 {
+        let first = channel.receive_descriptor().and_then(Plan::map);
+        mounts::prepare(&channel.check(Stage::Receive, first));
+    }
     let plan = receive_plan(channel);
     namespaces::set_names(channel, &plan);
     mounts::build(channel, opening, &plan);

@@ -8,7 +8,7 @@ use crate::kernel::{
     Text, address,
 };
 use crate::plan::{
-    OPENING_PROBE, OPERATION_ATTRIBUTES, OPERATION_BIND, OPERATION_DIRECTORY, OPERATION_FIFO,
+    MADE, OPENING_PROBE, OPERATION_ATTRIBUTES, OPERATION_BIND, OPERATION_DIRECTORY, OPERATION_FIFO,
     OPERATION_FILE, OPERATION_FLAG_GUEST, OPERATION_FLAG_OPTIONAL, OPERATION_HOLD, OPERATION_LINK,
     OPERATION_MOUNT, OPERATION_REBIND, OPERATION_ROOT, OPERATION_TIMES, Opening, Operation, Stage,
 };
@@ -124,11 +124,28 @@ fn bind(plan: &Plan, root: i32, operation: &Operation) -> Result<()> {
 fn mount(plan: &Plan, root: i32, operation: &Operation) -> Result<()> {
     // As in `bind`: there may be nothing to mask.
     let target = kernel::open_inside(root, plan.text(operation.target))?;
-    let tree = make(plan, operation)?;
-    attach(tree, target)?;
+    let made = operation.name as i32;
+    let tree = match made != 0 && attach(made, target).is_ok() {
+        true => made,
+        false => {
+            let tree = make(plan, operation)?;
+            attach(tree, target)?;
+            tree
+        }
+    };
     kernel::close(tree);
     kernel::close(target);
     Ok(())
+}
+
+/// Makes filesystems before it is known where they are mounted.
+pub fn prepare(plan: &Plan) {
+    for (number, operation) in (MADE as i32..).zip(plan.operations()) {
+        if let Ok(tree) = make(plan, operation) {
+            let _ = kernel::duplicate(tree, number, O_CLOEXEC);
+            kernel::close(tree);
+        }
+    }
 }
 
 /// Makes a new filesystem and mounts it over the root. Paths are resolved in it from then on: it

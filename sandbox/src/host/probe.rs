@@ -8,7 +8,8 @@ use rustix::process::{getegid, geteuid};
 
 use super::user_namespace::{UserNamespace, UserNamespaceRefusal, diagnose_refusal};
 use crate::init::{
-    self, Attribute, Held, Message, OPENING_PROBE, Opening, Operation, Plan, Stage, Standard,
+    self, Attribute, Filesystem, Held, Message, OPENING_PROBE, Opening, Operation, Plan, Stage,
+    Standard,
 };
 use crate::sys::wait_child;
 
@@ -65,10 +66,12 @@ fn overlay_on_tmpfs() -> Vec<Operation> {
 
 fn mount(kind: &'static str, target: &Path) -> Operation {
     Operation::Mount {
-        kind,
+        filesystem: Filesystem {
+            kind,
+            parameters: Vec::new(),
+            attributes: Attribute::NO_SET_UID,
+        },
         target: target.to_owned(),
-        parameters: Vec::new(),
-        attributes: Attribute::NO_SET_UID,
         optional: false,
     }
 }
@@ -87,7 +90,7 @@ fn run(operations: Vec<Operation>) -> Result<(), Failure> {
         namespaces: u64::from(namespaces.unsigned_abs()),
         uid_map: format!("0 {} 1\n", geteuid().as_raw()),
         gid_map: format!("0 {} 1\n", getegid().as_raw()),
-        clock_offsets: String::new(),
+        ..Opening::default()
     };
     let plan = Plan {
         hostname: "probe".to_owned(),
@@ -95,7 +98,7 @@ fn run(operations: Vec<Operation>) -> Result<(), Failure> {
         operations,
         ..Plan::default()
     };
-    let bytes = init::encode(&plan).expect("the plan has no foreign strings");
+    let bytes = init::encode(&plan, &[]).expect("the plan has no foreign strings");
     let mut launched = init::launch(&opening).map_err(start)?;
     launched.go(&bytes, &Standard::default()).map_err(start)?;
     let mut result = Err(Failure::Start(libc::ECHILD));

@@ -115,7 +115,7 @@ impl Supervision {
             filter: assemble(&[]),
             ..Plan::default()
         };
-        let bytes = init::encode(&plan).expect("the plan has no foreign strings");
+        let bytes = init::encode(&plan, &[]).expect("the plan has no foreign strings");
         let mut launched = init::launch(&opening)?;
         launched.go(&bytes, &Standard::default())?;
         let refused = look(&launched);

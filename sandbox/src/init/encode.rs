@@ -4,8 +4,8 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
-use super::operation::{Held, Operation};
-use super::wire::{self, Header, Limit, MAGIC, SHORT_TEXT, Span};
+use super::operation::{Filesystem, Held, Operation};
+use super::wire::{self, Header, Limit, MADE, MAGIC, OPENING_PREPARES, SHORT_TEXT, Span};
 
 /// What init needs to enter its namespaces.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -20,13 +20,19 @@ pub struct Opening {
     pub gid_map: String,
     /// The text of the clock offsets; empty without a time namespace.
     pub clock_offsets: String,
+    /// Filesystems to make before the plan is there.
+    pub made: Vec<Filesystem>,
 }
 
 impl Opening {
     /// Returns the message.
     pub fn encode(&self) -> [u8; size_of::<wire::Opening>()] {
         let texts = [&self.uid_map, &self.gid_map, &self.clock_offsets];
-        let words = [self.flags, self.namespaces].map(u64::to_le_bytes);
+        let prepares = match self.made.is_empty() {
+            true => 0,
+            false => OPENING_PREPARES,
+        };
+        let words = [self.flags | prepares, self.namespaces].map(u64::to_le_bytes);
         let mut bytes = words.concat();
         for text in texts {
             assert!(text.len() <= SHORT_TEXT, "it is made of numbers: `{text}`");
@@ -36,6 +42,19 @@ impl Opening {
             bytes.resize(end, 0);
         }
         bytes.try_into().expect("as many bytes as the message has")
+    }
+
+    /// Returns the plan of what is made beforehand, if that is something.
+    pub fn preparations(&self) -> Option<Result<Vec<u8>, EncodeError>> {
+        let made = self.made.iter().cloned();
+        let operations: Vec<Operation> = made.map(Operation::nowhere).collect();
+        (!operations.is_empty()).then(|| {
+            let plan = Plan {
+                operations,
+                ..Plan::default()
+            };
+            encode(&plan, &[])
+        })
     }
 }
 
@@ -84,10 +103,11 @@ pub struct EncodeError {
     pub text: Vec<u8>,
 }
 
-/// Encodes a plan.
-pub fn encode(plan: &Plan) -> Result<Vec<u8>, EncodeError> {
+/// Encodes a plan, for an init that has made some filesystems already.
+pub fn encode(plan: &Plan, made: &[Filesystem]) -> Result<Vec<u8>, EncodeError> {
     let mut arena = Arena {
         bytes: vec![0; size_of::<Header>()],
+        made: Made(made.iter().cloned().map(Some).collect()),
     };
     let mut header = Header {
         magic: MAGIC,
@@ -153,9 +173,27 @@ fn header_words(header: &Header) -> [u64; size_of::<Header>() / 8] {
         .expect("as many words as the header has")
 }
 
+/// Filesystems that were made beforehand, each for one mount.
+struct Made(Vec<Option<Filesystem>>);
+
+impl Made {
+    /// Returns the descriptor of a filesystem that is as wanted, or zero.
+    fn take(&mut self, wanted: &Filesystem) -> u64 {
+        let fits = |made: &Option<Filesystem>| made.as_ref() == Some(wanted);
+        match self.0.iter().position(fits) {
+            Some(index) => {
+                self.0[index] = None;
+                MADE + index as u64
+            }
+            None => 0,
+        }
+    }
+}
+
 /// A growing plan.
 struct Arena {
     bytes: Vec<u8>,
+    made: Made,
 }
 
 impl Arena {
@@ -260,31 +298,21 @@ impl Arena {
                 entry.value = *attributes;
             }
             Operation::Mount {
-                kind,
+                filesystem,
                 target,
-                parameters,
-                attributes,
                 optional,
             } => {
-                entry.kind = wire::OPERATION_MOUNT;
-                entry.flags = if *optional {
-                    wire::OPERATION_FLAG_OPTIONAL
-                } else {
-                    0
+                entry = self.filesystem(filesystem)?;
+                entry.flags = match optional {
+                    true => wire::OPERATION_FLAG_OPTIONAL,
+                    false => 0,
                 };
-                (entry.source, entry.target) = (self.text(kind)?, self.text(target)?);
-                entry.value = *attributes;
-                entry.parameters = self.parameters(parameters)?;
+                entry.target = self.text(target)?;
+                entry.name = self.made.take(filesystem);
             }
-            Operation::Root {
-                kind,
-                parameters,
-                attributes,
-            } => {
+            Operation::Root { filesystem } => {
+                entry = self.filesystem(filesystem)?;
                 entry.kind = wire::OPERATION_ROOT;
-                entry.source = self.text(kind)?;
-                entry.value = *attributes;
-                entry.parameters = self.parameters(parameters)?;
             }
             Operation::Times { target, seconds } => {
                 entry.kind = wire::OPERATION_TIMES;
@@ -334,6 +362,16 @@ impl Arena {
         Ok(entry)
     }
 
+    fn filesystem(&mut self, filesystem: &Filesystem) -> Result<wire::Operation, EncodeError> {
+        Ok(wire::Operation {
+            kind: wire::OPERATION_MOUNT,
+            source: self.text(filesystem.kind)?,
+            value: filesystem.attributes,
+            parameters: self.parameters(&filesystem.parameters)?,
+            ..wire::Operation::default()
+        })
+    }
+
     fn parameters(&mut self, parameters: &[(&str, Option<String>)]) -> Result<Span, EncodeError> {
         let mut words = Vec::with_capacity(parameters.len() * 2);
         for (key, value) in parameters {
@@ -348,7 +386,7 @@ impl Arena {
 mod tests {
     use std::mem::offset_of;
 
-    use super::{Opening, Plan, encode, header_words};
+    use super::{Filesystem, MADE, Made, Opening, Plan, encode, header_words};
     use crate::init::wire::{self, Header, MAGIC, SHORT_TEXT, Span};
 
     #[test]
@@ -358,8 +396,8 @@ mod tests {
             arguments: vec![b"a".to_vec()],
             ..Plan::default()
         };
-        let bytes = encode(&plan).unwrap();
-        assert_eq!(bytes, encode(&plan).unwrap());
+        let bytes = encode(&plan, &[]).unwrap();
+        assert_eq!(bytes, encode(&plan, &[]).unwrap());
         assert_eq!(bytes[..8], MAGIC.to_le_bytes());
         assert_eq!(bytes[8..16], (bytes.len() as u64).to_le_bytes());
     }
@@ -382,13 +420,27 @@ mod tests {
     }
 
     #[test]
+    fn each_filesystem_that_was_made_is_mounted_once() {
+        let filesystem = |size: &str| Filesystem {
+            kind: "tmpfs",
+            parameters: vec![("size", Some(size.to_owned()))],
+            attributes: 6,
+        };
+        let mut made = Made(vec![Some(filesystem("1m")), Some(filesystem("2m"))]);
+        assert_eq!(made.take(&filesystem("2m")), MADE + 1);
+        assert_eq!(made.take(&filesystem("2m")), 0);
+        assert_eq!(made.take(&filesystem("3m")), 0);
+        assert_eq!(made.take(&filesystem("1m")), MADE);
+    }
+
+    #[test]
     fn a_zero_byte_is_refused() {
         let plan = Plan {
             arguments: vec![b"a\0b".to_vec()],
             ..Plan::default()
         };
         assert_eq!(
-            encode(&plan).unwrap_err().to_string(),
+            encode(&plan, &[]).unwrap_err().to_string(),
             "a zero byte in `a\\x00b`"
         );
     }

@@ -88,6 +88,11 @@ pub fn launch(opening: &Opening) -> io::Result<Launched> {
     let supervisor = pidfd_open(getpid(), PidfdFlags::empty())?;
     // Before the start, so that init finds it at once.
     send_with(control.as_fd(), &opening.encode(), &[supervisor.as_fd()])?;
+    if let Some(preparations) = opening.preparations() {
+        let bytes = preparations.map_err(io::Error::other)?;
+        let plan = sealed_file(c"envbox-plan", &bytes, MemfdFlags::empty())?;
+        send_with(control.as_fd(), &[0], &[plan.as_fd()])?;
+    }
     let starter = start(far)?;
     Ok(Launched { control, starter })
 }

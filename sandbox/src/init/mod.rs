@@ -15,7 +15,7 @@ pub(crate) mod wire;
 
 pub use encode::{EncodeError, Opening, Plan, encode};
 pub use launch::{Launched, Message, Standard, launch};
-pub use operation::{Attribute, Held, Operation, overlay, root_over};
+pub use operation::{Attribute, Filesystem, Held, Operation, overlay, root_over};
 /// Fixes the layout of address spaces: no randomised addresses.
 pub const ADDR_NO_RANDOMIZE: u64 = 0x0004_0000;
 

@@ -35,10 +35,8 @@ pub enum Operation {
     },
     /// Mounts a new filesystem.
     Mount {
-        kind: &'static str,
+        filesystem: Filesystem,
         target: PathBuf,
-        parameters: Vec<(&'static str, Option<String>)>,
-        attributes: u64,
         /// Whether it is no error that the target does not exist.
         optional: bool,
     },
@@ -73,16 +71,32 @@ pub enum Operation {
     /// Sets attributes on a mount.
     Attributes { target: PathBuf, attributes: u64 },
     /// Mounts a new filesystem over the root; guest paths are resolved in it from then on.
-    Root {
-        kind: &'static str,
-        parameters: Vec<(&'static str, Option<String>)>,
-        attributes: u64,
-    },
+    Root { filesystem: Filesystem },
     /// Sets the times of a file or directory, in seconds since 1970.
     Times { target: PathBuf, seconds: u64 },
 }
 
+/// A filesystem that is made for the sandbox.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Filesystem {
+    /// Its type.
+    pub kind: &'static str,
+    /// What `fsconfig` is told of it.
+    pub parameters: Vec<(&'static str, Option<String>)>,
+    /// The attributes of the mount.
+    pub attributes: u64,
+}
+
 impl Operation {
+    /// The operation by which a filesystem is made before it is known where it is mounted.
+    pub fn nowhere(filesystem: Filesystem) -> Operation {
+        Operation::Mount {
+            filesystem,
+            target: PathBuf::new(),
+            optional: false,
+        }
+    }
+
     /// Returns the guest path that the rootfs must have for this operation, if it mounts something.
     /// The sources of binds are known to exist, but for devices; their targets are made.
     pub fn mount_point(&self) -> Option<&Path> {
@@ -118,20 +132,22 @@ const HELD: [(i32, &str); 3] = [
 pub fn overlay(sources: [Held; 3], target: &Path) -> impl Iterator<Item = Operation> + use<> {
     let [(_, lower), (_, upper), (_, work)] = HELD;
     let mount = Operation::Mount {
-        kind: "overlay",
+        filesystem: Filesystem {
+            kind: "overlay",
+            parameters: vec![
+                ("lowerdir", Some(lower.to_owned())),
+                ("upperdir", Some(upper.to_owned())),
+                ("workdir", Some(work.to_owned())),
+                // Without privileges on the host only `user.*` attributes can be written.
+                ("userxattr", None),
+                // Else the kernel waits for the disk, with all that others wrote to it, when the
+                // sandbox ends. What is in the upper directory is brought home then or thrown away:
+                // nobody finds it there after a crash.
+                ("volatile", None),
+            ],
+            attributes: Attribute::NO_SET_UID | Attribute::NO_DEVICES,
+        },
         target: target.to_owned(),
-        parameters: vec![
-            ("lowerdir", Some(lower.to_owned())),
-            ("upperdir", Some(upper.to_owned())),
-            ("workdir", Some(work.to_owned())),
-            // Without privileges on the host only `user.*` attributes can be written.
-            ("userxattr", None),
-            // Else the kernel waits for the disk, with all that others wrote to it, when the
-            // sandbox ends. What is in the upper directory is brought home then or thrown away:
-            // nobody finds it there after a crash.
-            ("volatile", None),
-        ],
-        attributes: Attribute::NO_SET_UID | Attribute::NO_DEVICES,
         optional: false,
     };
     let hold = |(source, (descriptor, _))| Operation::Hold { source, descriptor };
@@ -147,12 +163,14 @@ pub fn root_over(below: &Path, attributes: u64) -> [Operation; 3] {
         descriptor,
     };
     let mount = Operation::Root {
-        kind: "overlay",
-        parameters: vec![
-            ("lowerdir", Some(format!("{upper}:{lower}"))),
-            ("userxattr", None),
-        ],
-        attributes,
+        filesystem: Filesystem {
+            kind: "overlay",
+            parameters: vec![
+                ("lowerdir", Some(format!("{upper}:{lower}"))),
+                ("userxattr", None),
+            ],
+            attributes,
+        },
     };
     [hold(Path::new("/"), first), hold(below, second), mount]
 }
@@ -164,9 +182,9 @@ impl fmt::Display for Operation {
                 write!(f, "bind `{}` on `{}`", source.display(), target.display())
             }
             Operation::Rebind { target, .. } => write!(f, "mask `{}`", target.display()),
-            Operation::Mount { kind, target, .. } => {
-                write!(f, "mount {kind} on `{}`", target.display())
-            }
+            Operation::Mount {
+                filesystem, target, ..
+            } => write!(f, "mount {} on `{}`", filesystem.kind, target.display()),
             Operation::Hold {
                 source: Held::Host(path) | Held::Guest(path),
                 ..

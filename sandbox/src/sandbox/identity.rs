@@ -7,7 +7,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use crate::answer::{Answers, Machine, World};
-use crate::init::{Attribute, Operation};
+use crate::init::{Attribute, Filesystem, Operation};
 
 /// Where the files are made.
 const STAGE: &str = "/run";
@@ -85,13 +85,15 @@ pub fn sealed_system() -> Operation {
 
 fn small(target: &str) -> Operation {
     Operation::Mount {
-        kind: "tmpfs",
+        filesystem: Filesystem {
+            kind: "tmpfs",
+            parameters: vec![
+                ("size", Some("1m".to_owned())),
+                ("mode", Some("755".to_owned())),
+            ],
+            attributes: QUIET,
+        },
         target: PathBuf::from(target),
-        parameters: vec![
-            ("size", Some("1m".to_owned())),
-            ("mode", Some("755".to_owned())),
-        ],
-        attributes: QUIET,
         optional: target != STAGE,
     }
 }

@@ -7,7 +7,7 @@ use super::identity;
 use super::points::{self, Missing};
 use super::policy::{CoverContent, Device, Link, NewFile, Policy, Project};
 use crate::answer::World;
-use crate::init::{Attribute, Held, Operation, overlay};
+use crate::init::{Attribute, Filesystem, Held, Operation, overlay};
 
 /// Where the project is mounted.
 const PROJECT: &str = "/project";
@@ -247,10 +247,12 @@ fn project(list: &mut Vec<Operation>, project: Option<&Project>) {
 fn proc(list: &mut Vec<Operation>) {
     const RESTRICTED: u64 = COMMON | Attribute::NO_EXEC;
     list.push(Operation::Mount {
-        kind: "proc",
+        filesystem: Filesystem {
+            kind: "proc",
+            parameters: Vec::new(),
+            attributes: RESTRICTED,
+        },
         target: PathBuf::from("/proc"),
-        parameters: Vec::new(),
-        attributes: RESTRICTED,
         optional: false,
     });
     let read_only = RESTRICTED | Attribute::READ_ONLY;
@@ -265,10 +267,12 @@ fn proc(list: &mut Vec<Operation>) {
 /// Covers a directory of the kernel's, if it is there, with an empty one.
 fn empty_directory(target: &Path) -> Operation {
     Operation::Mount {
-        kind: "tmpfs",
+        filesystem: Filesystem {
+            kind: "tmpfs",
+            parameters: vec![("mode", Some("555".to_owned()))],
+            attributes: COMMON | Attribute::NO_EXEC | Attribute::READ_ONLY,
+        },
         target: target.to_owned(),
-        parameters: vec![("mode", Some("555".to_owned()))],
-        attributes: COMMON | Attribute::NO_EXEC | Attribute::READ_ONLY,
         optional: true,
     }
 }
@@ -277,10 +281,12 @@ fn devices(list: &mut Vec<Operation>, shm_size: u64, seeded: bool) {
     const QUIET: u64 = Attribute::NO_SET_UID | Attribute::NO_EXEC;
     let dev = || PathBuf::from("/dev");
     list.push(Operation::Mount {
-        kind: "tmpfs",
+        filesystem: Filesystem {
+            kind: "tmpfs",
+            parameters: vec![("mode", Some("755".to_owned()))],
+            attributes: QUIET | Attribute::NO_DEVICES,
+        },
         target: dev(),
-        parameters: vec![("mode", Some("755".to_owned()))],
-        attributes: QUIET | Attribute::NO_DEVICES,
         optional: false,
     });
     if seeded {
@@ -325,14 +331,16 @@ fn devices(list: &mut Vec<Operation>, shm_size: u64, seeded: bool) {
         });
     }
     list.push(Operation::Mount {
-        kind: "devpts",
+        filesystem: Filesystem {
+            kind: "devpts",
+            // No `gid=`: the tty group of the host is not mapped.
+            parameters: vec![
+                ("ptmxmode", Some("666".to_owned())),
+                ("mode", Some("620".to_owned())),
+            ],
+            attributes: QUIET,
+        },
         target: PathBuf::from("/dev/pts"),
-        // No `gid=`: the tty group of the host is not mapped.
-        parameters: vec![
-            ("ptmxmode", Some("666".to_owned())),
-            ("mode", Some("620".to_owned())),
-        ],
-        attributes: QUIET,
         optional: false,
     });
     list.push(tmpfs("/dev/shm", shm_size, "1777"));
@@ -346,13 +354,15 @@ fn devices(list: &mut Vec<Operation>, shm_size: u64, seeded: bool) {
 
 fn tmpfs(target: impl Into<PathBuf>, size: u64, mode: &str) -> Operation {
     Operation::Mount {
-        kind: "tmpfs",
+        filesystem: Filesystem {
+            kind: "tmpfs",
+            parameters: vec![
+                ("size", Some(size.to_string())),
+                ("mode", Some(mode.to_owned())),
+            ],
+            attributes: COMMON,
+        },
         target: target.into(),
-        parameters: vec![
-            ("size", Some(size.to_string())),
-            ("mode", Some(mode.to_owned())),
-        ],
-        attributes: COMMON,
         optional: false,
     }
 }

@@ -13,7 +13,7 @@ use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat, openat2};
 
 use super::error::SandboxError;
 use super::mounts::CheckedBind;
-use crate::init::{Attribute, Operation, root_over};
+use crate::init::{Attribute, Filesystem, Operation, root_over};
 
 /// Where the tree is made: whatever is mounted there later covers it.
 const STAGE: &str = "/run";
@@ -94,10 +94,12 @@ pub fn operations(missing: &[Missing], attributes: u64, epoch: u64) -> Vec<Opera
     }
     let stage = Path::new(STAGE);
     let mut list = vec![Operation::Mount {
-        kind: "tmpfs",
+        filesystem: Filesystem {
+            kind: "tmpfs",
+            parameters: vec![("mode", Some("755".to_owned()))],
+            attributes: Attribute::NO_SET_UID | Attribute::NO_DEVICES | Attribute::NO_EXEC,
+        },
         target: stage.to_owned(),
-        parameters: vec![("mode", Some("755".to_owned()))],
-        attributes: Attribute::NO_SET_UID | Attribute::NO_DEVICES | Attribute::NO_EXEC,
         optional: false,
     }];
     list.extend(

@@ -343,7 +343,8 @@ impl Running {
             .operations
             .get(index)
             .filter(|_| stage == Stage::Mounts);
-        if let (Some(Operation::Mount { kind: "proc", .. }), libc::EPERM) = (operation, errno) {
+        let is_proc = |it: &Operation| matches!(it, Operation::Mount { filesystem, .. } if filesystem.kind == "proc");
+        if operation.is_some_and(is_proc) && errno == libc::EPERM {
             return SandboxError::ProcCovered;
         }
         if let (Some(path), libc::ENOENT) = (operation.and_then(Operation::mount_point), errno) {

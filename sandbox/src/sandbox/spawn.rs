@@ -102,7 +102,7 @@ impl Sandbox {
         };
         let launch = |source| SandboxError::Launch { source };
         let started = Started::take(step.head_start.take(), &self.policy).map_err(launch)?;
-        let mut answers = Answers::new(self.world(&started.offsets))?;
+        let mut answers = Answers::new(world(&self.policy, &started.offsets))?;
         let stands_in = answers.stand_in();
         stands_in.map_err(|source| SandboxError::Launch { source })?;
         let isolation = self.policy.isolation;
@@ -117,10 +117,8 @@ impl Sandbox {
         if isolation == Isolation::None {
             plan = bare::without_namespaces(plan);
         }
-        let plan = init::encode(&Plan {
-            operations: operations.clone(),
-            ..plan
-        })?;
+        plan.operations.clone_from(&operations);
+        let plan = init::encode(&plan, started.made())?;
         let mut standard = Standard::default();
         let mut own = Standard::default();
         match step.terminal {
@@ -151,46 +149,6 @@ impl Sandbox {
                 operations,
             },
         ))
-    }
-
-    fn world(&self, offsets: &Offsets) -> World {
-        let policy = &self.policy;
-        World {
-            clock: match policy.clock {
-                Clock::Real => Mode::Real,
-                Clock::Ticking => Mode::Ticking,
-                Clock::Frozen => Mode::Frozen,
-                Clock::Logical => Mode::Logical,
-            },
-            epoch: policy.epoch,
-            seed: policy.seed,
-            machine: policy.machine.clone(),
-            sorted: policy.sorted_directories,
-            files: (policy.file_status == FileStatus::Fixed).then(|| match policy.isolation {
-                Isolation::Namespaces => (policy.uid, policy.gid),
-                Isolation::None => (geteuid().as_raw(), getegid().as_raw()),
-            }),
-            hostname: policy.hostname.clone(),
-            domainname: policy.domainname.clone(),
-            offset: match policy.isolation {
-                Isolation::Namespaces => offsets.monotonic - offsets.own_monotonic,
-                Isolation::None => 0,
-            },
-            began: match policy.isolation {
-                Isolation::Namespaces => 0,
-                Isolation::None => bare::now(),
-            },
-            bare: policy.isolation == Isolation::None,
-            counter: policy.counter,
-            audit: policy.audit.then(|| Places {
-                home: policy.home.clone(),
-                binds: policy
-                    .binds
-                    .iter()
-                    .map(|bind| bind.target.clone())
-                    .collect(),
-            }),
-        }
     }
 
     fn plan(&self, step: &Step, answers: &Answers) -> Result<Plan, SandboxError> {
@@ -236,6 +194,46 @@ impl Sandbox {
             environment: step.env.iter().map(assignment).collect(),
             window,
         })
+    }
+}
+
+/// What a policy answers a step, whose clocks begin with these offsets.
+pub(super) fn world(policy: &Policy, offsets: &Offsets) -> World {
+    World {
+        clock: match policy.clock {
+            Clock::Real => Mode::Real,
+            Clock::Ticking => Mode::Ticking,
+            Clock::Frozen => Mode::Frozen,
+            Clock::Logical => Mode::Logical,
+        },
+        epoch: policy.epoch,
+        seed: policy.seed,
+        machine: policy.machine.clone(),
+        sorted: policy.sorted_directories,
+        files: (policy.file_status == FileStatus::Fixed).then(|| match policy.isolation {
+            Isolation::Namespaces => (policy.uid, policy.gid),
+            Isolation::None => (geteuid().as_raw(), getegid().as_raw()),
+        }),
+        hostname: policy.hostname.clone(),
+        domainname: policy.domainname.clone(),
+        offset: match policy.isolation {
+            Isolation::Namespaces => offsets.monotonic - offsets.own_monotonic,
+            Isolation::None => 0,
+        },
+        began: match policy.isolation {
+            Isolation::Namespaces => 0,
+            Isolation::None => bare::now(),
+        },
+        bare: policy.isolation == Isolation::None,
+        counter: policy.counter,
+        audit: policy.audit.then(|| Places {
+            home: policy.home.clone(),
+            binds: policy
+                .binds
+                .iter()
+                .map(|bind| bind.target.clone())
+                .collect(),
+        }),
     }
 }
 

@@ -10,8 +10,13 @@ use rustix::process::{Signal, getegid, geteuid, pidfd_send_signal};
 use rustix::time::{ClockId, clock_gettime};
 
 use super::left::reap_left;
+use super::mounts;
 use super::policy::{Isolation, Network, Policy};
-use crate::init::{self, Launched, Message, OPENING_BARE, OPENING_LOOPBACK, Opening, Standard};
+use super::spawn::world;
+use crate::init::{
+    self, Filesystem, Launched, Message, OPENING_BARE, OPENING_LOOPBACK, Opening, Operation,
+    Standard,
+};
 use crate::sys::wait_child;
 
 /// Every namespace but the user namespace, which init makes first, and the network's.
@@ -38,8 +43,9 @@ const FRESH: Duration = Duration::from_millis(250);
 pub struct HeadStart(JoinHandle<io::Result<Started>>);
 
 impl HeadStart {
-    /// Starts to make the namespaces of a step whose policy will be as this one in its network, users
-    /// and isolation. `None` if that cannot be done: starting a step says why.
+    /// Starts to make the namespaces, and the filesystems, of a step that is likely to have this policy.
+    /// They serve if network, users, isolation and sizes are the same in the end. `None` if it cannot be
+    /// done: starting a step says why.
     pub fn begin(policy: &Policy) -> Option<HeadStart> {
         let policy = policy.clone();
         // In a thread, because who starts a process stands still until that has its program.
@@ -67,7 +73,7 @@ pub(super) struct Started {
 
 impl Started {
     /// Starts init for a policy.
-    pub fn begin(policy: &Policy) -> io::Result<Started> {
+    fn begin(policy: &Policy) -> io::Result<Started> {
         reap_left();
         let offsets = Offsets::now();
         let opening = opening(policy, &offsets);
@@ -98,6 +104,11 @@ impl Started {
 
     fn serves(&self, policy: &Policy) -> bool {
         opening(policy, &self.offsets) == self.opening
+    }
+
+    /// Returns what init makes beforehand.
+    pub fn made(&self) -> &[Filesystem] {
+        &self.opening.made
     }
 
     /// Sends the plan.
@@ -139,6 +150,24 @@ impl Drop for Started {
     }
 }
 
+/// Returns the filesystems that a step of this policy gets whatever its paths are. They are made first
+/// with a head start and without: `/proc/self/mountinfo` lists them in the order they were made in.
+fn ready_made(policy: &Policy) -> Vec<Filesystem> {
+    let world = world(policy, &Offsets::default());
+    let operations = mounts::operations(policy, &world, &[], &[]);
+    let made = operations.into_iter().filter_map(|it| match it {
+        // What covers an entry of `/proc` has nothing to cover on most hosts.
+        Operation::Mount {
+            target,
+            optional: true,
+            ..
+        } if target.starts_with("/proc") => None,
+        Operation::Mount { filesystem, .. } if filesystem.kind != "overlay" => Some(filesystem),
+        _ => None,
+    });
+    made.collect()
+}
+
 /// What init is told first.
 fn opening(policy: &Policy, offsets: &Offsets) -> Opening {
     if policy.isolation == Isolation::None {
@@ -158,6 +187,7 @@ fn opening(policy: &Policy, offsets: &Offsets) -> Opening {
         uid_map: format!("{} {} 1\n", policy.uid, geteuid().as_raw()),
         gid_map: format!("{} {} 1\n", policy.gid, getegid().as_raw()),
         clock_offsets: offsets.text(),
+        made: ready_made(policy),
     }
 }
 

@@ -37,7 +37,7 @@ fn spawn(world: &World, guest: &[&str]) -> (Running, BufReader<PipeReader>) {
 #[test]
 fn a_step_is_the_same_with_a_head_start() {
     as_myself(|world| {
-        let facts = |network, head_start: Option<Network>| {
+        let look = |guest, network, head_start: Option<Network>| {
             let policy = |network| Policy {
                 rootfs: world.path("rootfs"),
                 network,
@@ -45,7 +45,7 @@ fn a_step_is_the_same_with_a_head_start() {
             };
             let (mut reader, writer) = std::io::pipe().unwrap();
             let step = Step {
-                argv: ["/bin/guest", "facts"].map(Into::into).into(),
+                argv: ["/bin/guest", guest].map(Into::into).into(),
                 signals: Signals::Leave,
                 stdout: Some(writer.into()),
                 head_start: head_start.map(|it| HeadStart::begin(&policy(it)).unwrap()),
@@ -58,14 +58,14 @@ fn a_step_is_the_same_with_a_head_start() {
             reader.read_to_string(&mut text).unwrap();
             text
         };
-        let without = facts(Network::None, None);
-        assert!(without.contains("pid 3 parent 2"), "{without}");
-        assert_eq!(facts(Network::None, Some(Network::None)), without);
-        // One that does not serve is thrown away.
-        assert_eq!(
-            facts(Network::Host, Some(Network::None)),
-            facts(Network::Host, None)
-        );
+        let (own, host) = (Network::None, Network::Host);
+        for guest in ["facts", "mounts"] {
+            let without = look(guest, own, None);
+            assert!(without.contains(['3', '/']), "{without}");
+            assert_eq!(look(guest, own, Some(own)), without);
+            // What does not serve is thrown away.
+            assert_eq!(look(guest, host, Some(own)), look(guest, host, None));
+        }
     });
 }
 

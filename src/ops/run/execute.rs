@@ -13,8 +13,8 @@ use envbox_lockfiles::manifest::{
     StepNetwork,
 };
 use envbox_sandbox::{
-    Baseline, Bind, Clock, Cpuid, Ended, Exit, FileStatus, HostFacts, Machine, Network, Note,
-    Policy, Project, Running, Sandbox, SandboxError, Stage, Step,
+    Baseline, Bind, Clock, Cpuid, Ended, Exit, FileStatus, HeadStart, HostFacts, Machine, Network,
+    Note, Policy, Project, Running, Sandbox, SandboxError, Stage, Step,
 };
 
 use crate::data::inputs;
@@ -415,6 +415,16 @@ fn sandbox_policy(
         home: PathBuf::from(HOME),
         ..answered(policy)
     }
+}
+
+/// Starts to make the namespaces of a step before anything is known of it. `None` if that cannot be
+/// done: running the step says why.
+pub fn head_start() -> Option<HeadStart> {
+    HeadStart::begin(&Policy {
+        seed: Some(0),
+        machine: Some(Machine::default()),
+        ..Policy::default()
+    })
 }
 
 /// Returns what a step is told, whatever is around it.

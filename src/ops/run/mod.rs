@@ -32,7 +32,7 @@ pub use bare::{BareError, Surroundings, run_bare};
 pub use binds::{BindError, HostBind};
 pub use environment::Rest;
 pub use error::RunError;
-pub use execute::{Prepared, execute};
+pub use execute::{Prepared, execute, head_start};
 pub use gpu::{GpuError, GpuHost, GpuNeeds, GpuOptions, RequiredDevice};
 pub use held::{Held, HeldState};
 pub use image::run_image;
