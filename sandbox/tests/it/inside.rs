@@ -59,21 +59,21 @@ fn mounts_are_as_the_policy_says() {
             .filter(|line| !line.starts_with("/proc/"))
             .collect();
         insta::allow_duplicates! { insta::assert_snapshot!(lines.join("\n"), @r"
-        / - ro,nosuid,nodev
-        /project overlay rw,nosuid,nodev
         /proc proc rw,nosuid,nodev,noexec
         /dev - ro,nosuid,nodev,noexec
+        /dev/pts devpts rw,nosuid,noexec
+        /dev/shm - rw,nosuid,nodev
+        /tmp - rw,nosuid,nodev
+        /run - rw,nosuid,nodev
+        /home/envbox - rw,nosuid,nodev
+        / - ro,nosuid,nodev
+        /project overlay rw,nosuid,nodev
         /dev/full - ro,nosuid,noexec
         /dev/null - ro,nosuid,noexec
         /dev/random - ro,nosuid,noexec
         /dev/tty - ro,nosuid,noexec
         /dev/urandom - ro,nosuid,noexec
         /dev/zero - ro,nosuid,noexec
-        /dev/pts devpts rw,nosuid,noexec
-        /dev/shm - rw,nosuid,nodev
-        /tmp - rw,nosuid,nodev
-        /run - rw,nosuid,nodev
-        /home/envbox - rw,nosuid,nodev
         "); }
     });
 }
