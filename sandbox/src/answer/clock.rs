@@ -1,7 +1,6 @@
 //! What the clocks of a step show, wherever it asks: the arithmetic of `inside/vdso.s`, and its use
 //! for calls and deadlines.
 
-use std::fs;
 use std::io;
 
 use rustix::time::{ClockId, DynamicClockId, clock_gettime_dynamic};
@@ -13,6 +12,7 @@ use super::waits::{Clock, Of, Span, Wait};
 use crate::sys::memory;
 use crate::sys::notify::{Answer, Notification};
 use crate::sys::trace::{Registers, Stopped};
+use crate::sys::{read_proc, read_proc_text};
 
 /// Nanoseconds of a second.
 pub const SECOND: u64 = 1_000_000_000;
@@ -67,7 +67,7 @@ impl Auxiliary {
     pub fn of(thread: u32) -> io::Result<Auxiliary> {
         const AT_RANDOM: u64 = 25;
         const AT_SYSINFO_EHDR: u64 = 33;
-        let bytes = fs::read(format!("/proc/{thread}/auxv"))?;
+        let bytes = read_proc(format!("/proc/{thread}/auxv"))?;
         let mut found = Auxiliary::default();
         for entry in bytes.chunks_exact(16) {
             let (key, value) = (u64_at(entry, 0), u64_at(entry, 8));
@@ -440,7 +440,7 @@ impl Asked {
 /// The clock of a timer descriptor, as `/proc/PID/fdinfo` tells.
 fn descriptor_clock(call: &Notification) -> Option<Clock> {
     let descriptor = call.arguments[0] as i32;
-    let text = fs::read_to_string(format!("/proc/{}/fdinfo/{descriptor}", call.thread)).ok()?;
+    let text = read_proc_text(format!("/proc/{}/fdinfo/{descriptor}", call.thread)).ok()?;
     let id = text
         .lines()
         .find_map(|line| line.strip_prefix("clockid:"))?;
@@ -449,7 +449,7 @@ fn descriptor_clock(call: &Notification) -> Option<Clock> {
 
 /// The clock of a timer, as `/proc/PID/timers` tells.
 fn timer_clock(call: &Notification) -> Option<Clock> {
-    let text = fs::read_to_string(format!("/proc/{}/timers", call.thread)).ok()?;
+    let text = read_proc_text(format!("/proc/{}/timers", call.thread)).ok()?;
     let wanted = format!("ID: {}", call.arguments[0] as i32);
     let mut lines = text.lines().skip_while(|line| *line != wanted);
     let id = lines.find_map(|line| line.strip_prefix("ClockID:"))?;

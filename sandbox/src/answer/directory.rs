@@ -7,7 +7,6 @@
 //! A container may forbid to take the open file of another process (`pidfd_getfd`, as Docker's default
 //! profile does). Then the step is given one of ours in its place, which we have too.
 
-use std::fs;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -18,6 +17,7 @@ use super::entropy::group;
 use super::status::Entries;
 use crate::sys::memory;
 use crate::sys::notify::{self, Answer, Notification};
+use crate::sys::read_proc_text;
 
 /// How many listings are kept.
 const KEPT: usize = 64;
@@ -132,7 +132,7 @@ impl Directories {
         process: u32,
         descriptor: u64,
     ) -> io::Result<OwnedFd> {
-        let information = fs::read_to_string(format!("/proc/{process}/fdinfo/{descriptor}"))?;
+        let information = read_proc_text(format!("/proc/{process}/fdinfo/{descriptor}"))?;
         let field = |name| {
             let line = information.lines().find_map(|line| line.strip_prefix(name));
             line.map(str::trim).ok_or(io::ErrorKind::InvalidData)

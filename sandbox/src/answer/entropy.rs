@@ -11,6 +11,8 @@ use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
 use sha2::{Digest, Sha256};
 
+use crate::sys::read_proc_text;
+
 /// The key of a stream.
 type Key = [u8; 32];
 
@@ -203,14 +205,14 @@ pub fn parent(thread: u32) -> Option<u32> {
 }
 
 fn status(thread: u32, field: &str) -> Option<u32> {
-    let text = fs::read_to_string(format!("/proc/{thread}/status")).ok()?;
+    let text = read_proc_text(format!("/proc/{thread}/status")).ok()?;
     let line = text.lines().find_map(|line| line.strip_prefix(field))?;
     line.trim().parse().ok()
 }
 
 /// The living children that a thread forked, the newest last.
 fn children(process: u32, thread: u32) -> Vec<u32> {
-    let text = fs::read_to_string(format!("/proc/{process}/task/{thread}/children"));
+    let text = read_proc_text(format!("/proc/{process}/task/{thread}/children"));
     let text = text.unwrap_or_default();
     text.split_whitespace()
         .filter_map(|word| word.parse().ok())

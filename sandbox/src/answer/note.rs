@@ -5,6 +5,7 @@ use std::fmt;
 use std::time::{Duration, Instant};
 
 use super::pauses::Pauses;
+use crate::sys::read_proc;
 
 /// Something that the user should know while the step runs. Each kind is told once.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -136,7 +137,7 @@ impl Notes {
 
 /// The name of the program that a thread executes, as the step knows it.
 pub fn program(thread: u32) -> String {
-    let bytes = std::fs::read(format!("/proc/{thread}/cmdline")).unwrap_or_default();
+    let bytes = read_proc(format!("/proc/{thread}/cmdline")).unwrap_or_default();
     let name = bytes.split(|byte| *byte == 0).next().unwrap_or_default();
     match name {
         b"" => format!("process {thread}"),

@@ -7,10 +7,11 @@
 
 use std::fs::File;
 use std::io;
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
-use std::{fs, ops::Range};
 
 use crate::sys::memory::vdso_code;
+use crate::sys::read_proc_text;
 
 /// How the wall clock of a step moves, as `inside/vdso.s` numbers it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -154,7 +155,7 @@ pub const HEADER_SIZE: usize = 8 * WORDS;
 
 /// Copies the vDSO of this process.
 fn own() -> io::Result<Vec<u8>> {
-    let maps = fs::read_to_string("/proc/self/maps")?;
+    let maps = read_proc_text("/proc/self/maps")?;
     let line = maps.lines().find(|line| line.ends_with("[vdso]"));
     let range = line.and_then(range).ok_or(io::ErrorKind::NotFound)?;
     let mut bytes = vec![0; (range.end - range.start) as usize];

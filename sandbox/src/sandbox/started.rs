@@ -1,6 +1,5 @@
 //! Init from its start to its end, and starting it before anything is known of the step.
 
-use std::fs;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::thread::{self, JoinHandle};
@@ -17,7 +16,7 @@ use crate::init::{
     self, Filesystem, Launched, Message, OPENING_BARE, OPENING_LOOPBACK, Opening, Operation,
     Standard,
 };
-use crate::sys::wait_child;
+use crate::sys::{read_proc_text, wait_child};
 
 /// Every namespace but the user namespace, which init makes first, and the network's.
 const NAMESPACES: i32 = libc::CLONE_NEWNS
@@ -204,7 +203,7 @@ pub(super) struct Offsets {
 
 impl Offsets {
     pub fn now() -> Offsets {
-        let own = fs::read_to_string("/proc/self/timens_offsets").unwrap_or_default();
+        let own = read_proc_text("/proc/self/timens_offsets").unwrap_or_default();
         let offset = |clock, name| {
             let now = clock_gettime(clock);
             own_offset(&own, name) - i128::from(now.tv_sec) * NANOSECONDS - i128::from(now.tv_nsec)

@@ -7,11 +7,13 @@
 pub mod memory;
 pub mod notify;
 pub mod nvidia;
+mod proc;
 pub mod processor;
 mod signals;
 pub mod trace;
 mod wait;
 
+pub use proc::{read_proc, read_proc_text};
 pub use signals::{Caught, SignalRelay, mirror_signal};
 pub use wait::{process_of, reap, reap_others, wait_child};
 
