@@ -21,7 +21,7 @@ pub fn start(channel: Channel, opening: &Opening) -> Plan {
     if opening.flags & OPENING_PROBE != 0 {
         try_out(channel, &crate::receive_plan(channel));
     }
-    crate::become_pid_one(channel, opening);
+    crate::become_pid_one(channel, || {});
     channel.check(Stage::Process, kernel::prctl(PR_SET_CHILD_SUBREAPER, 1, 0));
     namespaces::hide(channel);
     crate::receive_plan(channel)

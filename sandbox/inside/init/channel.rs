@@ -132,6 +132,20 @@ impl Channel {
         Ok(rights.descriptors)
     }
 
+    /// Waits for a message; an error says that the other side is gone.
+    pub fn receive_word(self) -> Result<()> {
+        match self.receive(&mut [0; size_of::<Report>()], None, 0)? {
+            0 => Err(EPIPE),
+            _ => Ok(()),
+        }
+    }
+
+    /// Says whether the other side, which has nothing more to say, is there.
+    pub fn is_open(self) -> bool {
+        const EAGAIN: Errno = 11;
+        self.receive(&mut [0], None, MSG_DONTWAIT) == Err(EAGAIN)
+    }
+
     /// Receives an order; `None` when the supervisor is gone.
     pub fn receive_order(self) -> Option<Order> {
         let mut bytes = [0_u8; 8];

@@ -109,13 +109,19 @@ pub fn open(directory: i32, path: Text<'_>, flags: usize, mode: usize) -> Result
 pub fn open_inside(root: i32, path: Text<'_>) -> Result<i32> {
     const RESOLVE_NO_MAGICLINKS: u64 = 2;
     const RESOLVE_IN_ROOT: u64 = 16;
-    let how = [
-        (O_PATH | O_CLOEXEC) as u64,
-        0,
-        RESOLVE_NO_MAGICLINKS | RESOLVE_IN_ROOT,
-    ];
+    open_resolved(root, path, RESOLVE_NO_MAGICLINKS | RESOLVE_IN_ROOT)
+}
+
+/// Opens a path, and fails where it leads from one mount to another.
+pub fn open_on_this_mount(path: Text<'_>) -> Result<i32> {
+    const RESOLVE_NO_XDEV: u64 = 1;
+    open_resolved(AT_FDCWD, path, RESOLVE_NO_XDEV)
+}
+
+fn open_resolved(directory: i32, path: Text<'_>, resolve: u64) -> Result<i32> {
+    let how = [(O_PATH | O_CLOEXEC) as u64, 0, resolve];
     let arguments = [
-        root as usize,
+        directory as usize,
         path.address(),
         address(&how),
         size_of::<[u64; 3]>(),

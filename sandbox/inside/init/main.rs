@@ -49,9 +49,12 @@ extern "C" fn main() -> ! {
     };
     let (opening, supervisor) = channel.check(Stage::Receive, channel.receive_opening());
     kernel::reset_signal_actions();
-    let plan = match opening.flags & OPENING_BARE != 0 {
-        true => bare::start(channel, &opening),
-        false => enter(channel, &opening),
+    let (plan, starter) = match opening.flags & OPENING_BARE != 0 {
+        true => (bare::start(channel, &opening), None),
+        false => {
+            let (plan, starter) = enter(channel, &opening);
+            (plan, Some(starter))
+        }
     };
     if opening.flags & OPENING_PROBE != 0 {
         let _ = channel.send(
@@ -70,22 +73,33 @@ extern "C" fn main() -> ! {
         channel.check(Stage::Terminal, terminal::make(channel, &plan));
     }
     privileges::drop_all(channel, &opening, &plan);
-    tree::run(channel, &opening, &plan, supervisor)
+    tree::run(channel, starter, &plan, supervisor)
 }
 
-/// Enters the namespaces, waits for the plan and makes what it says of the sandbox.
-fn enter(channel: Channel, opening: &Opening) -> Plan {
+/// Enters the namespaces, waits for the plan and makes what it says of the sandbox. Returns the plan,
+/// and by which channel the starter is known to live.
+fn enter(channel: Channel, opening: &Opening) -> (Plan, Channel) {
     namespaces::enter(channel, opening);
-    let network = become_pid_one(channel, opening);
+    // Before pid 1 changes the root of the starter too.
+    let root = kernel::Text::from(c"/");
+    let host = kernel::open(kernel::AT_FDCWD, root, kernel::O_PATH, 0);
+    let host = channel.check(Stage::Process, host);
+    let (pid_1, starter) = channel.check(Stage::Process, Channel::pair());
+    become_pid_one(channel, || {
+        kernel::close(starter.descriptor());
+        help(channel, opening, pid_1, host);
+    });
+    kernel::close(pid_1.descriptor());
+    kernel::close(host);
     if opening.flags & OPENING_PREPARES != 0 {
         let first = channel.receive_descriptor().and_then(Plan::map);
         mounts::prepare(&channel.check(Stage::Receive, first));
     }
     let plan = receive_plan(channel);
     namespaces::set_names(channel, &plan);
-    mounts::build(channel, opening, &plan);
-    namespaces::join_network(channel, network);
-    plan
+    mounts::build(channel, opening, &plan, starter);
+    namespaces::join_network(channel, opening, starter);
+    (plan, starter)
 }
 
 /// Waits for the plan, and takes over the step's standard descriptors, which come with it.
@@ -114,15 +128,10 @@ fn send_random(channel: Channel) -> syscall::Result<()> {
 }
 
 /// Continues as pid 1 of the new pid namespace, as a child of the supervisor itself: a process in
-/// between would have to be waited for and watched.
-///
-/// The process that it leaves makes the network namespace, which takes as long as all mounts
-/// together, on another processor meanwhile, and sends it through the returned channel.
-pub(crate) fn become_pid_one(channel: Channel, opening: &Opening) -> Option<Channel> {
+/// between would have to be waited for and watched. The starter, which it leaves, helps and ends.
+pub(crate) fn become_pid_one(channel: Channel, help: impl FnOnce()) {
     const CLONE_PIDFD: usize = 0x1000;
     const CLONE_PARENT: usize = 0x8000;
-    let wanted = opening.namespaces & namespaces::NETWORK != 0;
-    let pair = wanted.then(|| channel.check(Stage::Process, Channel::pair()));
     let (process, pidfd) = channel.check(Stage::Process, kernel::fork(CLONE_PIDFD | CLONE_PARENT));
     if process != 0 {
         let report = Report {
@@ -130,16 +139,21 @@ pub(crate) fn become_pid_one(channel: Channel, opening: &Opening) -> Option<Chan
             ..Report::default()
         };
         channel.check(Stage::Process, channel.send(report, pidfd));
-        if let Some((near, _)) = pair {
-            namespaces::make_network(channel, opening, near);
-        }
+        help();
         kernel::exit(0);
     }
-    pair.map(|(near, far)| {
-        // Else the end of the other process would not be seen.
-        kernel::close(near.descriptor());
-        far
-    })
+}
+
+/// What takes long and can be done beside pid 1: to make the network, which takes as long as all mounts
+/// together, and to take the host's tree away when pid 1 has left it.
+fn help(channel: Channel, opening: &Opening, pid_1: Channel, host: i32) {
+    if opening.namespaces & namespaces::NETWORK != 0 {
+        namespaces::make_network(channel, opening, pid_1);
+    }
+    // A probe stays where it is.
+    if pid_1.receive_word().is_ok() {
+        channel.check(Stage::PivotRoot, mounts::detach(host));
+    }
 }
 
 #[cfg(not(test))]

@@ -10,7 +10,8 @@ use crate::kernel::{
 use crate::plan::{
     MADE, OPENING_PROBE, OPERATION_ATTRIBUTES, OPERATION_BIND, OPERATION_DIRECTORY, OPERATION_FIFO,
     OPERATION_FILE, OPERATION_FLAG_GUEST, OPERATION_FLAG_OPTIONAL, OPERATION_HOLD, OPERATION_LINK,
-    OPERATION_MOUNT, OPERATION_REBIND, OPERATION_ROOT, OPERATION_TIMES, Opening, Operation, Stage,
+    OPERATION_MOUNT, OPERATION_REBIND, OPERATION_ROOT, OPERATION_TIMES, Opening, Operation, Report,
+    Stage,
 };
 use crate::reader::Plan;
 use crate::syscall::{Errno, Result, call, number};
@@ -18,6 +19,7 @@ use crate::syscall::{Errno, Result, call, number};
 const MS_PRIVATE: u64 = 1 << 18;
 const ENOENT: Errno = 2;
 const EEXIST: Errno = 17;
+const EXDEV: Errno = 18;
 const EINVAL: Errno = 22;
 
 /// `struct mount_attr`.
@@ -29,8 +31,8 @@ struct Attributes {
     user_namespace: u64,
 }
 
-/// Makes the tree and enters it.
-pub fn build(channel: Channel, opening: &Opening, plan: &Plan) {
+/// Makes the tree, enters it, and has the starter take the host's tree away.
+pub fn build(channel: Channel, opening: &Opening, plan: &Plan, starter: Channel) {
     let root = channel.check(Stage::Rootfs, attach_root(plan));
     for (index, operation) in plan.operations().iter().enumerate() {
         let result = match perform(plan, root, operation) {
@@ -44,6 +46,7 @@ pub fn build(channel: Channel, opening: &Opening, plan: &Plan) {
     // A probe looks at what can be mounted and leaves the root as it is.
     if opening.flags & OPENING_PROBE == 0 {
         channel.check(Stage::PivotRoot, enter(root));
+        channel.check(Stage::PivotRoot, starter.send(Report::default(), -1));
     }
 }
 
@@ -64,19 +67,41 @@ fn attach_root(plan: &Plan) -> Result<i32> {
     Ok(tree)
 }
 
-/// Makes the tree at `root` the root and lets go of the host's.
+/// Makes the tree at `root` the root, with the host's over it.
 fn enter(root: i32) -> Result<()> {
-    const MNT_DETACH: usize = 2;
     let here = Text::from(c".");
     // SAFETY: fchdir takes no pointers.
     unsafe { call(number::FCHDIR, [root as usize]) }?;
     // The old root is stacked on the new one at the same place, so no directory is needed for it.
     // SAFETY: both paths are terminated.
     unsafe { call(number::PIVOT_ROOT, [here.address(), here.address()]) }?;
-    // SAFETY: the path is terminated.
-    unsafe { call(number::UMOUNT2, [here.address(), MNT_DETACH]) }?;
     kernel::close(root);
     Ok(())
+}
+
+/// Takes the host's tree away, of which `host` is the root.
+///
+/// When it is gone from the tree of mounts the kernel still waits, often for half a millisecond, until
+/// nobody looks at it any more. So the starter does this, while pid 1 goes on.
+pub fn detach(host: i32) -> Result<()> {
+    const MNT_DETACH: usize = 2;
+    // SAFETY: fchdir takes no pointers.
+    unsafe { call(number::FCHDIR, [host as usize]) }?;
+    let here = Text::from(c".").address();
+    // SAFETY: the path is terminated.
+    unsafe { call(number::UMOUNT2, [here, MNT_DETACH]) }.map(drop)
+}
+
+/// Waits until the host's tree is gone: as long as it is there, `..` of the root leads to it.
+pub fn wait_until_detached(starter: Channel) -> Result<()> {
+    loop {
+        // Asked first: it may do its work and end between the two.
+        let works = starter.is_open();
+        match kernel::open_on_this_mount(Text::from(c"/..")) {
+            Err(EXDEV) if works => kernel::yield_now(),
+            result => break result.map(kernel::close),
+        }
+    }
 }
 
 fn perform(plan: &Plan, root: i32, operation: &Operation) -> Result<()> {

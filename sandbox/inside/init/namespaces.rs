@@ -93,9 +93,11 @@ pub fn make_network(channel: Channel, opening: &Opening, to: Channel) {
     channel.check(Stage::Namespaces, to.send(Report::default(), namespace));
 }
 
-/// Enters the network namespace that comes through a channel.
-pub fn join_network(channel: Channel, from: Option<Channel>) {
-    let Some(from) = from else { return };
+/// Enters the network namespace that comes through a channel, if there is to be one.
+pub fn join_network(channel: Channel, opening: &Opening, from: Channel) {
+    if opening.namespaces & NETWORK == 0 {
+        return;
+    }
     // The other process has told the supervisor why, if there is none.
     let Ok(namespace) = from.receive_descriptor() else {
         kernel::exit(1)
@@ -104,7 +106,6 @@ pub fn join_network(channel: Channel, from: Option<Channel>) {
     let result = unsafe { call(number::SETNS, [namespace as usize, NETWORK as usize]) };
     channel.check(Stage::Namespaces, result);
     kernel::close(namespace);
-    kernel::close(from.descriptor());
 }
 
 /// Sets the file mode creation mask.

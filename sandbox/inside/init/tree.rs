@@ -6,9 +6,10 @@
 use crate::bare;
 use crate::channel::Channel;
 use crate::kernel::{self, Ended, Poll, address};
+use crate::mounts;
 use crate::plan::{
-    FLAG_ASK, FLAG_TERMINAL, OPENING_BARE, Opening, Order, REPORT_EXEC_FAILED, REPORT_EXITED,
-    REPORT_LISTENER, Report, STEP, Stage,
+    FLAG_ASK, FLAG_TERMINAL, Order, REPORT_EXEC_FAILED, REPORT_EXITED, REPORT_LISTENER, Report,
+    STEP, Stage,
 };
 use crate::reader::Plan;
 use crate::syscall::{Errno, Result, call, number};
@@ -31,7 +32,7 @@ const CHILD_SIGNAL: u64 = 1 << (17 - 1);
 
 /// Starts the step and stays as pid 1 until it ends. If anything else ends pid 1, the kernel kills
 /// the rest of the pid namespace.
-pub fn run(channel: Channel, opening: &Opening, plan: &Plan, supervisor: i32) -> ! {
+pub fn run(channel: Channel, starter: Option<Channel>, plan: &Plan, supervisor: i32) -> ! {
     // A session of our own: signals from the supervisor's terminal reach the supervisor only,
     // which forwards them once.
     // SAFETY: no pointers.
@@ -41,16 +42,12 @@ pub fn run(channel: Channel, opening: &Opening, plan: &Plan, supervisor: i32) ->
     channel.check(Stage::Process, kernel::set_signal_mask(ALL_SIGNALS));
     let children = channel.check(Stage::Process, kernel::signal_descriptor(CHILD_SIGNAL));
     let (child, _) = channel.check(Stage::Process, kernel::fork(0));
-    let bare = opening.flags & OPENING_BARE != 0;
-    let tree = match bare {
-        true => Tree::Bare { step: child },
-        false => Tree::Whole,
+    let tree = match (child, starter) {
+        (0, None) => start_step(channel, plan),
+        (0, Some(starter)) => hold_step(channel, starter, plan),
+        (_, None) => Tree::Bare { step: child },
+        (_, Some(_)) => Tree::Whole,
     };
-    match (child, bare) {
-        (0, true) => start_step(channel, plan),
-        (0, false) => hold_step(channel, plan),
-        _ => {}
-    }
     // A reader of the step's output must see its end when the step closes it. A terminal of our own
     // must not end while the step lives, which may open it again as `/dev/tty`.
     if plan.header().flags & FLAG_TERMINAL == 0 {
@@ -191,9 +188,11 @@ fn is_running(process: i32) -> bool {
 }
 
 /// Runs as pid 2.
-fn hold_step(channel: Channel, plan: &Plan) -> ! {
+fn hold_step(channel: Channel, starter: Channel, plan: &Plan) -> ! {
     let (step, _) = channel.check(Stage::Process, kernel::fork(0));
     if step == 0 {
+        // The latest moment, because all before may be done meanwhile.
+        channel.check(Stage::PivotRoot, mounts::wait_until_detached(starter));
         start_step(channel, plan);
     }
     if step != STEP {

@@ -124,6 +124,27 @@ fn many_sandboxes_run_at_once() {
 }
 
 #[test]
+fn nothing_leads_to_the_hosts_tree_from_the_first_moment() {
+    as_myself(|world| {
+        let list = |directory| {
+            let (running, mut output) = spawn(world, &["list", directory]);
+            let mut text = String::new();
+            output.read_to_string(&mut text).unwrap();
+            assert_eq!(running.wait().unwrap().exit, Exit::Code(0));
+            text
+        };
+        let root = list("/");
+        assert!(root.contains("project"), "{root}");
+        // Many at once: who takes the host's tree away is late then.
+        std::thread::scope(|scope| {
+            for _ in 0..16 {
+                scope.spawn(|| (0..4).for_each(|_| assert_eq!(list("/.."), root)));
+            }
+        });
+    });
+}
+
+#[test]
 fn use_is_measured() {
     as_myself(|world| {
         let (running, _output) = spawn(world, &["burn"]);
