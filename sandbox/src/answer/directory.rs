@@ -26,6 +26,15 @@ const KEPT: usize = 64;
 #[derive(Debug, Default)]
 pub struct Directories {
     open: Vec<Listing>,
+    asked: Option<Asked>,
+}
+
+/// Whose directories were asked for last: most often it is who asks next. The number of a process is
+/// nobody else's while the process can be opened; that of another thread could be.
+#[derive(Debug)]
+struct Asked {
+    process: u32,
+    pidfd: OwnedFd,
 }
 
 #[derive(Debug)]
@@ -77,16 +86,13 @@ impl Directories {
         /// `PROC_SUPER_MAGIC`; its order is that of the numbers.
         const PROC: i64 = 0x9fa0;
         let [descriptor, address, size, ..] = call.arguments;
-        let (process, taken) = borrow(call.thread, descriptor);
+        let (process, taken) = self.borrow(call.thread, descriptor);
         let (directory, given) = match taken {
             Err(error) if is_refusal(&error) => {
                 (self.give(listener, call, process, descriptor)?, true)
             }
             directory => (directory?, false),
         };
-        if fstatfs(&directory)?.f_type as i64 == PROC {
-            return Ok(Answer::Continue);
-        }
         let status = fstat(&directory)?;
         let place = Place {
             process,
@@ -96,13 +102,15 @@ impl Directories {
         };
         let position = seek(&directory, SeekFrom::Current(0))?;
         let kept = self.open.iter().position(|kept| kept.place == place);
-        let entries = match kept {
-            Some(index) if position > 0 => self.open.remove(index).entries,
-            _ => {
-                kept.map(|index| self.open.remove(index));
-                list(&directory, numbers)?
-            }
+        let kept = kept.map(|index| self.open.remove(index).entries);
+        let entries = match kept.filter(|_| position > 0) {
+            Some(entries) => entries,
+            None if fstatfs(&directory)?.f_type as i64 == PROC => return Ok(Answer::Continue),
+            None => list(&directory, numbers)?,
         };
+        if position >= entries.len() as u64 {
+            return Ok(Answer::Value(0));
+        }
         let (bytes, next) = pack(&entries, position as usize, size as usize);
         if bytes.is_empty() && next < entries.len() {
             return Ok(Answer::Error(libc::EINVAL));
@@ -112,16 +120,33 @@ impl Directories {
             seek(&directory, SeekFrom::Start(position))?;
             return Ok(Answer::Error(libc::EFAULT));
         }
-        if !bytes.is_empty() {
-            self.open.truncate(KEPT - 1);
-            let listing = Listing {
-                place,
-                entries,
-                given: given.then_some(directory),
-            };
-            self.open.insert(0, listing);
-        }
+        self.open.truncate(KEPT - 1);
+        let listing = Listing {
+            place,
+            entries,
+            given: given.then_some(directory),
+        };
+        self.open.insert(0, listing);
         Ok(Answer::Value(bytes.len() as i64))
+    }
+
+    /// Takes the open file behind a descriptor of a thread's process. Returns that process too.
+    fn borrow(&mut self, thread: u32, descriptor: u64) -> (u32, io::Result<OwnedFd>) {
+        let number = descriptor as i32;
+        let take = |pidfd: &OwnedFd| pidfd_getfd(pidfd, number, PidfdGetfdFlags::empty());
+        // An error may be that this process is gone, and its number another's.
+        if let Some(asked) = self.asked.as_ref().filter(|asked| asked.process == thread)
+            && let Ok(taken) = take(&asked.pidfd)
+        {
+            return (thread, Ok(taken));
+        }
+        let (process, opened) = open_process(thread);
+        let taken = opened.and_then(|pidfd| {
+            let taken = take(&pidfd);
+            self.asked = (process == thread).then_some(Asked { process, pidfd });
+            Ok(taken?)
+        });
+        (process, taken)
     }
 
     /// Returns the open file that the step was given, or gives it one.
@@ -171,24 +196,21 @@ fn is_refusal(error: &io::Error) -> bool {
     )
 }
 
-/// Takes the open file behind a descriptor of a thread's process. Returns that process too.
-fn borrow(thread: u32, descriptor: u64) -> (u32, io::Result<OwnedFd>) {
+/// Opens the process of a thread. Returns its number too.
+fn open_process(thread: u32) -> (u32, io::Result<OwnedFd>) {
     let open = |process: u32| -> io::Result<OwnedFd> {
         let pid = Pid::from_raw(process as i32).ok_or(io::ErrorKind::NotFound)?;
         Ok(pidfd_open(pid, PidfdFlags::empty())?)
     };
     // The kernel opens processes, and no other threads of theirs. Most have one, and to ask of
     // which process another is takes longer than all else here.
-    let (process, opened) = match open(thread) {
+    match open(thread) {
         Ok(opened) => (thread, Ok(opened)),
         Err(_) => {
             let process = group(thread).unwrap_or(thread);
             (process, open(process))
         }
-    };
-    let number = descriptor as i32;
-    let take = |opened| Ok(pidfd_getfd(opened, number, PidfdGetfdFlags::empty())?);
-    (process, opened.and_then(take))
+    }
 }
 
 /// Reads a whole directory, sorted.
