@@ -46,6 +46,7 @@ mod run;
 mod runs;
 #[path = "../support/schema.rs"]
 mod schema;
+mod stand_ins;
 mod support;
 mod terminal;
 mod tools;

@@ -9,7 +9,7 @@ uses instructions beyond the baseline the import fails: its results would be ano
 import os
 import sys
 
-from . import NotHeld, channel
+from . import NotHeld, blas, channel, onednn
 
 BASELINES = ("x86-64-v2", "x86-64-v3", "x86-64-v4")
 
@@ -17,19 +17,11 @@ BASELINES = ("x86-64-v2", "x86-64-v3", "x86-64-v4")
 NUMPY = dict.fromkeys(("SSE SSE2 SSE3 SSSE3 SSE41 POPCNT SSE42 X86_V2").split(), 0)
 NUMPY.update(dict.fromkeys("AVX F16C FMA3 AVX2 X86_V3".split(), 1))
 NUMPY.update(dict.fromkeys("AVX512F AVX512CD AVX512_SKX X86_V4".split(), 2))
-OPENBLAS = dict.fromkeys("generic prescott core2 penryn dunnington nehalem".split(), 0)
-OPENBLAS.update(dict.fromkeys("sandybridge haswell zen bulldozer piledriver".split(), 1))
-OPENBLAS.update(dict.fromkeys("steamroller excavator".split(), 1))
-OPENBLAS.update({"skylakex": 2})
 TORCH = {"DEFAULT": 0, "NO AVX": 0, "AVX2": 1, "AVX512": 2}
 ARROW = {"none": 0, "sse4_2": 0, "avx": 1, "avx2": 1, "avx512": 2}
 #: What XLA calls the baselines.
 XLA = ("SSE4_2", "AVX2", "AVX512")
 XLA_LEVELS = {"SSE4_2": 0, "AVX": 1, "AVX2": 1, "AVX512": 2}
-#: What oneDNN takes, and what it says it uses, behind the name of a maker.
-ONEDNN = {"SSE41": 0, "AVX": 1, "AVX2": 1, "AVX512_CORE": 2}
-ONEDNN_SAYS = {"SSE4.1": 0, "AVX": 1, "AVX2": 1}
-ONEDNN_SAYS["AVX-512 with AVX512BW, AVX512VL, and AVX512DQ extensions"] = 2
 #: MKL's branches of code (`mkl_types.h`), and those that are none.
 MKL = {"compatible": 0, "SSE2": 0, "SSSE3": 0, "SSE4_1": 0, "SSE4_2": 0, "AVX": 1, "AVX2": 1}
 MKL.update({"AVX512_MIC": 2, "AVX512": 2})
@@ -103,23 +95,22 @@ class Library:
         except Exception as error:
             self.tell(name, "", "%s: %s" % (type(error).__name__, error), "unknown")
 
+    def check(self):
+        """Raises if the library computes otherwise than it should."""
+        if self.failures:
+            reasons = ", ".join("%s is %s" % failure for failure in self.failures)
+            raise NotHeld(
+                "%s %s computes with instructions beyond %s, the baseline of this step: %s. Do not "
+                "set that variable in `env` of `[sandbox]` or with `--env`; or set `cpu-baseline` in "
+                "the manifest." % (self.name, self.version, BASELINES[self.level], reasons)
+            )
+
 
 def hold(name, module):
     """Sets and reads back what there is of the library `name`."""
     library = Library(name, module)
     LIBRARIES[name](library)
-    check(library)
-
-
-def check(library):
-    """Raises if the library computes otherwise than it should."""
-    if library.failures:
-        reasons = ", ".join("%s is %s" % failure for failure in library.failures)
-        raise NotHeld(
-            "%s %s computes with instructions beyond %s, the baseline of this step: %s. Do not set "
-            "that variable in `env` of `[sandbox]` or with `--env`; or set `cpu-baseline` in the "
-            "manifest." % (library.name, library.version, BASELINES[library.level], reasons)
-        )
+    library.check()
 
 
 def numpy(library):
@@ -134,43 +125,11 @@ def numpy(library):
         library.instructions("NPY_DISABLE_CPU_FEATURES", NUMPY, used)
 
     library.attempt("NPY_DISABLE_CPU_FEATURES", features)
-    openblas(library, "numpy")
+    blas.of_package(library, "numpy")
 
 
 def scipy(library):
-    openblas(library, "scipy")
-
-
-def openblas(library, package):
-    """Asks the library that a wheel brought with it. It is loaded already, or it is not asked."""
-
-    def ask():
-        import ctypes
-
-        wheel = os.path.dirname(sys.modules[package].__file__)
-        places = (wheel + ".libs", os.path.join(wheel, ".libs"))
-        for place in filter(os.path.isdir, places):
-            for file in sorted(os.listdir(place)):
-                if "openblas" in file:
-                    path = os.path.join(place, file)
-                    return _openblas(library, ctypes, ctypes.CDLL(path, mode=os.RTLD_NOLOAD))
-        library.unread("OPENBLAS_CORETYPE", os.environ.get("OPENBLAS_CORETYPE", ""))
-
-    library.attempt("OPENBLAS_CORETYPE", ask)
-
-
-def _openblas(library, ctypes, loaded):
-    for prefix in ("scipy_openblas_get_", "openblas_get_"):
-        for suffix in ("64_", "", "_64", "64"):
-            corename = getattr(loaded, prefix + "corename" + suffix, None)
-            if corename is None:
-                continue
-            corename.restype = ctypes.c_char_p
-            found = corename().decode().lower()
-            library.instructions("OPENBLAS_CORETYPE", OPENBLAS, [found])
-            threads = getattr(loaded, prefix + "num_threads" + suffix)
-            return library.threads("OPENBLAS_NUM_THREADS", threads())
-    library.unread("OPENBLAS_CORETYPE", os.environ.get("OPENBLAS_CORETYPE", ""))
+    blas.of_package(library, "scipy")
 
 
 def torch(library):
@@ -205,7 +164,7 @@ def torch(library):
         lambda: library.threads("get_num_interop_threads", torch.get_num_interop_threads()),
     )
     library.attempt("MKL_CBWR", lambda: _mkl(library))
-    library.attempt("ONEDNN_MAX_CPU_ISA", lambda: _onednn(library))
+    library.attempt(onednn.VARIABLE, lambda: onednn.of_torch(library))
 
 
 def _mkl(library):
@@ -226,52 +185,6 @@ def _mkl(library):
     library.instructions("MKL_CBWR", MKL, [MKL_BRANCHES.get(found, "its own choice (%d)" % found)])
 
 
-def _onednn(library):
-    """Asks the oneDNN that is linked into PyTorch: it says what it uses when it first does something."""
-    if "ONEDNN_VERBOSE" in os.environ or "DNNL_VERBOSE" in os.environ:
-        # The program wants to hear more, which asking would end.
-        return library.variable("ONEDNN_MAX_CPU_ISA", ONEDNN)
-    torch, verbose = library.module, library.module._C._verbose.mkldnn_set_verbose
-
-    def work():
-        verbose(1)
-        try:
-            torch.ones(2, 2).to_mkldnn()
-        finally:
-            verbose(0)
-
-    for line in _printed(work):
-        if line.startswith(b"onednn_verbose,") and b",cpu,isa:" in line:
-            # "Intel AVX2", on processors of others too.
-            found = line.split(b",cpu,isa:")[1].decode().strip().partition(" ")[2]
-            return library.instructions("ONEDNN_MAX_CPU_ISA", ONEDNN_SAYS, [found])
-    library.variable("ONEDNN_MAX_CPU_ISA", ONEDNN)
-
-
-def _printed(work):
-    """Does something whose C code prints, and returns the lines. Those of others are passed on."""
-    import ctypes
-
-    flush = ctypes.CDLL(None).fflush
-    flush(None)
-    file, output = os.memfd_create("printed"), os.dup(1)
-    try:
-        os.dup2(file, 1)
-        try:
-            work()
-        finally:
-            flush(None)
-            os.dup2(output, 1)
-        lines = os.pread(file, 1 << 16, 0).splitlines(keepends=True)
-    finally:
-        os.close(file)
-        os.close(output)
-    for line in lines:
-        if not line.startswith(b"onednn_verbose,"):
-            os.write(1, line)
-    return lines
-
-
 def tensorflow(library):
     config = library.module.config
     # Reading `config` may import more of it; all of it is there by the end of its own import.
@@ -286,7 +199,7 @@ def tensorflow(library):
     # It would make programs fail that set no seed, or use an operation without such code. One
     # thread needs none; with more, it is the program's to ask for.
     library.tell("config.experimental.enable_op_determinism", "", "left to the program", "unknown")
-    library.variable("ONEDNN_MAX_CPU_ISA", ONEDNN)
+    library.attempt(onednn.VARIABLE, lambda: onednn.of_tensorflow(library))
 
 
 def jaxlib(library):
@@ -334,7 +247,7 @@ def xla_client(library):
         _limit_xla(XLA[library.level])
         client = make(*arguments, **named)
         library.attempt("--xla_cpu_max_isa", ask)
-        check(library)
+        library.check()
         return client
 
     module.make_cpu_client = make_cpu_client
