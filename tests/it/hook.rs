@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::stand_ins::{Case, NUMPY, STEP, TENSORFLOW, TORCH, text};
+use crate::stand_ins::{Case, NUMPY, OTHER_LIBC, STEP, TENSORFLOW, TORCH, text};
 
 #[test]
 fn libraries_are_set_and_read_back() {
@@ -20,6 +20,7 @@ SourceFileLoader False
 [1, 0] ('client', {'a': 1})
 "#);
     insta::assert_snapshot!(case.told(), @r#"
+glibc GLIBC_TUNABLES: SSE2 FMA AVX AVX2 (held)
 numpy NPY_DISABLE_CPU_FEATURES: X86_V2 X86_V3 (held)
 numpy OPENBLAS_CORETYPE: not read back (set)
 torch use_deterministic_algorithms: warn only (held)
@@ -108,6 +109,65 @@ fn every_pin_of_a_framework_ends_the_step_that_it_does_not_hold() {
             "{said}: {error}"
         );
         assert!(error.contains("_envbox.NotHeld: "), "{error}");
+    }
+}
+
+/// With the host's own C library. Every host that tests run on has FMA, which makes libm compute
+/// otherwise, and the lowest baseline has not.
+#[test]
+fn a_pin_of_the_c_library_that_did_not_take_ends_python() {
+    let case = Case::new();
+    let run = |tunables: &str| {
+        let older = [
+            ("ENVBOX_CPU_BASELINE", "x86-64-v2"),
+            ("GLIBC_TUNABLES", tunables),
+        ];
+        case.python("print('ran')", &[&STEP[..], &older].concat())
+    };
+    let right = format!("{},-AVX,-AVX2,-FMA", STEP[3].1);
+    let output = run(&right);
+    assert_eq!(
+        (text(&output.stdout), text(&output.stderr)),
+        ("ran\n".to_owned(), String::new())
+    );
+    for slip in [
+        right.replace("hwcaps", "hwcap"),
+        right.replace("-FMA", "-FMA3"),
+        "glibc.malloc.arena_max=1".to_owned(),
+        String::new(),
+    ] {
+        let output = run(&slip);
+        let said = text(&output.stderr);
+        assert_eq!(
+            (output.status.code(), text(&output.stdout)),
+            (Some(1), String::new()),
+            "{slip}: {said}"
+        );
+        assert!(
+            said.starts_with("_envbox.NotHeld: glibc 2.")
+                && said.contains(": GLIBC_TUNABLES is FMA"),
+            "{slip}: {said}"
+        );
+    }
+}
+
+#[test]
+fn a_c_library_that_cannot_be_asked_is_passed_over() {
+    for (asks, said) in [
+        (
+            OTHER_LIBC,
+            "OSError: undefined symbol: __x86_get_cpuid_feature_leaf",
+        ),
+        ("raise ImportError('not built')", "ImportError: not built"),
+    ] {
+        let case = Case::new();
+        fs::write(case.path("_ctypes.py"), asks).unwrap();
+        let program = "print('ran'); import numpy";
+        let output = case.python(program, &[&STEP[..], &[("GLIBC_TUNABLES", "")]].concat());
+        assert_eq!(text(&output.stdout), "ran\n", "{}", text(&output.stderr));
+        let told = case.told();
+        let line = format!("glibc GLIBC_TUNABLES: {said} (unknown)\n");
+        assert!(told.starts_with(&line), "{told}");
     }
 }
 

@@ -48,6 +48,18 @@ config = types.SimpleNamespace(threading=types.SimpleNamespace(
     set_inter_op_parallelism_threads=set_threads, get_inter_op_parallelism_threads=get_threads))
 "#;
 
+/// What stands in for what asks a C library, where there is none that can be asked.
+pub const OTHER_LIBC: &str = r#"
+import types
+FUNCFLAG_CDECL = 1
+class _SimpleCData: pass
+class Array: pass
+class CFuncPtr: pass
+dlopen = lambda path, mode: 1
+def dlsym(library, name):
+    raise OSError("undefined symbol: " + name)
+"#;
+
 /// What stands in for jaxlib.
 const JAXLIB: &str = "__version__ = \"0.7.2\"\n";
 
@@ -123,10 +135,14 @@ impl Case {
     }
 }
 
-pub const STEP: [(&str, &str); 4] = [
+pub const STEP: [(&str, &str); 5] = [
     ("ENVBOX", "1"),
     ("ENVBOX_CPUS", "1"),
     ("ENVBOX_CPU_BASELINE", "x86-64-v3"),
+    (
+        "GLIBC_TUNABLES",
+        "glibc.cpu.hwcaps=-AVX512F,-AVX512CD,-AVX512BW,-AVX512DQ,-AVX512VL,-FMA4",
+    ),
     ("MKL_CBWR", "AVX2"),
 ];
 

@@ -52,6 +52,12 @@ fn net_a_pin_that_did_not_take_ends_the_step() {
     let run = import(&["--env", "NPY_DISABLE_CPU_FEATURES=AVX2_TYPO"]);
     assert_eq!(run.code(), Some(1));
     assert!(run.stderr().contains("NotHeld: numpy"), "{}", run.stderr());
+    let run = import(&["--env", "GLIBC_TUNABLES=glibc.cpu.hwcap=-AVX,-AVX2,-FMA"]);
+    assert!(
+        run.stderr().contains("GLIBC_TUNABLES is FMA"),
+        "{}",
+        run.stderr()
+    );
     let run = import(&["--env", "OPENBLAS_CORETYPE=Nehalam"]);
     assert!(
         run.stderr().contains("OPENBLAS_CORETYPE is"),
@@ -70,13 +76,13 @@ fn net_frameworks_read_their_pins_back() {
         "jax",
         program,
         &held,
-        &["XLA_FLAGS=--xla_cpu_max_isa=AVX_2"],
+        &[("XLA_FLAGS=--xla_cpu_max_isa=AVX_2", "--xla_cpu_max_isa")],
     );
     pins_are_read_back(
         "tensorflow",
         "import tensorflow",
         &[],
-        &["ONEDNN_MAX_CPU_ISA=AVX_2"],
+        &[("ONEDNN_MAX_CPU_ISA=AVX_2", "ONEDNN_MAX_CPU_ISA")],
     );
 }
 

@@ -67,11 +67,26 @@ pub fn same_outputs_twice_and_as_two_users(example: &str) {
     }
 }
 
-/// A program of an example says what it computes with, and ends with an error that names the
-/// variable, or the flag, that a slip is in. On the lowest baseline, which every host is beyond, and
+/// A program of an example says what it computes with, and ends with an error that names what does
+/// not hold after a slip: a variable that is set otherwise, with the name that is told. On the lowest baseline, which every host is beyond, and
 /// with the host's CPUID: a masked one hides what the variables are for.
-pub fn pins_are_read_back(example: &str, program: &str, held: &[(&str, &str)], slips: &[&str]) {
+pub fn pins_are_read_back(
+    example: &str,
+    program: &str,
+    held: &[(&str, &str)],
+    slips: &[(&str, &str)],
+) {
     let world = world_of(example, User::Unprivileged);
+    pins_of_world_are_read_back(&world, program, held, slips);
+}
+
+/// The same for any project whose manifest ends in `[sandbox]`.
+pub fn pins_of_world_are_read_back(
+    world: &World,
+    program: &str,
+    held: &[(&str, &str)],
+    slips: &[(&str, &str)],
+) {
     let manifest = fs::read_to_string(world.project().join("envbox.toml")).unwrap();
     let older = format!("{manifest}cpu-baseline = \"x86-64-v2\"\ncpuid = \"host\"\n");
     world.write("envbox.toml", &older);
@@ -100,13 +115,12 @@ pub fn pins_are_read_back(example: &str, program: &str, held: &[(&str, &str)], s
             "{name}: {told:#?}"
         );
     }
-    for slip in slips {
+    for (slip, name) in slips {
         let done = run(&["--env", slip]);
         let error = done.stderr();
         assert_eq!(done.code(), Some(1), "{slip}: {error}");
-        let name = slip.trim_start_matches("XLA_FLAGS=").split('=').next();
-        let said = format!("the baseline of this step: {} is ", name.unwrap());
+        let said = format!("the baseline of this step: {name} is ");
         assert!(error.contains(&said), "{slip}: {error}");
     }
-    downloads::keep(&world);
+    downloads::keep(world);
 }

@@ -29,6 +29,7 @@ mod http;
 mod inside;
 mod mirror;
 mod packse;
+mod pins;
 mod platforms;
 mod programs;
 mod schemas;

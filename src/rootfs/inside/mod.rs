@@ -19,11 +19,12 @@ pub(super) const NAME: &str = "envbox";
 
 /// Below a directory that Python looks for modules in. `.pth` files are read at every start,
 /// whatever the command line says, but for `-S`.
-const FILES: [(&str, &str); 7] = [
+const FILES: [(&str, &str); 8] = [
     ("envbox.pth", "import _envbox\n"),
     ("_envbox/__init__.py", include_str!("_envbox/__init__.py")),
     ("_envbox/blas.py", include_str!("_envbox/blas.py")),
     ("_envbox/channel.py", include_str!("_envbox/channel.py")),
+    ("_envbox/glibc.py", include_str!("_envbox/glibc.py")),
     ("_envbox/gpu.py", include_str!("_envbox/gpu.py")),
     ("_envbox/libraries.py", include_str!("_envbox/libraries.py")),
     ("_envbox/onednn.py", include_str!("_envbox/onednn.py")),

@@ -3,7 +3,8 @@
 Loaded at every start of Python by `envbox.pth`, so it does next to nothing: it puts a finder before
 all others that knows the names of a few libraries. When a step imports one of them, `libraries`
 sets what makes its results the same each time, and reads back what the sandbox's variables were to
-bring about. No library is imported by it, no clock is read and no random number drawn.
+bring about. The C library, which is there already, is asked at once. No library is imported by it, no
+clock is read and no random number drawn.
 """
 
 import os
@@ -29,6 +30,9 @@ WATCHED = frozenset(
         "xgboost",
     )
 )
+
+#: `ENVBOX_CPU_BASELINE`, lowest first.
+BASELINES = ("x86-64-v2", "x86-64-v3", "x86-64-v4")
 
 
 class NotHeld(RuntimeError):
@@ -96,6 +100,28 @@ def failed(name, error):
         pass
 
 
+def c_library():
+    """Ends this process if the C library, which no import brings, computes otherwise than promised."""
+    try:
+        from . import glibc
+
+        level = BASELINES.index(os.environ["ENVBOX_CPU_BASELINE"])
+        beyond = any(glibc.LEVELS[name] > level for name in glibc.active())
+    except Exception:
+        # Another C library, an older one, or a Python without `_ctypes`: told with the first library.
+        return
+    if not beyond:
+        return
+    try:
+        from . import libraries
+
+        libraries.hold("glibc", None)
+    except Exception as error:
+        # What is raised below a `.pth` file is printed and passed over.
+        os.write(2, ("%s.%s: %s\n" % (__name__, type(error).__name__, error)).encode())
+    os._exit(1)
+
+
 #: How long a thread waits for the interpreter until it asks for it, in seconds: the default is 0.005.
 #: A logical clock does not count waits of this length, which are as many as the host's load wants.
 SWITCH_INTERVAL = 0.005017
@@ -113,6 +139,7 @@ def ended():
 if "ENVBOX" in os.environ:
     sys.setswitchinterval(SWITCH_INTERVAL)
     sys.meta_path.insert(0, Finder)
+    c_library()
 if "ENVBOX_GPU" in os.environ:
     import atexit
 

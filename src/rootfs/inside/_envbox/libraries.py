@@ -9,9 +9,7 @@ uses instructions beyond the baseline the import fails: its results would be ano
 import os
 import sys
 
-from . import NotHeld, blas, channel, onednn
-
-BASELINES = ("x86-64-v2", "x86-64-v3", "x86-64-v4")
+from . import BASELINES, NotHeld, blas, channel, onednn
 
 #: The lowest baseline at which each library's own names for instructions are allowed.
 NUMPY = dict.fromkeys(("SSE SSE2 SSE3 SSSE3 SSE41 POPCNT SSE42 X86_V2").split(), 0)
@@ -98,19 +96,30 @@ class Library:
     def check(self):
         """Raises if the library computes otherwise than it should."""
         if self.failures:
+            name = ("%s %s" % (self.name, self.version)).strip()
             reasons = ", ".join("%s is %s" % failure for failure in self.failures)
             raise NotHeld(
-                "%s %s computes with instructions beyond %s, the baseline of this step: %s. Do not "
+                "%s computes with instructions beyond %s, the baseline of this step: %s. Do not "
                 "set that variable in `env` of `[sandbox]` or with `--env`; or set `cpu-baseline` in "
-                "the manifest." % (self.name, self.version, BASELINES[self.level], reasons)
+                "the manifest." % (name, BASELINES[self.level], reasons)
             )
 
 
 def hold(name, module):
-    """Sets and reads back what there is of the library `name`."""
-    library = Library(name, module)
-    LIBRARIES[name](library)
-    library.check()
+    """Sets and reads back what there is of the library `name`, and of the C library below it."""
+    for library in (Library("glibc", None), Library(name, module)):
+        LIBRARIES[library.name](library)
+        library.check()
+
+
+def c_library(library):
+    def ask():
+        from . import glibc
+
+        library.version = os.confstr("CS_GNU_LIBC_VERSION").partition(" ")[2]
+        library.instructions("GLIBC_TUNABLES", glibc.LEVELS, glibc.active())
+
+    library.attempt("GLIBC_TUNABLES", ask)
 
 
 def numpy(library):
@@ -317,6 +326,7 @@ def rayon(library):
 
 LIBRARIES = {
     "cv2": cv2,
+    "glibc": c_library,
     "jaxlib": jaxlib,
     "jaxlib.xla_client": xla_client,
     "lightgbm": unread,
