@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::stand_ins::{Case, NUMPY, OTHER_LIBC, STEP, TENSORFLOW, TORCH, text};
+use crate::stand_ins::{BLIS, CTYPES, Case, NUMPY, OTHER_LIBC, STEP, TENSORFLOW, TORCH, text};
 
 #[test]
 fn libraries_are_set_and_read_back() {
@@ -168,6 +168,43 @@ fn a_c_library_that_cannot_be_asked_is_passed_over() {
         let told = case.told();
         let line = format!("glibc GLIBC_TUNABLES: {said} (unknown)\n");
         assert!(told.starts_with(&line), "{told}");
+    }
+}
+
+/// Versions that do not know the variable choose by the processor, which no variable can change.
+#[test]
+fn blis_says_what_it_chose() {
+    let case = Case::new();
+    fs::create_dir(case.path("blis")).unwrap();
+    fs::write(case.path("blis/__init__.py"), "from . import cy").unwrap();
+    fs::write(case.path("blis/cy.py"), BLIS).unwrap();
+    let (knows, does_not) = ("\0BLIS_ARCH_TYPE\0", "BLIS_ARCH_DEBUG");
+    for (choice, linked, told) in [
+        ("haswell", knows, "haswell (held)"),
+        ("generic", knows, "generic (held)"),
+        ("skx", knows, "skx (failed)"),
+        ("haswell", does_not, "haswell (held)"),
+        (
+            "skx",
+            does_not,
+            "skx, its own choice for this processor (not-held)",
+        ),
+        (
+            "zen3",
+            does_not,
+            "zen3, its own choice for this processor (not-held)",
+        ),
+    ] {
+        fs::write(case.path("ctypes.py"), CTYPES.replace("CHOICE", choice)).unwrap();
+        fs::write(case.path("blis/linked"), linked).unwrap();
+        fs::write(case.path("held"), "").unwrap();
+        let output = case.python("import blis", &STEP);
+        let error = text(&output.stderr);
+        let line = format!("\nblis BLIS_ARCH_TYPE: {told}\n");
+        assert!(case.told().contains(&line), "{}{error}", case.told());
+        let failed = error.contains("_envbox.NotHeld: blis computes with instructions beyond");
+        assert_eq!(failed, told.ends_with("(failed)"), "{told}: {error}");
+        assert_eq!(output.status.success(), !failed, "{told}: {error}");
     }
 }
 

@@ -48,6 +48,18 @@ config = types.SimpleNamespace(threading=types.SimpleNamespace(
     set_inter_op_parallelism_threads=set_threads, get_inter_op_parallelism_threads=get_threads))
 "#;
 
+/// What stands in for the part of `blis` that BLIS is linked into, and for what asks it.
+pub const BLIS: &str = "__file__ = __file__.replace('cy.py', 'linked')\n";
+pub const CTYPES: &str = r#"
+c_char_p = None
+class CDLL:
+    def __init__(self, path, mode):
+        done = []
+        self.bli_init = lambda: done.append(1)
+        self.bli_arch_query_id = lambda: done[0]
+        self.bli_arch_string = lambda number: b"CHOICE"
+"#;
+
 /// What stands in for what asks a C library, where there is none that can be asked.
 pub const OTHER_LIBC: &str = r#"
 import types

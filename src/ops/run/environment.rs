@@ -216,7 +216,7 @@ mod tests {
         insta::assert_snapshot!(show(&policy(), &options), @r#"
     ARROW_USER_SIMD_LEVEL=AVX2
     ATEN_CPU_CAPABILITY=avx2
-    BLIS_ARCH_TYPE=haswell
+    BLIS_ARCH_TYPE=3
     COLUMNS=80
     CUBLAS_WORKSPACE_CONFIG=:4096:8
     ENVBOX=1
@@ -283,7 +283,7 @@ mod tests {
     A=3
     ARROW_USER_SIMD_LEVEL=AVX2
     ATEN_CPU_CAPABILITY=avx2
-    BLIS_ARCH_TYPE=haswell
+    BLIS_ARCH_TYPE=3
     CUBLAS_WORKSPACE_CONFIG=:4096:8
     ENVBOX=1
     ENVBOX_CPUS=2

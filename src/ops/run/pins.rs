@@ -73,7 +73,9 @@ fn by_level(baseline: CpuBaseline) -> [(&'static str, &'static str); 8] {
     [
         ("ARROW_USER_SIMD_LEVEL", ["SSE4_2", "AVX2", "AVX512"]),
         ("ATEN_CPU_CAPABILITY", ["default", "avx2", "avx512"]),
-        ("BLIS_ARCH_TYPE", ["generic", "haswell", "skx"]),
+        // Penryn, Haswell and Skylake by number (`bli_type_defs.h`): before 2.0 a name counts as 0,
+        // which is Skylake. AMD's own library counts otherwise and has none of the three: it aborts.
+        ("BLIS_ARCH_TYPE", ["5", "3", "0"]),
         ("MKL_CBWR", ["SSE4_2", "AVX2", "AVX512"]),
         ("MKL_ENABLE_INSTRUCTIONS", ["SSE4_2", "AVX2", "AVX512"]),
         ("NUMBA_CPU_NAME", ["nehalem", "haswell", "skylake-avx512"]),

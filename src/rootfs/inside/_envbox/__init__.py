@@ -13,6 +13,7 @@ import sys
 #: Libraries that `libraries` has something to do for, by the module whose import it waits for.
 WATCHED = frozenset(
     (
+        "blis",
         "cv2",
         "jaxlib",
         "jaxlib.xla_client",

@@ -141,6 +141,10 @@ def scipy(library):
     blas.of_package(library, "scipy")
 
 
+def blis(library):
+    blas.of_blis(library)
+
+
 def torch(library):
     torch = library.module
     # The public function imports the compiler's settings first, which takes a second.
@@ -325,6 +329,7 @@ def rayon(library):
 
 
 LIBRARIES = {
+    "blis": blis,
     "cv2": cv2,
     "glibc": c_library,
     "jaxlib": jaxlib,
