@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::stand_ins::{BLIS, CTYPES, Case, NUMPY, OTHER_LIBC, STEP, TENSORFLOW, TORCH, text};
+use crate::stand_ins::{BLIS, CTYPES, Case, NUMPY, OTHER_LIBC, STEP, TORCH, text};
 
 #[test]
 fn libraries_are_set_and_read_back() {
@@ -56,7 +56,6 @@ fn a_pin_that_did_not_take_ends_the_import() {
 fn every_pin_of_a_framework_ends_the_step_that_it_does_not_hold() {
     let case = Case::new();
     let wide = "AVX-512 with float16, Intel DL Boost and bfloat16 support ";
-    fs::write(case.path("tensorflow.py"), TENSORFLOW).unwrap();
     let client = "from jaxlib import xla_client; xla_client.make_cpu_client()";
     for (isa, variable, program, said) in [
         (
@@ -84,6 +83,12 @@ fn every_pin_of_a_framework_ends_the_step_that_it_does_not_hold() {
             "ONEDNN_MAX_CPU_ISA is AVX_2.",
         ),
         (
+            wide,
+            ("ONEDNN_MAX_CPU_ISA", "AVX2"),
+            "import tensorflow; tensorflow.constant(1)",
+            "ONEDNN_MAX_CPU_ISA is AVX-512 with float16",
+        ),
+        (
             "AVX2",
             ("XLA_FLAGS", "--xla_cpu_max_isa=AVX_2"),
             client,
@@ -97,6 +102,7 @@ fn every_pin_of_a_framework_ends_the_step_that_it_does_not_hold() {
         ),
     ] {
         fs::write(case.path("torch.py"), TORCH.replace("ISA", isa)).unwrap();
+        case.write_tensorflow("9.3", isa);
         let variables: Vec<_> = STEP
             .into_iter()
             .chain([variable])
@@ -205,6 +211,43 @@ fn blis_says_what_it_chose() {
         let failed = error.contains("_envbox.NotHeld: blis computes with instructions beyond");
         assert_eq!(failed, told.ends_with("(failed)"), "{told}: {error}");
         assert_eq!(output.status.success(), !failed, "{told}: {error}");
+    }
+}
+
+/// What asks must change nothing for the program.
+#[test]
+fn tensorflow_is_asked_behind_the_start_of_its_runtime() {
+    let case = Case::new();
+    let isa = ("ONEDNN_MAX_CPU_ISA", "AVX2");
+    let program = "import os, tensorflow as tf\n\
+         for _ in range(2):\n    \
+             try: tf.constant(1)\n    \
+             except RuntimeError as error: print(type(error).__name__)\n\
+         print(os.environ.get('ONEDNN_VERBOSE'))\n";
+    for (version, said, variable, printed, told) in [
+        ("9.3", "AVX2", ("", ""), "None\n", "AVX2 (set) AVX2 (held)"),
+        (
+            "9.3",
+            "AVX10",
+            ("", ""),
+            "NotHeld\nNotHeld\nNone\n",
+            "AVX2 (set) AVX10 (failed)",
+        ),
+        ("2.15.1", "AVX10", ("", ""), "None\n", "AVX2 (set)"),
+        ("9.3", "AVX10", ("ONEDNN_VERBOSE", "1"), "1\n", "AVX2 (set)"),
+    ] {
+        case.write_tensorflow(version, said);
+        fs::write(case.path("held"), "").unwrap();
+        let mut variables = STEP.to_vec();
+        variables.extend([isa, variable].iter().filter(|(name, _)| !name.is_empty()));
+        let output = case.python(program, &variables);
+        assert_eq!(text(&output.stdout), printed, "{}", text(&output.stderr));
+        let all = case.told();
+        let lines = all
+            .lines()
+            .filter_map(|line| line.strip_prefix("tensorflow ONEDNN_MAX_CPU_ISA: "));
+        let found = lines.collect::<Vec<_>>().join(" ");
+        assert_eq!(found.replace("not read back", "AVX2"), told, "{all}");
     }
 }
 

@@ -38,10 +38,22 @@ get_num_threads = lambda: 1
 get_num_interop_threads = lambda: 2
 "#;
 
-/// What stands in for TensorFlow.
-pub const TENSORFLOW: &str = r#"
-__version__ = "9.3"
-import types
+/// What stands in for TensorFlow, whose runtime starts with the first constant.
+const TENSORFLOW: &str = r#"
+__version__ = "VERSION"
+import contextlib, os, sys, types
+runtime = types.ModuleType("tensorflow.python.eager.context")
+sys.modules[runtime.__name__] = runtime
+class Context:
+    def ensure_initialized(self):
+        pass
+runtime.Context, runtime.eager_mode = Context, contextlib.nullcontext
+def constant(value):
+    Context().ensure_initialized()
+def MatMul(a, b):
+    if os.environ.get("ONEDNN_VERBOSE") == "profile_exec,filter=nothing":
+        os.write(1, b"onednn_verbose,v1,info,cpu,isa:Intel ISA\n")
+device, raw_ops = contextlib.nullcontext, types.SimpleNamespace(MatMul=MatMul)
 set_threads, get_threads = lambda number: None, lambda: 1
 config = types.SimpleNamespace(threading=types.SimpleNamespace(
     set_intra_op_parallelism_threads=set_threads, get_intra_op_parallelism_threads=get_threads,
@@ -112,6 +124,13 @@ impl Case {
 
     pub fn path(&self, name: &str) -> PathBuf {
         self.directory.path().join(name)
+    }
+
+    pub fn write_tensorflow(&self, version: &str, isa: &str) {
+        let text = TENSORFLOW
+            .replace("VERSION", version)
+            .replace(" ISA", &format!(" {isa}"));
+        fs::write(self.path("tensorflow.py"), text).unwrap();
     }
 
     /// Runs Python with the hook as a step would, its channel in the case's directory.

@@ -78,11 +78,18 @@ fn net_frameworks_read_their_pins_back() {
         &held,
         &[("XLA_FLAGS=--xla_cpu_max_isa=AVX_2", "--xla_cpu_max_isa")],
     );
+    // What its variable is when oneDNN reads it: with the first computation, and not before.
+    let program = "import os, tensorflow\n\
+         os.environ['ONEDNN_MAX_CPU_ISA'] = os.environ.get('LATER', 'SSE41')\n\
+         print(float(tensorflow.constant(1.0) + 1))";
     pins_are_read_back(
         "tensorflow",
-        "import tensorflow",
-        &[],
-        &[("ONEDNN_MAX_CPU_ISA=AVX_2", "ONEDNN_MAX_CPU_ISA")],
+        program,
+        &[("ONEDNN_MAX_CPU_ISA", "SSE4.1")],
+        &[
+            ("ONEDNN_MAX_CPU_ISA=AVX_2", "ONEDNN_MAX_CPU_ISA"),
+            ("LATER=AVX2", "ONEDNN_MAX_CPU_ISA"),
+        ],
     );
 }
 

@@ -1,6 +1,7 @@
 """Asks oneDNN, which is linked into frameworks: it says what it uses when it first does something."""
 
 import os
+import sys
 
 VARIABLE = "ONEDNN_MAX_CPU_ISA"
 
@@ -11,6 +12,11 @@ SAYS["AVX-512 with AVX512BW, AVX512VL, and AVX512DQ extensions"] = 2
 
 #: What a program sets that wants to hear more, which asking would end.
 VERBOSE = ("ONEDNN_VERBOSE", "DNNL_VERBOSE")
+#: Its first lines alone: they come whatever the filter lets through, which is nothing of this name
+#: (`verbose.cpp`, 3.3 to 3.7; later ones are not heard). TensorFlow has no call to silence it again.
+FIRST_LINES = "profile_exec,filter=nothing"
+#: The first TensorFlow whose oneDNN has filters.
+FILTERS = [2, 16]
 
 
 def of_torch(library):
@@ -30,7 +36,43 @@ def of_torch(library):
 
 
 def of_tensorflow(library):
+    """Looks at the variable now, and asks behind what starts the runtime for the first operation.
+
+    Asking itself would start it, and until then the program may choose its devices and threads.
+    """
     library.variable(VARIABLE, TAKES)
+    version = [int(number) for number in library.version.split(".")[:2]]
+    if version < FILTERS or any(name in os.environ for name in VERBOSE):
+        return
+    runtime = sys.modules["tensorflow.python.eager.context"]
+    context, initialize = runtime.Context, runtime.Context.ensure_initialized
+
+    def ask():
+        _heard(library, lambda: _multiply(library.module, runtime))
+
+    def ensure_initialized(self):
+        initialize(self)
+        # What asks comes here again.
+        context.ensure_initialized = initialize
+        if not library.failures:
+            library.attempt(VARIABLE, ask)
+        if library.failures:
+            # A program that passes over the error gets it again.
+            context.ensure_initialized = ensure_initialized
+        library.check()
+
+    context.ensure_initialized = ensure_initialized
+
+
+def _multiply(tensorflow, runtime):
+    os.environ[VERBOSE[0]] = FIRST_LINES
+    try:
+        # Else it might become a part of the program's graph.
+        with runtime.eager_mode(), tensorflow.device("/CPU:0"):
+            one = tensorflow.constant([[1.0]])
+            tensorflow.raw_ops.MatMul(a=one, b=one)
+    finally:
+        del os.environ[VERBOSE[0]]
 
 
 def _heard(library, work):
