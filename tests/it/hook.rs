@@ -214,6 +214,20 @@ fn blis_says_what_it_chose() {
     }
 }
 
+/// Where no wheel brought one, the one that all packages share is asked.
+#[test]
+fn a_shared_library_of_linear_algebra_is_asked() {
+    let case = Case::new();
+    for (choice, told) in [("haswell", "haswell (held)"), ("skx", "skx (failed)")] {
+        fs::write(case.path("ctypes.py"), CTYPES.replace("CHOICE", choice)).unwrap();
+        let output = case.python("import numpy", &STEP);
+        let error = text(&output.stderr);
+        let line = format!("\nnumpy BLIS_ARCH_TYPE: {told}\n");
+        assert!(case.told().contains(&line), "{}{error}", case.told());
+        assert_eq!(output.status.success(), choice == "haswell", "{error}");
+    }
+}
+
 /// What asks must change nothing for the program.
 #[test]
 fn tensorflow_is_asked_behind_the_start_of_its_runtime() {
