@@ -90,6 +90,7 @@ pub(in crate::ops) fn environment(
             let name = name.to_owned();
             return Err(RunError::Reserved { name });
         }
+        let value = pins::beside(name, value, policy.cpu_baseline);
         all.insert(name.to_owned(), value);
         Ok(())
     };
@@ -193,6 +194,28 @@ fn defaults(policy: &SandboxPolicy, callers: Callers<'_>) -> BTreeMap<OsString, 
 mod tests {
     use super::*;
     use crate::ops::run::tests::policy;
+
+    #[test]
+    fn settings_of_the_c_library_stand_beside_the_pin() {
+        let set = |value: &str| {
+            let mut policy = policy();
+            policy
+                .env
+                .insert("GLIBC_TUNABLES".to_owned(), value.to_owned());
+            let shown = show(&policy, &RunOptions::default());
+            let line = shown
+                .lines()
+                .find(|line| line.starts_with("GLIBC_TUNABLES"));
+            line.unwrap().to_owned()
+        };
+        let ours = "glibc.cpu.hwcaps=-AVX512F,-AVX512CD,-AVX512BW,-AVX512DQ,-AVX512VL,-FMA4";
+        assert_eq!(
+            set("glibc.malloc.check=1"),
+            format!("GLIBC_TUNABLES=glibc.malloc.check=1:{ours}")
+        );
+        let own = "glibc.cpu.hwcaps=-AVX2";
+        assert_eq!(set(own), format!("GLIBC_TUNABLES={own}"));
+    }
 
     fn show(policy: &SandboxPolicy, options: &RunOptions) -> String {
         environment(

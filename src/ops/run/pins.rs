@@ -3,6 +3,9 @@
 //! Sums are split by both, so their last bits depend on both. A library that has a variable for it
 //! is held by that; what took is read back inside (`rootfs/inside/_envbox/libraries.py`).
 
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt as _;
+
 use envbox_lockfiles::manifest::CpuBaseline;
 
 /// Variables by which numeric libraries choose a number of threads.
@@ -36,18 +39,19 @@ const NUMPY_V3: &str = "X86_V3 AVX F16C FMA3 AVX2";
 const GLIBC_V4: &str = "-AVX512F,-AVX512CD,-AVX512BW,-AVX512DQ,-AVX512VL,-FMA4";
 const GLIBC_V3: &str = "-AVX,-AVX2,-FMA";
 
+/// The variable with the C library's settings, and the one by which it is kept from instructions.
+const TUNABLES: &str = "GLIBC_TUNABLES";
+const HWCAPS: &str = "glibc.cpu.hwcaps";
+
 /// Returns the variables of a number of processors and of a baseline.
 pub(super) fn variables(cpus: u32, baseline: CpuBaseline) -> Vec<(&'static str, String)> {
     let mut all: Vec<(&str, String)> = THREADS.map(|name| (name, cpus.to_string())).into();
     all.extend(FIXED.map(|(name, value)| (name, value.to_owned())));
     all.extend(by_level(baseline).map(|(name, value)| (name, value.to_owned())));
-    let (numpy, glibc) = match baseline {
-        CpuBaseline::V4 => (NUMPY_BEYOND_V4.to_owned(), "-FMA4".to_owned()),
-        CpuBaseline::V3 => (format!("{NUMPY_V4} {NUMPY_BEYOND_V4}"), GLIBC_V4.to_owned()),
-        CpuBaseline::V2 => (
-            format!("{NUMPY_V3} {NUMPY_V4} {NUMPY_BEYOND_V4}"),
-            format!("{GLIBC_V3},{GLIBC_V4}"),
-        ),
+    let numpy = match baseline {
+        CpuBaseline::V4 => NUMPY_BEYOND_V4.to_owned(),
+        CpuBaseline::V3 => format!("{NUMPY_V4} {NUMPY_BEYOND_V4}"),
+        CpuBaseline::V2 => format!("{NUMPY_V3} {NUMPY_V4} {NUMPY_BEYOND_V4}"),
     };
     let opencv = match baseline {
         CpuBaseline::V4 => None,
@@ -56,9 +60,32 @@ pub(super) fn variables(cpus: u32, baseline: CpuBaseline) -> Vec<(&'static str, 
     };
     all.extend(opencv.map(|names| ("OPENCV_CPU_DISABLE", names.to_owned())));
     all.push(("NPY_DISABLE_CPU_FEATURES", numpy));
-    all.push(("GLIBC_TUNABLES", format!("glibc.cpu.hwcaps={glibc}")));
+    all.push((TUNABLES, tunable(baseline)));
     // RDRAND, and RDSEED in the next word, which no sandbox can answer.
     all.push(("OPENSSL_ia32cap", "~0x4000000000000000:~0x40000".to_owned()));
+    all
+}
+
+fn tunable(baseline: CpuBaseline) -> String {
+    let features = match baseline {
+        CpuBaseline::V4 => "-FMA4".to_owned(),
+        CpuBaseline::V3 => GLIBC_V4.to_owned(),
+        CpuBaseline::V2 => format!("{GLIBC_V3},{GLIBC_V4}"),
+    };
+    format!("{HWCAPS}={features}")
+}
+
+/// Returns what a variable is when somebody sets it. The C library has all its settings in one: those
+/// that are not the pin's stand beside it.
+pub(super) fn beside(name: &OsStr, value: OsString, baseline: CpuBaseline) -> OsString {
+    let names_it = memchr::memmem::find(value.as_bytes(), HWCAPS.as_bytes()).is_some();
+    if name != TUNABLES || names_it {
+        return value;
+    }
+    let separator = if value.is_empty() { "" } else { ":" };
+    let mut all = value;
+    all.push(separator);
+    all.push(tunable(baseline));
     all
 }
 
