@@ -52,7 +52,7 @@ fn net_a_pin_that_did_not_take_ends_the_step() {
     let run = import(&["--env", "NPY_DISABLE_CPU_FEATURES=AVX2_TYPO"]);
     assert_eq!(run.code(), Some(1));
     assert!(run.stderr().contains("NotHeld: numpy"), "{}", run.stderr());
-    let run = import(&["--env", "GLIBC_TUNABLES=glibc.cpu.hwcap=-AVX,-AVX2,-FMA"]);
+    let run = import(&["--env", "GLIBC_TUNABLES=glibc.cpu.hwcaps=-AVX,-AVX2,-FMA3"]);
     assert!(
         run.stderr().contains("GLIBC_TUNABLES is FMA"),
         "{}",

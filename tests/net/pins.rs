@@ -25,7 +25,7 @@ fn net_every_c_library_reads_its_pin_back() {
     for python in ["3.11", "3.13"] {
         let world = locked(python, "");
         let slips = [
-            ("GLIBC_TUNABLES=glibc.cpu.hwcap=-FMA", "GLIBC_TUNABLES"),
+            ("GLIBC_TUNABLES=glibc.cpu.hwcaps_x=-FMA", "GLIBC_TUNABLES"),
             ("GLIBC_TUNABLES=glibc.cpu.hwcaps=-FMA3", "GLIBC_TUNABLES"),
         ];
         pins_of_world_are_read_back(&world, "print(1)", &[], &slips);
