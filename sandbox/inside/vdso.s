@@ -8,6 +8,9 @@
 # count, so what a thread sees depends on itself and its creators alone, whatever the interleaving;
 # an exec clears it, and the supervisor then raises the bases below instead.
 #
+# A signal may interrupt any of this, and its handler may unwind the stack: to cancel the thread, to
+# throw, to tell where it was. So what the stack looks like is described behind the code, row by row.
+#
 # The count must stay a canonical address, so it has 47 bits. It stops at the end.
 #   logical  bits 0 to 2: the kernel's second, modulo 8, in which the thread last read, by which it
 #            notices that it worked for long in between; above: microseconds since the step began
@@ -27,6 +30,7 @@ envbox_vdso_start:
     .quad .Lasked_clock_gettime - .Lheader
     .quad .Lasked_gettimeofday - .Lheader
     .quad .Lasked_time - .Lheader
+    .quad .Lframes - .Lheader
 .Lmode:
     .quad 0                             # 1 frozen, 2 logical, 3 ticking
 .Lwall_base:
@@ -186,16 +190,22 @@ envbox_vdso_start:
     add rax, [rip + .Lwall_base]
     ret
 3:  push rdi
+.Lwall_1:
     push rsi
+.Lwall_2:
     sub rsp, 16                         # aligned: two calls and four words
+.Lwall_3:
     mov edi, 1                          # MONOTONIC starts at zero with the sandbox
     mov rsi, rsp
     call .Lkernel
     imul rax, [rsp], 1000000000
     add rax, [rsp + 8]
     add rsp, 16
+.Lwall_4:
     pop rsi
+.Lwall_5:
     pop rdi
+.Lwall_6:
     add rax, [rip + .Lwall_base]
     ret
 
@@ -206,17 +216,25 @@ envbox_vdso_start:
     bt rax, 47
     jc 1f
     push rax
+.Lcount_1:
     push rdi
+.Lcount_2:
     push rsi
+.Lcount_3:
     sub rsp, 16
+.Lcount_4:
     mov edi, MONOTONIC_COARSE
     mov rsi, rsp
     call .Lkernel
     mov ecx, [rsp]
     add rsp, 16
+.Lcount_5:
     pop rsi
+.Lcount_6:
     pop rdi
+.Lcount_7:
     pop rax
+.Lcount_8:
     mov edx, eax
     xor edx, ecx
     test edx, 7
@@ -235,20 +253,26 @@ envbox_vdso_start:
     or rax, rcx
     wrgsbase rax
     push rax
+.Lpause_1:
     push rdi
+.Lpause_2:
     mov edi, PAUSE
     jmp .Ltell
 
 # Tells the supervisor; keeps everything but rcx and r11.
 .Lspin:
     push rax
+.Lspin_1:
     push rdi
+.Lspin_2:
     mov edi, SPIN
 .Ltell:
     mov eax, 228
     syscall
     pop rdi
+.Lspin_3:
     pop rax
+.Lspin_4:
     ret
 
 # A timed wait, entered by the supervisor with the call's registers and a frame on the stack:
@@ -293,7 +317,77 @@ envbox_vdso_start:
     mov r9, [rsp + 104]
     mov rcx, [rsp + 48]
     mov rsp, [rsp + 56]
+.Lwait_1:
     jmp rcx
+.Lwait_end:
+
+# How to unwind all that: DWARF's call frame information, as in a section `.eh_frame`. There is little
+# room in the page.
+    .set ADVANCE, 0x40                  # DW_CFA_advance_loc: so many bytes of code on, below 64
+    .set OFFSET, 0x0e                   # DW_CFA_def_cfa_offset: the frame begins so far up
+    .macro row at, before, offset
+    .byte ADVANCE + \at - \before, OFFSET, \offset
+    .endm
+    .balign 4
+.Lframes:
+.Lcommon:
+    .long .Lcommon_end - .Lcommon - 4
+    .long 0
+    .byte 1                             # version
+    .asciz "zR"
+    .byte 1, 0x78, 16                   # alignment of code 1, of data -8; rip is register 16
+    .byte 1, 0x1b                       # addresses are relative, of 32 bits
+    .byte 0x0c, 7, 8                    # DW_CFA_def_cfa: the frame begins at rsp + 8
+    .byte 0x90, 1                       # DW_CFA_offset: rip lies 8 below that
+    .balign 4, 0
+.Lcommon_end:
+
+.Lreads:
+    .long .Lreads_end - .Lreads - 4
+    .long . - .Lcommon
+    .long .Lasked_clock_gettime - .
+    .long .Lwait - .Lasked_clock_gettime
+    .byte 0
+    .byte 0x03                          # DW_CFA_advance_loc2
+    .short .Lwall_1 - .Lasked_clock_gettime
+    .byte OFFSET, 16
+    row .Lwall_2, .Lwall_1, 24
+    row .Lwall_3, .Lwall_2, 40
+    row .Lwall_4, .Lwall_3, 24
+    row .Lwall_5, .Lwall_4, 16
+    row .Lwall_6, .Lwall_5, 8
+    row .Lcount_1, .Lwall_6, 16
+    row .Lcount_2, .Lcount_1, 24
+    row .Lcount_3, .Lcount_2, 32
+    row .Lcount_4, .Lcount_3, 48
+    row .Lcount_5, .Lcount_4, 32
+    row .Lcount_6, .Lcount_5, 24
+    row .Lcount_7, .Lcount_6, 16
+    row .Lcount_8, .Lcount_7, 8
+    row .Lpause_1, .Lcount_8, 16
+    row .Lpause_2, .Lpause_1, 24
+    row .Lspin, .Lpause_2, 8
+    row .Lspin_1, .Lspin, 16
+    row .Lspin_2, .Lspin_1, 24
+    row .Lspin_3, .Lspin_2, 16
+    row .Lspin_4, .Lspin_3, 8
+    .balign 4, 0
+.Lreads_end:
+
+.Lwaits:
+    .long .Lwaits_end - .Lwaits - 4
+    .long . - .Lcommon
+    .long .Lwait - .
+    .long .Lwait_end - .Lwait
+    .byte 0
+    .byte 0x0f, 3, 0x77, 56, 0x06       # DW_CFA_def_cfa_expression: what [rsp + 56] says
+    .byte 0x10, 16, 2, 0x77, 48         # DW_CFA_expression: rip is at rsp + 48
+    .byte 0x02, .Lwait_1 - .Lwait       # DW_CFA_advance_loc1
+    .byte 0x0c, 7, 0                    # the frame begins at rsp
+    .byte 0x09, 16, 2                   # DW_CFA_register: rip is in rcx
+    .balign 4, 0
+.Lwaits_end:
+    # Only padding follows: how `answer/vdso.rs` finds the end.
     .balign 64
     .globl envbox_vdso_end
     .hidden envbox_vdso_end

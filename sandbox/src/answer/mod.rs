@@ -22,6 +22,7 @@ mod processor;
 mod programs;
 mod random;
 mod status;
+mod unwind;
 mod usage;
 mod vdso;
 mod waits;
@@ -113,6 +114,9 @@ impl Answers {
             Some(vdso) => programs::faulting(&world, vdso)?,
             None => (None, Cpuid::Host),
         };
+        if let Some(vdso) = &mut vdso {
+            vdso.describe();
+        }
         let mut epoch = world.epoch.saturating_mul(1_000_000_000);
         if world.clock == Mode::Ticking {
             // To this the monotonic clock is added.

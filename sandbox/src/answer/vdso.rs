@@ -10,6 +10,7 @@ use std::io;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 
+use super::unwind;
 use crate::sys::memory::vdso_code;
 use crate::sys::read_proc_text;
 
@@ -45,10 +46,11 @@ const TIME: usize = 3;
 const WAIT: usize = 4;
 /// From the word of a function to that of the one that asks.
 const ASKED: usize = 4;
-const MODE: usize = 8;
-const ORIGINAL: usize = 11;
-const ASKS: usize = 12;
-const WORDS: usize = 13;
+const FRAMES: usize = 8;
+const MODE: usize = 9;
+const ORIGINAL: usize = 12;
+const ASKS: usize = 13;
+const WORDS: usize = 14;
 
 /// The page, ready to be written into a process.
 #[derive(Debug)]
@@ -58,6 +60,8 @@ pub struct Vdso {
     header: usize,
     /// Where there is room behind it.
     end: usize,
+    /// Where there is room behind what was put there.
+    free: usize,
     mode: Mode,
 }
 
@@ -102,8 +106,18 @@ impl Vdso {
 
     /// Adds code behind the clock. Returns whether there was room.
     pub fn append(&mut self, code: &[u8]) -> bool {
-        let room = self.bytes.get_mut(self.end..self.end + code.len());
-        room.map(|room| room.copy_from_slice(code)).is_some()
+        let end = self.end + code.len();
+        let room = self.bytes.get_mut(self.end..end);
+        let fits = room.map(|room| room.copy_from_slice(code)).is_some();
+        self.free = if fits { end } else { self.free };
+        fits
+    }
+
+    /// Lets unwinders find how the clock's code is described, behind all other code. Without room for
+    /// that the clock is no less right.
+    pub fn describe(&mut self) {
+        let at = self.free.next_multiple_of(4);
+        let _ = unwind::extend(&mut self.bytes, at, &frames(vdso_code(), self.header));
     }
 
     /// Returns where in a process the added code starts.
@@ -222,12 +236,32 @@ fn patch(mut bytes: Vec<u8>, mode: Mode, reads: Reads) -> Result<Vdso, VdsoError
     set(MODE, mode as u64);
     set(ORIGINAL, original.wrapping_sub(header as u64));
     set(ASKS, asks.into());
+    let end = (header + code.len()).next_multiple_of(64);
     Ok(Vdso {
         bytes,
         header,
-        end: (header + code.len()).next_multiple_of(64),
+        end,
+        free: end,
         mode,
     })
+}
+
+/// Where our code begins and where it is described, in a page that has it at `header`.
+fn frames(code: &[u8], header: usize) -> Vec<[u32; 2]> {
+    let word = |at: usize| {
+        let bytes = code.get(at..at + 4).and_then(|it| it.try_into().ok());
+        u32::from_le_bytes(bytes.unwrap_or_default())
+    };
+    let (mut at, mut all) = (u64_at(code, 8 * FRAMES) as usize, Vec::new());
+    // A description begins with its size, which of padding is zero; what is common to all has no code.
+    while word(at) != 0 {
+        let start = (at as u32 + 8).wrapping_add(word(at + 8));
+        if word(at + 4) != 0 {
+            all.push([start, at as u32].map(|offset| offset + header as u32));
+        }
+        at += 4 + word(at) as usize;
+    }
+    all
 }
 
 /// The functions that read a clock, without `__vdso_`.

@@ -8,17 +8,17 @@ use crate::syscall;
 unsafe extern "C" {
     fn pipe(ends: *mut i32) -> i32;
     fn write(descriptor: i32, bytes: *const c_void, size: usize) -> isize;
-    fn sigaction(signal: i32, new: *const Action, old: *mut Action) -> i32;
-    fn setitimer(which: i32, new: *const [Time; 2], old: *mut [Time; 2]) -> i32;
+    pub fn sigaction(signal: i32, new: *const Action, old: *mut Action) -> i32;
+    pub fn setitimer(which: i32, new: *const [Time; 2], old: *mut [Time; 2]) -> i32;
 }
 
 /// `struct sigaction` of glibc.
 #[repr(C)]
-struct Action {
-    handler: extern "C" fn(i32),
-    mask: [u64; 16],
-    flags: i32,
-    restorer: usize,
+pub struct Action {
+    pub handler: extern "C" fn(i32),
+    pub mask: [u64; 16],
+    pub flags: i32,
+    pub restorer: usize,
 }
 
 extern "C" fn nothing(_: i32) {}

@@ -8,6 +8,7 @@ mod cut_short;
 mod draws;
 mod files;
 mod machine;
+mod unwind;
 
 use std::fs;
 use std::io::{Read, Write};
@@ -117,6 +118,7 @@ fn main() {
         ["spin"] => clock::spin(),
         ["calibrate"] => clock::calibrate(),
         ["cut-short"] => cut_short::all(),
+        ["unwind"] => unwind::all(),
         ["threads"] => clock::threads(),
         ["counter"] => counter::processes(),
         ["counter-once"] => counter::once(),

@@ -234,6 +234,25 @@ fn a_wait_that_is_cut_short_gets_to_its_deadline() {
     });
 }
 
+/// To cancel a thread, and to throw, is to unwind the stack from a handler of a signal.
+#[test]
+fn the_stack_can_be_unwound_from_waits_and_reads() {
+    everywhere(|world| {
+        for clock in ["logical", "frozen", "ticking"] {
+            let text = world.look(&["--clock", clock], &["unwind"]);
+            insta::allow_duplicates! { insta::assert_snapshot!(text, @r"
+            nanosleep: true
+            clock_nanosleep: true
+            poll: true
+            ppoll: true
+            pselect6: true
+            futex: true
+            reads: true
+            "); }
+        }
+    });
+}
+
 /// A loop like `timeit.autorange` looks too rarely to be told of by how often it looks. It is not
 /// stopped: it may have a limit of its own.
 #[test]
