@@ -113,7 +113,15 @@ envbox_vdso_start:
     mov eax, edi
     and eax, 7
     cmp eax, 3                          # the clock of a descriptor, a PTP device
-    jne .Llogical_clock
+    je .Lmonotonic
+    mov r8, rsi
+    xor esi, esi
+    mov eax, 229                        # clock_getres: the kernel knows whether there is one
+    syscall
+    mov rsi, r8
+    test eax, eax
+    jz .Llogical_clock
+    ret
 .Lmonotonic:
     mov eax, 0x50                       # MONOTONIC_RAW and MONOTONIC_COARSE lie behind MONOTONIC,
     bt eax, edi                         # so that they would begin below zero
@@ -388,7 +396,7 @@ envbox_vdso_start:
     .balign 4, 0
 .Lwaits_end:
     # Only padding follows: how `answer/vdso.rs` finds the end.
-    .balign 64
+    .balign 16, 0
     .globl envbox_vdso_end
     .hidden envbox_vdso_end
 envbox_vdso_end:

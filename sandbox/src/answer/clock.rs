@@ -223,10 +223,10 @@ impl Clocks {
         Ok(Reply::Done)
     }
 
-    /// Counts a read of the processor's time by a stopped thread, and returns what it shows.
-    pub fn count_read(&self, page: Page, registers: &mut Registers) -> u64 {
+    /// Counts a read of a clock by a stopped thread, and returns what it shows.
+    pub fn count_read(&self, clock: Clock, page: Page, registers: &mut Registers) -> u64 {
         registers.gs_base = self.after_read(registers.gs_base);
-        self.shows(Clock::Processor, page.bases, registers.gs_base)
+        self.shows(clock, page.bases, registers.gs_base)
     }
 
     fn after_read(&self, count: u64) -> u64 {

@@ -10,6 +10,7 @@
 mod audit;
 mod clock;
 mod directory;
+mod discipline;
 mod entropy;
 mod faults;
 mod files;
@@ -355,6 +356,11 @@ impl Answers {
                 if self.world.clock == Mode::Logical =>
             {
                 usage::answer(clocks, call)
+            }
+            (libc::SYS_adjtimex | libc::SYS_clock_adjtime, _, Some(clocks)) => {
+                // The kernel would tell of the host, or let it be tuned.
+                let refused = Reply::Answer(Answer::Error(libc::EPERM));
+                Ok(discipline::answer(clocks, call).unwrap_or(refused))
             }
             (libc::SYS_getdents64, ..) if self.world.sorted => {
                 let status = self.status.as_mut();

@@ -6,6 +6,7 @@
 use std::io;
 
 use super::clock::{self, Clocks, SECOND};
+use super::waits::Clock;
 use super::{CONTINUE, Reply};
 use crate::sys::memory;
 use crate::sys::notify::Notification;
@@ -29,7 +30,7 @@ pub fn answer(clocks: &Clocks, call: &Notification) -> io::Result<Reply> {
     let Some((stopped, mut registers)) = clock::stop(call)? else {
         return Ok(Reply::Done);
     };
-    let used = clocks.count_read(page, &mut registers);
+    let used = clocks.count_read(Clock::Processor, page, &mut registers);
     let (address, words) = match times {
         true => (call.arguments[0], [used / TICK, 0, 0, 0].to_vec()),
         false => (buffer, usage(who as i32, used)),

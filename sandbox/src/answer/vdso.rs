@@ -236,7 +236,7 @@ fn patch(mut bytes: Vec<u8>, mode: Mode, reads: Reads) -> Result<Vdso, VdsoError
     set(MODE, mode as u64);
     set(ORIGINAL, original.wrapping_sub(header as u64));
     set(ASKS, asks.into());
-    let end = (header + code.len()).next_multiple_of(64);
+    let end = header + code.len();
     Ok(Vdso {
         bytes,
         header,

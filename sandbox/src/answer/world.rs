@@ -58,6 +58,8 @@ impl World {
                 libc::SYS_clock_gettime,
                 libc::SYS_gettimeofday,
                 libc::SYS_time,
+                libc::SYS_adjtimex,
+                libc::SYS_clock_adjtime,
             ] {
                 ask(call, &[]);
             }

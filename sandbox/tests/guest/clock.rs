@@ -143,6 +143,29 @@ pub fn invalid() {
         let result = unsafe { syscall(number as i64, a, b, c, d, e, f) };
         println!("{name} {result} {}", errno());
     }
+    // Through the vDSO. The clock of a process: its number inverted, and `CPUCLOCK_SCHED`.
+    for (name, clock) in [("no clock at all", 99), ("clock of no process", !0x3f_ffff << 3 | 2)] {
+        let result = unsafe { clock_gettime(clock, &mut time) };
+        println!("{name} {result} {}", errno());
+    }
+}
+
+/// Prints what is told of how the wall clock is disciplined, and what is refused.
+pub fn discipline() {
+    let ways = [("read", 0, 0_u32), ("left", 0, 0xa001), ("tick", 0, 0x4000), ("monotonic", 1, 0)];
+    for (name, clock, modes) in ways {
+        let mut state = [0_u64; 26];
+        state[0] = modes.into();
+        match unsafe { syscall(305, clock, state.as_mut_ptr()) } {
+            -1 => println!("{name} error {}", errno()),
+            result => println!("{name} {result} {} {} {}", state[1], state[5], state[9]),
+        }
+    }
+    let zero = Time::default();
+    for clock in [0, 1] {
+        let result = unsafe { syscall(227, clock, &raw const zero) };
+        println!("set {clock} {result} {}", errno());
+    }
 }
 
 fn errno() -> i32 {

@@ -129,6 +129,7 @@ fn main() {
         ["cpuid-deaths"] => cpuid::deaths(),
         ["cpuid-limits"] => cpuid::limits(),
         ["invalid"] => clock::invalid(),
+        ["discipline"] => clock::discipline(),
         ["files"] => files::files(),
         ["refused"] => files::refused(),
         ["nested"] => files::nested(),

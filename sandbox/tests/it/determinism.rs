@@ -303,6 +303,26 @@ fn what_is_invalid_is_the_kernels_to_refuse() {
 }
 
 #[test]
+fn a_clock_is_disciplined_by_nobody() {
+    everywhere(|world| {
+        for clock in ["logical", "frozen"] {
+            let text = world.look(&["--clock", clock], &["discipline"]);
+            insta::allow_duplicates! { insta::assert_snapshot!(text, @r"
+            read 5 0 64 1577836800
+            left 5 0 64 1577836800
+            tick error 1
+            monotonic error 95
+            set 0 -1 1
+            set 1 -1 22
+            "); }
+        }
+        // The host's is nobody's business.
+        let text = world.look(&[], &["discipline"]);
+        assert!(text.starts_with("read error 1\nleft error 1\ntick error 1\n"), "{text}");
+    });
+}
+
+#[test]
 fn each_process_has_random_devices_of_its_own() {
     everywhere(|world| {
         for (kind, options) in [
