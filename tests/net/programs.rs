@@ -80,7 +80,15 @@ fn net_programs_keep_their_timers() {
         );
         let text = same_twice(
             &world,
-            &["strace", "-f", "-o", "/tmp/trace-of-python", "python3", "-c", "print(1)"],
+            &[
+                "strace",
+                "-f",
+                "-o",
+                "/tmp/trace-of-python",
+                "python3",
+                "-c",
+                "print(1)",
+            ],
         );
         assert_eq!(text, "1\n");
         downloads::keep(&world);

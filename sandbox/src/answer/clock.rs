@@ -2,6 +2,7 @@
 //! for calls and deadlines.
 
 use std::io;
+use std::path::Path;
 
 use rustix::time::{ClockId, DynamicClockId, clock_gettime_dynamic};
 
@@ -196,7 +197,12 @@ impl Clocks {
             Clock::Monotonic(libc::CLOCK_MONOTONIC_RAW | libc::CLOCK_MONOTONIC_COARSE) => true,
             Clock::Monotonic(_) => self.vdso.mode() == Mode::Logical,
             // `(id & 7) == 3` is the clock of a descriptor.
-            Clock::Processor => self.vdso.mode() == Mode::Logical && is_processor(first as i32),
+            Clock::Processor => {
+                let id = first as i32;
+                self.vdso.mode() == Mode::Logical
+                    && is_processor(id)
+                    && is_of_somebody(id, call.thread)
+            }
         };
         // An audit asks of clocks that are the kernel's.
         let ours = ours && self.vdso.mode() != Mode::Real;
@@ -364,6 +370,14 @@ pub fn stop(call: &Notification) -> io::Result<Option<(Stopped, Registers)>> {
     };
     let registers = stopped.registers()?;
     Ok((registers.rip == call.instruction).then_some((stopped, registers)))
+}
+
+/// Says whether the clock, as this thread names it, is of a process or thread that lives. If not, the
+/// kernel has the answer.
+fn is_of_somebody(id: i32, thread: u32) -> bool {
+    // It is the number of the process or thread, inverted, above three bits; 0 is who asks.
+    let owner = !(id >> 3);
+    id >= 0 || owner == 0 || Path::new(&format!("/proc/{thread}/root/proc/{owner}")).exists()
 }
 
 fn is_processor(id: i32) -> bool {

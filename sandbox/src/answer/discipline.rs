@@ -23,13 +23,13 @@ const UNSYNCHRONISED: u64 = 0x40;
 const TIME_ERROR: u64 = 5;
 /// Offsets in `struct timex`, and what is there; all else is zero.
 const FIELDS: [(usize, u64); 7] = [
-    (24, 16_000_000),      // the largest error: 16 s
-    (32, 16_000_000),      // the likely error
-    (40, UNSYNCHRONISED),  // status
-    (48, 2),               // time constant
-    (56, 1),               // precision: 1 us
-    (64, 500 << 16),       // tolerance: 500 ppm
-    (88, 10_000),          // microseconds between ticks
+    (24, 16_000_000),     // the largest error: 16 s
+    (32, 16_000_000),     // the likely error
+    (40, UNSYNCHRONISED), // status
+    (48, 2),              // time constant
+    (56, 1),              // precision: 1 us
+    (64, 500 << 16),      // tolerance: 500 ppm
+    (88, 10_000),         // microseconds between ticks
 ];
 const TIME: usize = 72;
 

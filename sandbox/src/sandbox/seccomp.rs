@@ -172,7 +172,11 @@ const RULES: &[Denied] = &[
 /// Returns the filter, with the calls by which the supervisor is asked: to these it gives the answer,
 /// whatever the table says.
 pub fn filter(asked: &[Rule]) -> Vec<u64> {
-    let answered = |call| asked.iter().any(|rule| rule.call == call && rule.tests.is_empty());
+    let answered = |call| {
+        asked
+            .iter()
+            .any(|rule| rule.call == call && rule.tests.is_empty())
+    };
     let denied = RULES.iter().filter(|rule| !answered(rule.call));
     let denied: Vec<Rule> = denied.map(Denied::rule).collect();
     filter::assemble(denied.iter().chain(asked))

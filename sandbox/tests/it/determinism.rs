@@ -318,7 +318,10 @@ fn a_clock_is_disciplined_by_nobody() {
         }
         // The host's is nobody's business.
         let text = world.look(&[], &["discipline"]);
-        assert!(text.starts_with("read error 1\nleft error 1\ntick error 1\n"), "{text}");
+        assert!(
+            text.starts_with("read error 1\nleft error 1\ntick error 1\n"),
+            "{text}"
+        );
     });
 }
 
