@@ -1,12 +1,13 @@
 //! What the clocks of a step show, wherever it asks: the arithmetic of `inside/vdso.s`, and its use
 //! for calls and deadlines.
 
+use std::fs;
 use std::io;
-use std::path::Path;
 
 use rustix::time::{ClockId, DynamicClockId, clock_gettime_dynamic};
 
 use super::Reply;
+use super::cancel;
 use super::frame::Frame;
 use super::vdso::{Bases, HEADER_SIZE, Mode, Vdso, u64_at};
 use super::waits::{Clock, Of, Span, Wait};
@@ -196,12 +197,8 @@ impl Clocks {
             Clock::Wall(_) => true,
             Clock::Monotonic(libc::CLOCK_MONOTONIC_RAW | libc::CLOCK_MONOTONIC_COARSE) => true,
             Clock::Monotonic(_) => self.vdso.mode() == Mode::Logical,
-            // `(id & 7) == 3` is the clock of a descriptor.
             Clock::Processor => {
-                let id = first as i32;
-                self.vdso.mode() == Mode::Logical
-                    && is_processor(id)
-                    && is_of_somebody(id, call.thread)
+                self.vdso.mode() == Mode::Logical && is_processor(call.thread, first as i32)
             }
         };
         // An audit asks of clocks that are the kernel's.
@@ -266,9 +263,14 @@ impl Clocks {
         {
             return Ok(CONTINUE);
         }
-        let Some((stopped, mut registers)) = stop(call)? else {
+        let Some((mut stopped, mut registers)) = stop(call)? else {
             return Ok(Reply::Done);
         };
+        let again = cancel::again(call, &registers);
+        if stopped.has_signal() {
+            stopped.set_registers(&again)?;
+            return Ok(Reply::Done);
+        }
         let mut arguments = call.arguments;
         wait.mark(&mut arguments);
         let mut frame = Frame::of(call, &registers, wait.ran_out);
@@ -314,6 +316,9 @@ impl Clocks {
             ..registers
         };
         stopped.set_registers(&registers)?;
+        if cancel::matters(call) && !stopped.makes_call()? {
+            stopped.set_registers(&again)?;
+        }
         Ok(Reply::Done)
     }
 }
@@ -372,18 +377,20 @@ pub fn stop(call: &Notification) -> io::Result<Option<(Stopped, Registers)>> {
     Ok((registers.rip == call.instruction).then_some((stopped, registers)))
 }
 
-/// Says whether the clock, as this thread names it, is of a process or thread that lives. If not, the
-/// kernel has the answer.
-fn is_of_somebody(id: i32, thread: u32) -> bool {
-    // It is the number of the process or thread, inverted, above three bits; 0 is who asks.
+/// Whether a clock is one of processor time that a thread can read.
+fn is_processor(thread: u32, id: i32) -> bool {
+    if id >= 0 {
+        return [
+            libc::CLOCK_PROCESS_CPUTIME_ID,
+            libc::CLOCK_THREAD_CPUTIME_ID,
+        ]
+        .contains(&id);
+    }
+    // Three bits say which of its clocks (3 is that of a descriptor), above is the inverted number of a
+    // process or thread in its own namespace, 0 for itself.
     let owner = !(id >> 3);
-    id >= 0 || owner == 0 || Path::new(&format!("/proc/{thread}/root/proc/{owner}")).exists()
-}
-
-fn is_processor(id: i32) -> bool {
-    id == libc::CLOCK_PROCESS_CPUTIME_ID
-        || id == libc::CLOCK_THREAD_CPUTIME_ID
-        || (id < 0 && id & 7 != 3)
+    let exists = || fs::exists(format!("/proc/{thread}/root/proc/{owner}")).unwrap_or(false);
+    id & 7 != 3 && (owner == 0 || exists())
 }
 
 /// Writes a time where a call wants it.

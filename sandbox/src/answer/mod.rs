@@ -8,6 +8,7 @@
 //! hangs because of us (`what_is_invalid_is_the_kernels_to_refuse`).
 
 mod audit;
+mod cancel;
 mod clock;
 mod directory;
 mod discipline;

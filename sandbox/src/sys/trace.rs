@@ -20,21 +20,40 @@ impl Stopped {
     /// Fails if it is traced by a debugger inside.
     pub fn new(thread: u32) -> io::Result<Option<Stopped>> {
         let thread = thread as i32;
-        match request(libc::PTRACE_SEIZE, thread, 0) {
+        let told_apart = libc::PTRACE_O_TRACESYSGOOD as usize;
+        match request(libc::PTRACE_SEIZE, thread, told_apart) {
             Err(error) if error.raw_os_error() == Some(libc::ESRCH) => return Ok(None),
             result => result?,
         }
         // If it died meanwhile, the wait will tell.
         let _ = request(libc::PTRACE_INTERRUPT, thread, 0);
-        let Some(status) = wait(thread)? else {
-            return Ok(None);
+        let status = wait(thread)?;
+        Ok(status.map(|status| Stopped {
+            thread,
+            signal: signal_of(status),
+        }))
+    }
+
+    /// Whether a signal stopped it.
+    pub fn has_signal(&self) -> bool {
+        self.signal != 0
+    }
+
+    /// Lets the thread go on until it is in its next system call, and stops it there. Returns whether
+    /// it got there: a signal may have come before.
+    ///
+    /// # Errors
+    /// Fails if it was killed.
+    pub fn makes_call(&mut self) -> io::Result<bool> {
+        /// What `PTRACE_O_TRACESYSGOOD` makes of the signal that tells of a call.
+        const IN_CALL: i32 = libc::SIGTRAP | 0x80;
+        request(libc::PTRACE_SYSCALL, self.thread, 0)?;
+        let Some(status) = wait(self.thread)? else {
+            return Err(io::Error::from_raw_os_error(libc::ESRCH));
         };
-        // Stopped by us or with its whole group, there is no signal to hand on.
-        let signal = match status >> 16 {
-            libc::PTRACE_EVENT_STOP => 0,
-            _ => libc::WSTOPSIG(status),
-        };
-        Ok(Some(Stopped { thread, signal }))
+        let made = libc::WSTOPSIG(status) == IN_CALL;
+        self.signal = if made { 0 } else { signal_of(status) };
+        Ok(made)
     }
 
     /// Returns the thread's registers.
@@ -71,6 +90,15 @@ impl Drop for Stopped {
                 break;
             }
         }
+    }
+}
+
+/// The signal that stopped a thread, which it has yet to get. Stopped by us or with its whole group,
+/// there is none to hand on.
+fn signal_of(status: i32) -> i32 {
+    match status >> 16 {
+        libc::PTRACE_EVENT_STOP => 0,
+        _ => libc::WSTOPSIG(status),
     }
 }
 

@@ -1,6 +1,7 @@
 //! The program that the tests run inside the sandbox. It looks and tells; it judges nothing.
 //! Compiled statically by the harness, with std alone.
 
+mod bridge;
 mod clock;
 mod counter;
 mod cpuid;
@@ -118,6 +119,7 @@ fn main() {
         ["spin"] => clock::spin(),
         ["calibrate"] => clock::calibrate(),
         ["cut-short"] => cut_short::all(),
+        ["bridge", rounds] => bridge::all(rounds.parse().unwrap()),
         ["unwind"] => unwind::all(),
         ["threads"] => clock::threads(),
         ["counter"] => counter::processes(),

@@ -253,6 +253,17 @@ fn the_stack_can_be_unwound_from_waits_and_reads() {
     });
 }
 
+/// So a thread is cancelled that is about to wait.
+#[test]
+fn a_signal_on_the_way_into_a_wait_is_not_lost() {
+    everywhere(|world| {
+        for clock in ["logical", "frozen", "real"] {
+            let text = world.look(&["--clock", clock], &["bridge", "1000"]);
+            assert_eq!(text, "lost 0\n", "{clock}");
+        }
+    });
+}
+
 /// A loop like `timeit.autorange` looks too rarely to be told of by how often it looks. It is not
 /// stopped: it may have a limit of its own.
 #[test]
