@@ -21,6 +21,7 @@ mod dvc;
 mod examples;
 mod faulty;
 mod foreign;
+mod glibc;
 mod golden;
 mod gpu_libraries;
 mod gpu_lock;

@@ -1,0 +1,1 @@
+/* Nothing of glibc's configuration decides what its tests do. */
