@@ -7,6 +7,7 @@
 //! **Invariant:** a call that we cannot answer is made (`Reply::Answer(Answer::Continue)`): nothing
 //! hangs because of us (`what_is_invalid_is_the_kernels_to_refuse`).
 
+mod asked;
 mod audit;
 mod cancel;
 mod clock;
