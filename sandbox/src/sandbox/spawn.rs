@@ -93,18 +93,16 @@ impl Sandbox {
     /// # Errors
     /// Fails if init cannot be started. What goes wrong after that is told by [`Running::wait`].
     pub fn spawn(self, mut step: Step) -> Result<Running, SandboxError> {
+        let launch = |source| SandboxError::Launch { source };
         let relay = match step.signals {
-            Signals::Forward => Some(
-                SignalRelay::open(step.orphans == Orphans::Reap)
-                    .map_err(|source| SandboxError::Launch { source })?,
-            ),
+            Signals::Forward => {
+                Some(SignalRelay::open(step.orphans == Orphans::Reap).map_err(launch)?)
+            }
             Signals::Leave => None,
         };
-        let launch = |source| SandboxError::Launch { source };
         let started = Started::take(step.head_start.take(), &self.policy).map_err(launch)?;
         let mut answers = Answers::new(world(&self.policy, &started.offsets))?;
-        let stands_in = answers.stand_in();
-        stands_in.map_err(|source| SandboxError::Launch { source })?;
+        answers.stand_in().map_err(launch)?;
         let isolation = self.policy.isolation;
         let operations = match isolation {
             Isolation::Namespaces => {
