@@ -54,7 +54,7 @@ pub(super) fn run(
             _ => run_and_tell,
         };
         return step(session, run, json, |session, project, options| {
-            run_it(session, project, with(options, head_start))
+            run_it(session, project, with_head_start(options, head_start))
         });
     };
     let directory = |session: &Session, options: &mut RunOptions| {
@@ -74,14 +74,14 @@ pub(super) fn run(
         |session, project, options| {
             let key = verify_key.as_deref().map(public_key).transpose()?;
             let context = &session.context;
-            let options = with(options, head_start);
+            let options = with_head_start(options, head_start);
             let report = run_image(context, &image, key.as_ref(), project, &options)?;
             show(session, report)
         },
     )
 }
 
-fn with(options: RunOptions, head_start: Option<HeadStart>) -> RunOptions {
+fn with_head_start(options: RunOptions, head_start: Option<HeadStart>) -> RunOptions {
     RunOptions {
         head_start: head_start.into(),
         ..options
