@@ -214,17 +214,8 @@ impl Clocks {
         let Some((stopped, mut registers)) = stop(call)? else {
             return Ok(Reply::Done);
         };
-        let count = self.after_read(registers.gs_base);
-        registers.gs_base = count;
-        let answer = tell(call, out, self.shows(clock, page.bases, count));
-        registers.rax = match answer {
-            Answer::Value(value) => value as u64,
-            Answer::Error(number) => i64::from(-number) as u64,
-            Answer::Continue => 0,
-        };
-        registers.orig_rax = u64::MAX;
-        stopped.set_registers(&registers)?;
-        Ok(Reply::Done)
+        let now = self.count_read(clock, page, &mut registers);
+        finish(&stopped, registers, tell(call, out, now))
     }
 
     /// Counts a read of a clock by a stopped thread, and returns what it shows.
@@ -376,6 +367,21 @@ pub fn stop(call: &Notification) -> io::Result<Option<(Stopped, Registers)>> {
     };
     let registers = stopped.registers()?;
     Ok((registers.rip == call.instruction).then_some((stopped, registers)))
+}
+
+/// Lets a stopped thread go on behind its call, which is answered so.
+pub fn finish(stopped: &Stopped, registers: Registers, answer: Answer) -> io::Result<Reply> {
+    stopped.set_registers(&Registers {
+        rax: match answer {
+            Answer::Value(value) => value as u64,
+            Answer::Error(number) => i64::from(-number) as u64,
+            Answer::Continue => 0,
+        },
+        // Not in a call any more: there is nothing to make again.
+        orig_rax: u64::MAX,
+        ..registers
+    })?;
+    Ok(Reply::Done)
 }
 
 /// Whether a clock is one of processor time that a thread can read.

@@ -20,7 +20,7 @@ const SIZE: usize = 208;
 const WHAT_IS_LEFT: u32 = 0xa001;
 /// `STA_UNSYNC`, and the result that goes with it, `TIME_ERROR`.
 const UNSYNCHRONISED: u64 = 0x40;
-const TIME_ERROR: u64 = 5;
+const TIME_ERROR: i64 = 5;
 /// Offsets in `struct timex`, and what is there; all else is zero.
 const FIELDS: [(usize, u64); 7] = [
     (24, 16_000_000),     // the largest error: 16 s
@@ -65,12 +65,9 @@ pub fn answer(clocks: &Clocks, call: &Notification) -> io::Result<Reply> {
     for (at, value) in FIELDS.into_iter().chain(time) {
         bytes[at..at + 8].copy_from_slice(&value.to_le_bytes());
     }
-    registers.rax = match memory::write(call.thread, address, &bytes) {
-        Ok(()) => TIME_ERROR,
-        Err(_) => i64::from(-libc::EFAULT) as u64,
+    let answer = match memory::write(call.thread, address, &bytes) {
+        Ok(()) => Answer::Value(TIME_ERROR),
+        Err(_) => Answer::Error(libc::EFAULT),
     };
-    // Not in a call any more: there is nothing to make again.
-    registers.orig_rax = u64::MAX;
-    stopped.set_registers(&registers)?;
-    Ok(Reply::Done)
+    clock::finish(&stopped, registers, answer)
 }

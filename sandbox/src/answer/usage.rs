@@ -9,7 +9,7 @@ use super::clock::{self, Clocks, SECOND};
 use super::waits::Clock;
 use super::{CONTINUE, Reply};
 use crate::sys::memory;
-use crate::sys::notify::Notification;
+use crate::sys::notify::{Answer, Notification};
 
 /// Nanoseconds of a tick of `times`: `sysconf(_SC_CLK_TCK)` is 100 on Linux.
 const TICK: u64 = 10_000_000;
@@ -37,15 +37,13 @@ pub fn answer(clocks: &Clocks, call: &Notification) -> io::Result<Reply> {
     };
     let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
     let nowhere = times && address == 0;
-    registers.rax = match nowhere || memory::write(call.thread, address, &bytes).is_ok() {
-        true if times => used / TICK,
-        true => 0,
-        false => i64::from(-libc::EFAULT) as u64,
+    let written = nowhere || memory::write(call.thread, address, &bytes).is_ok();
+    let answer = match written {
+        true if times => Answer::Value((used / TICK) as i64),
+        true => Answer::Value(0),
+        false => Answer::Error(libc::EFAULT),
     };
-    // Not in a call any more: there is nothing to make again.
-    registers.orig_rax = u64::MAX;
-    stopped.set_registers(&registers)?;
-    Ok(Reply::Done)
+    clock::finish(&stopped, registers, answer)
 }
 
 fn known(who: i32) -> bool {
