@@ -87,6 +87,20 @@ pub struct Filesystem {
     pub attributes: u64,
 }
 
+impl Filesystem {
+    /// A filesystem in memory: of so many bytes, if it is not to be half of the memory, and with this
+    /// mode of its root.
+    pub fn tmpfs(size: Option<u64>, mode: &str, attributes: u64) -> Filesystem {
+        let size = size.map(|bytes| ("size", Some(bytes.to_string())));
+        let mode = ("mode", Some(mode.to_owned()));
+        Filesystem {
+            kind: "tmpfs",
+            parameters: size.into_iter().chain([mode]).collect(),
+            attributes,
+        }
+    }
+}
+
 impl Operation {
     /// The operation by which a filesystem is made before it is known where it is mounted.
     pub fn nowhere(filesystem: Filesystem) -> Operation {

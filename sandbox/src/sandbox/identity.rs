@@ -85,14 +85,7 @@ pub fn sealed_system() -> Operation {
 
 fn small(target: &str) -> Operation {
     Operation::Mount {
-        filesystem: Filesystem {
-            kind: "tmpfs",
-            parameters: vec![
-                ("size", Some("1m".to_owned())),
-                ("mode", Some("755".to_owned())),
-            ],
-            attributes: QUIET,
-        },
+        filesystem: Filesystem::tmpfs(Some(1 << 20), "755", QUIET),
         target: PathBuf::from(target),
         optional: target != STAGE,
     }

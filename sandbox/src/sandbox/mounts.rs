@@ -266,12 +266,9 @@ fn proc(list: &mut Vec<Operation>) {
 
 /// Covers a directory of the kernel's, if it is there, with an empty one.
 fn empty_directory(target: &Path) -> Operation {
+    let attributes = COMMON | Attribute::NO_EXEC | Attribute::READ_ONLY;
     Operation::Mount {
-        filesystem: Filesystem {
-            kind: "tmpfs",
-            parameters: vec![("mode", Some("555".to_owned()))],
-            attributes: COMMON | Attribute::NO_EXEC | Attribute::READ_ONLY,
-        },
+        filesystem: Filesystem::tmpfs(None, "555", attributes),
         target: target.to_owned(),
         optional: true,
     }
@@ -281,11 +278,7 @@ fn devices(list: &mut Vec<Operation>, shm_size: u64, seeded: bool) {
     const QUIET: u64 = Attribute::NO_SET_UID | Attribute::NO_EXEC;
     let dev = || PathBuf::from("/dev");
     list.push(Operation::Mount {
-        filesystem: Filesystem {
-            kind: "tmpfs",
-            parameters: vec![("mode", Some("755".to_owned()))],
-            attributes: QUIET | Attribute::NO_DEVICES,
-        },
+        filesystem: Filesystem::tmpfs(None, "755", QUIET | Attribute::NO_DEVICES),
         target: dev(),
         optional: false,
     });
@@ -354,14 +347,7 @@ fn devices(list: &mut Vec<Operation>, shm_size: u64, seeded: bool) {
 
 fn tmpfs(target: impl Into<PathBuf>, size: u64, mode: &str) -> Operation {
     Operation::Mount {
-        filesystem: Filesystem {
-            kind: "tmpfs",
-            parameters: vec![
-                ("size", Some(size.to_string())),
-                ("mode", Some(mode.to_owned())),
-            ],
-            attributes: COMMON,
-        },
+        filesystem: Filesystem::tmpfs(Some(size), mode, COMMON),
         target: target.into(),
         optional: false,
     }

@@ -93,12 +93,9 @@ pub fn operations(missing: &[Missing], attributes: u64, epoch: u64) -> Vec<Opera
         entries.insert(point.path.clone(), point.directory);
     }
     let stage = Path::new(STAGE);
+    let quiet = Attribute::NO_SET_UID | Attribute::NO_DEVICES | Attribute::NO_EXEC;
     let mut list = vec![Operation::Mount {
-        filesystem: Filesystem {
-            kind: "tmpfs",
-            parameters: vec![("mode", Some("755".to_owned()))],
-            attributes: Attribute::NO_SET_UID | Attribute::NO_DEVICES | Attribute::NO_EXEC,
-        },
+        filesystem: Filesystem::tmpfs(None, "755", quiet),
         target: stage.to_owned(),
         optional: false,
     }];
