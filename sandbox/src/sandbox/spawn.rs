@@ -17,11 +17,11 @@ use super::policy::{
     Clock, FileStatus, Isolation, Limits, Orphans, Policy, Project, Signals, Step, Terminal,
 };
 use super::running::{Running, Subjects};
-use super::started::{Offsets, Started};
+use super::started::{Offsets, Started, ready_made};
 use super::{seccomp, terminal};
 use crate::answer::{Answers, Baseline, Machine, Mode, Places, World};
 use crate::host::{HostFacts, OLDEST_KERNEL, UserNamespace};
-use crate::init::{self, FLAG_ASK, FLAG_RANDOM, FLAG_TERMINAL, Limit, Plan, Standard};
+use crate::init::{self, FLAG_ASK, FLAG_RANDOM, FLAG_TERMINAL, Limit, Operation, Plan, Standard};
 use crate::sys::SignalRelay;
 use crate::sys::memory::has_fsgsbase;
 
@@ -100,19 +100,13 @@ impl Sandbox {
             }
             Signals::Leave => None,
         };
-        let started = Started::take(step.head_start.take(), &self.policy).map_err(launch)?;
+        let operations = operations(&self.policy, &self.binds, &self.missing);
+        let (head_start, made) = (step.head_start.take(), ready_made(&operations));
+        let started = Started::take(head_start, &self.policy, made).map_err(launch)?;
         let mut answers = Answers::new(world(&self.policy, &started.offsets))?;
         answers.stand_in().map_err(launch)?;
-        let isolation = self.policy.isolation;
-        let operations = match isolation {
-            Isolation::Namespaces => {
-                let (binds, missing) = (&self.binds, &self.missing);
-                mounts::operations(&self.policy, answers.world(), binds, missing)
-            }
-            Isolation::None => Vec::new(),
-        };
         let mut plan = self.plan(&step, &answers)?;
-        if isolation == Isolation::None {
+        if self.policy.isolation == Isolation::None {
             plan = bare::without_namespaces(plan);
         }
         plan.operations.clone_from(&operations);
@@ -133,7 +127,7 @@ impl Sandbox {
         }
         let command = step.argv.first().cloned().unwrap_or_default();
         let rootfs = self.policy.rootfs;
-        started.go(&plan, &standard).map_err(launch)?;
+        started.launched.go(&plan, &standard).map_err(launch)?;
         Ok(Running::new(
             started,
             own,
@@ -195,8 +189,23 @@ impl Sandbox {
     }
 }
 
+/// Returns the operations that make the mounts of a policy, whenever its clocks begin.
+pub(super) fn operations(
+    policy: &Policy,
+    binds: &[CheckedBind],
+    missing: &[Missing],
+) -> Vec<Operation> {
+    match policy.isolation {
+        Isolation::Namespaces => {
+            let world = world(policy, &Offsets::default());
+            mounts::operations(policy, &world, binds, missing)
+        }
+        Isolation::None => Vec::new(),
+    }
+}
+
 /// What a policy answers a step, whose clocks begin with these offsets.
-pub(super) fn world(policy: &Policy, offsets: &Offsets) -> World {
+fn world(policy: &Policy, offsets: &Offsets) -> World {
     World {
         clock: match policy.clock {
             Clock::Real => Mode::Real,

@@ -9,12 +9,10 @@ use rustix::process::{Signal, getegid, geteuid, pidfd_send_signal};
 use rustix::time::{ClockId, clock_gettime};
 
 use super::left::reap_left;
-use super::mounts;
 use super::policy::{Isolation, Network, Policy};
-use super::spawn::world;
+use super::spawn::operations;
 use crate::init::{
     self, Filesystem, Launched, Message, OPENING_BARE, OPENING_LOOPBACK, Opening, Operation,
-    Standard,
 };
 use crate::sys::{read_proc_text, wait_child};
 
@@ -34,8 +32,7 @@ const CLONE_NEWTIME: i32 = 0x80;
 const FRESH: Duration = Duration::from_millis(250);
 
 /// Namespaces that are made while a policy and a step are still being read, for the first sandbox
-/// that can use them. Without one they are made when the step is started, which then takes about a
-/// third longer.
+/// that can use them. Without one they are made when the step is started, while nothing else is done.
 ///
 /// Dropping it ends what was started.
 #[derive(Debug)]
@@ -48,7 +45,8 @@ impl HeadStart {
     pub fn begin(policy: &Policy) -> Option<HeadStart> {
         let policy = policy.clone();
         // In a thread, because who starts a process stands still until that has its program.
-        let thread = thread::Builder::new().spawn(move || Started::begin(&policy));
+        let begin = move || Started::begin(&policy, ready_made(&operations(&policy, &[], &[])));
+        let thread = thread::Builder::new().spawn(begin);
         thread.ok().map(HeadStart)
     }
 
@@ -71,21 +69,25 @@ pub(super) struct Started {
 }
 
 impl Started {
-    /// Starts init for a policy.
-    fn begin(policy: &Policy) -> io::Result<Started> {
+    /// Starts init for a policy, and lets it make these filesystems before it has a plan.
+    fn begin(policy: &Policy, made: Vec<Filesystem>) -> io::Result<Started> {
         reap_left();
         let offsets = Offsets::now();
-        let opening = opening(policy, &offsets);
+        let opening = opening(policy, &offsets, made);
         let launched = init::launch(&opening)?;
         Ok(Started::new(launched, opening, offsets))
     }
 
     /// As [`Started::begin`], but takes a head start if there is one that will do.
-    pub fn take(head_start: Option<HeadStart>, policy: &Policy) -> io::Result<Started> {
+    pub fn take(
+        head_start: Option<HeadStart>,
+        policy: &Policy,
+        made: Vec<Filesystem>,
+    ) -> io::Result<Started> {
         let early = head_start.and_then(HeadStart::started);
-        match early.filter(|early| early.serves(policy) && early.at.elapsed() < FRESH) {
+        match early.filter(|early| early.serves(policy, &made) && early.at.elapsed() < FRESH) {
             Some(early) => Ok(early),
-            None => Started::begin(policy),
+            None => Started::begin(policy, made),
         }
     }
 
@@ -101,18 +103,13 @@ impl Started {
         }
     }
 
-    fn serves(&self, policy: &Policy) -> bool {
-        opening(policy, &self.offsets) == self.opening
+    fn serves(&self, policy: &Policy, made: &[Filesystem]) -> bool {
+        opening(policy, &self.offsets, made.to_vec()) == self.opening
     }
 
     /// Returns what init makes beforehand.
     pub fn made(&self) -> &[Filesystem] {
         &self.opening.made
-    }
-
-    /// Sends the plan.
-    pub fn go(&self, plan: &[u8], standard: &Standard) -> io::Result<()> {
-        self.launched.go(plan, standard)
     }
 
     /// Waits until pid 1 was told of, whatever else is told meanwhile; `None` if it never is.
@@ -149,26 +146,29 @@ impl Drop for Started {
     }
 }
 
-/// Returns the filesystems that a step of this policy gets whatever its paths are. They are made first
-/// with a head start and without: `/proc/self/mountinfo` lists them in the order they were made in.
-fn ready_made(policy: &Policy) -> Vec<Filesystem> {
-    let world = world(policy, &Offsets::default());
-    let operations = mounts::operations(policy, &world, &[], &[]);
-    let made = operations.into_iter().filter_map(|it| match it {
+/// Returns the filesystems of these operations that a step gets whatever its paths are. They are made
+/// first with a head start and without: `/proc/self/mountinfo` lists them in the order they were made in.
+pub(super) fn ready_made(operations: &[Operation]) -> Vec<Filesystem> {
+    // What the rootfs lacks is laid under it before.
+    let under = |it: &Operation| matches!(it, Operation::Root { .. });
+    let own = operations.rsplit(under).next().unwrap_or_default();
+    let made = own.iter().filter_map(|it| match it {
         // What covers an entry of `/proc` has nothing to cover on most hosts.
         Operation::Mount {
             target,
             optional: true,
             ..
         } if target.starts_with("/proc") => None,
-        Operation::Mount { filesystem, .. } if filesystem.kind != "overlay" => Some(filesystem),
+        Operation::Mount { filesystem, .. } if filesystem.kind != "overlay" => {
+            Some(filesystem.clone())
+        }
         _ => None,
     });
     made.collect()
 }
 
 /// What init is told first.
-fn opening(policy: &Policy, offsets: &Offsets) -> Opening {
+fn opening(policy: &Policy, offsets: &Offsets, made: Vec<Filesystem>) -> Opening {
     if policy.isolation == Isolation::None {
         return Opening {
             flags: OPENING_BARE,
@@ -186,7 +186,7 @@ fn opening(policy: &Policy, offsets: &Offsets) -> Opening {
         uid_map: format!("{} {} 1\n", policy.uid, geteuid().as_raw()),
         gid_map: format!("{} {} 1\n", policy.gid, getegid().as_raw()),
         clock_offsets: offsets.text(),
-        made: ready_made(policy),
+        made,
     }
 }
 
@@ -254,20 +254,20 @@ mod tests {
     #[test]
     fn a_head_start_serves_a_policy_of_the_same_namespaces() {
         let policy = Policy::default();
-        let started = Started::begin(&policy).unwrap();
-        assert!(started.serves(&policy));
+        let started = Started::begin(&policy, Vec::new()).unwrap();
+        assert!(started.serves(&policy, &[]));
         let other = Policy {
             hostname: "other".to_owned(),
             ..policy.clone()
         };
-        assert!(started.serves(&other));
+        assert!(started.serves(&other, &[]));
         let network = Policy {
             network: Network::Host,
             ..policy.clone()
         };
-        assert!(!started.serves(&network));
+        assert!(!started.serves(&network, &[]));
         let user = Policy { uid: 7, ..policy };
-        assert!(!started.serves(&user));
+        assert!(!started.serves(&user, &[]));
     }
 
     #[test]
