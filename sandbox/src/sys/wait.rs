@@ -3,9 +3,10 @@
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
-use super::read_proc_text;
 use rustix::io::Errno;
 use rustix::process::{WaitId, WaitIdOptions, waitid};
+
+use super::read_proc_text;
 
 /// Waits for the child behind a pidfd to end, and reaps it. There is nothing to wait for where the
 /// caller ignores SIGCHLD, or somebody else in this process reaps every child.

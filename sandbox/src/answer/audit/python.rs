@@ -5,13 +5,12 @@
 //! what is read, so everything that does not fit is taken for "not known".
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::tables::{Layout, Lines};
 use super::{Origin, Place, code, elf};
-use crate::sys::memory;
+use crate::sys::{memory, read_proc_text};
 
 /// How deep a stack is looked at.
 const DEPTH: usize = 1000;
@@ -63,7 +62,7 @@ impl Interpreter {
     /// Finds the interpreter in a thread's process; none if it has none yet, or one of a version
     /// that is not known.
     pub fn find(thread: u32) -> Option<Interpreter> {
-        let maps = fs::read_to_string(format!("/proc/{thread}/maps")).ok()?;
+        let maps = read_proc_text(format!("/proc/{thread}/maps")).ok()?;
         let mut seen: BTreeMap<&str, u64> = BTreeMap::new();
         for line in maps.lines() {
             let path = line.find('/').map_or("", |at| &line[at..]);
@@ -148,7 +147,7 @@ fn minor(path: &str) -> Option<u8> {
 
 /// The number that a thread has for itself.
 fn inner_number(thread: u32) -> Option<u32> {
-    let text = fs::read_to_string(format!("/proc/{thread}/status")).ok()?;
+    let text = read_proc_text(format!("/proc/{thread}/status")).ok()?;
     let line = text.lines().find_map(|line| line.strip_prefix("NSpid:"))?;
     line.split_whitespace().next_back()?.parse().ok()
 }

@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
+use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::{fs, io};
+
+use crate::sys::read_proc;
 
 /// What is mounted somewhere.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,7 +44,7 @@ impl Mounts {
     /// # Errors
     /// Fails if they cannot be read.
     pub fn of(thread: u32) -> io::Result<Mounts> {
-        Ok(Mounts::parse(&fs::read(format!(
+        Ok(Mounts::parse(&read_proc(format!(
             "/proc/{thread}/mountinfo"
         ))?))
     }
