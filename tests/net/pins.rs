@@ -69,3 +69,23 @@ fn net_a_blis_that_has_no_pin_is_told_of() {
     assert_eq!(told.unwrap()["state"], "not-held", "{result:#}");
     downloads::keep(&world);
 }
+
+/// OpenBLAS 0.3.34 asks the processor for its second cache, and splits sums by that: on some processors
+/// otherwise than on others, and behind the end of a buffer. The digests are those of an emulated Haswell.
+#[test]
+fn net_openblas_splits_sums_alike_on_every_host() {
+    let world = locked("3.13", "\"numpy==2.5.4\"");
+    let program = "import hashlib, numpy\nrandom = numpy.random.default_rng(0)\n\
+         for kind in ('f4', 'f8', 'c8', 'c16'):\n    \
+             a, b = (random.standard_normal(shape).astype(kind) for shape in ((64, 1000), (1000, 64)))\n    \
+             print(kind, hashlib.sha256((a @ b).tobytes()).hexdigest()[:16])\n";
+    let run = world.run(&["run", "--frozen", "--", "python", "-c", program]);
+    assert_eq!(run.code(), Some(0), "{}", run.stderr());
+    insta::assert_snapshot!(run.stdout(), @r"
+f4 3a06c872f03da5d4
+f8 23aa2b40b3806f6f
+c8 6eb3ae1567777f55
+c16 df3524d3e52b96fa
+");
+    downloads::keep(&world);
+}

@@ -56,6 +56,7 @@ def _openblas(library, ctypes, loaded):
             corename.restype = ctypes.c_char_p
             found = corename().decode().lower()
             library.instructions("OPENBLAS_CORETYPE", OPENBLAS, [found])
+            library.unread("OPENBLAS_L2_SIZE", os.environ.get("OPENBLAS_L2_SIZE", ""))
             threads = getattr(loaded, prefix + "num_threads" + suffix)
             return library.threads("OPENBLAS_NUM_THREADS", threads())
     library.unread("OPENBLAS_CORETYPE", os.environ.get("OPENBLAS_CORETYPE", ""))
