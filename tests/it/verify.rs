@@ -350,6 +350,17 @@ fn two_verify_at_once() {
     assert_eq!(tools.leftovers(), 0);
 }
 
+#[test]
+fn who_is_nice_already_verifies_too() {
+    let tools = Tools::new(User::Unprivileged);
+    let command = tools
+        .world
+        .command(&tools.verify_arguments(&[], HELD_ALONE));
+    let nicely = tools.world.started_by(&["nice", "-n", "17"], &command);
+    let run = tools.world.finished(nicely);
+    assert_eq!(run.code(), Some(0), "{}", run.stderr());
+}
+
 const HELD_ALONE: &str = "echo $EPOCHREALTIME $RANDOM > out";
 
 #[test]

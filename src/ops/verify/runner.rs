@@ -33,7 +33,7 @@ const GRACE: Timespec = Timespec {
 /// What the host is called where that is varied.
 const OTHER_NAME: &str = "elsewhere";
 
-/// The nice value where that is varied.
+/// What is added to the nice value where that is varied.
 const OTHER_PRIORITY: i32 = 5;
 
 /// What one run is to be like.

@@ -11,7 +11,7 @@ use envbox_lockfiles::base::{Explain, Kind};
 use envbox_sandbox::own_host_name_and_mounts;
 use rustix::fs::{Gid, Mode, Uid};
 use rustix::mount::mount_bind_recursive;
-use rustix::process::{Signal, set_parent_process_death_signal, setpriority_process, umask};
+use rustix::process::{Signal, nice, set_parent_process_death_signal, umask};
 use rustix::system::sethostname;
 use rustix::thread::{
     CpuSet, sched_setaffinity, set_thread_gid, set_thread_groups, set_thread_uid,
@@ -22,7 +22,7 @@ use rustix::thread::{
 pub struct Surroundings {
     /// The permissions that new files do not get.
     pub umask: Option<u32>,
-    /// The nice value, from 0 to 19.
+    /// What is added to the nice value; a process can only get nicer.
     pub priority: Option<i32>,
     /// The one processor that it runs on.
     pub processor: Option<usize>,
@@ -102,7 +102,7 @@ impl Surroundings {
             umask(Mode::from_raw_mode(mask));
         }
         if let Some(priority) = self.priority {
-            setpriority_process(None, priority).map_err(failed("set the priority"))?;
+            nice(priority).map_err(failed("set the priority"))?;
         }
         if let Some(processor) = self.processor {
             let mut set = CpuSet::new();

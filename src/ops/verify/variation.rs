@@ -163,7 +163,7 @@ pub(super) const TABLE: [Row; 16] = [
     Row {
         variation: Variation::Priority,
         name: "priority",
-        what: "nice 5",
+        what: "nicer by 5",
         needs: Needs::Nothing,
         sources: &[
             Source::Threads,
