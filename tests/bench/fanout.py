@@ -6,7 +6,8 @@
 
 Each engine runs the example of its integration three times: as a plain program of the engine; with one
 store that all nodes share; with a store of each node, empty at first, fed from a registry of images on
-the loopback device. In the last one a node dies, with everything on it, after a third of the tasks.
+the loopback device. In the last one a node dies, with everything on it, after a third of the tasks and
+one of its own.
 Told are tasks per second, what a task waits until it is over (median and 99th percentile; the step itself
 does next to nothing), the first task of each node, the largest process, how often the registry was asked
 for each layer, and what was left. `--json FILE` has the same for programs; the status is 1 if a task is not

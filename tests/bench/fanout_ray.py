@@ -113,7 +113,8 @@ class Fan:
             for number, node, started, ended, kib, value in ray.get(done):
                 rows.append({"task": number, "node": node, "begin": started, "end": ended, "kib": kib})
                 values[number] = value
-            if not killed and len(rows) >= self.tasks // 3:
+            ended = [row["node"] for row in rows]
+            if not killed and len(ended) >= self.tasks // 3 and VICTIM in ended:
                 killed = True
                 self.cluster.remove_node(self.nodes.pop(VICTIM), allow_graceful=False)
         self.bench.tell(name, rows, time.time() - begin, self.tasks)

@@ -102,8 +102,10 @@ class Slurm:
 
     def kill_node(self, place):
         """Kills a node's daemon and all that it started, as a power cut would."""
-        while len(list(place.glob("*.json"))) < self.tasks // 3:
+        ended = []
+        while len(ended) < self.tasks // 3 or VICTIM not in ended:
             time.sleep(0.1)
+            ended = [json.loads(file.read_text())["node"] for file in place.glob("*.json")]
         daemon = int((self.directory / f"slurmd.{VICTIM}.pid").read_text())
         os.kill(daemon, signal.SIGKILL)
         mark = f"SLURMD_NODENAME={VICTIM}".encode()
