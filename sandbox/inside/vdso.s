@@ -13,7 +13,8 @@
 #
 # The count must stay a canonical address, so it has 47 bits. It stops at the end.
 #   logical  bits 0 to 2: the kernel's second, modulo 8, in which the thread last read, by which it
-#            notices that it worked for long in between; above: microseconds since the step began
+#            notices that it worked for long in between; bits 3 and 4: its pace on the wall clock, from
+#            0 to 3; above: microseconds since the step began
 #   frozen   bits 0 to 15: reads, up to 65535; above: tenths of milliseconds
 
     .pushsection .rodata.envbox_vdso, "a", @progbits
@@ -44,7 +45,8 @@ envbox_vdso_start:
     .set FROZEN, 1
     .set TICKING, 3
     .set LOGICAL, 2
-    .set STEP, 8                        # a read takes a microsecond
+    .set STEP, 32                       # a read takes a microsecond, at pace 2 takes 8, at 3 takes 64
+    .set PACE, 8
     .set SPIN, 0x65627370               # the clock id by which the supervisor hears of spinning
     .set PAUSE, 0x65627061              # and of reads in another second than the last
     .set MONOTONIC_COARSE, 6
@@ -91,7 +93,7 @@ envbox_vdso_start:
     jnc .Lkernel
 .Llogical_clock:
     call .Lcount
-    shr rax, 3
+    shr rax, 5
     imul rax, rax, 1000
     add rax, [rip + .Lmonotonic_base]
     jmp .Lstore
@@ -192,8 +194,8 @@ envbox_vdso_start:
     jmp 1b
 5:  rdgsbase rax
     jmp 1b
-2:  call .Lcount
-    shr rax, 3
+2:  call .Lwall_count
+    shr rax, 5
     imul rax, rax, 1000
     add rax, [rip + .Lwall_base]
     ret
@@ -217,10 +219,41 @@ envbox_vdso_start:
     add rax, [rip + .Lwall_base]
     ret
 
-# Advances the thread's count by one read and returns it.
+# Advances the thread's count by one read of the wall clock and returns it. Who only looks at that waits
+# for it to move: each time that the clock passes what takes 1024 reads, the pace rises. A wait takes it
+# back to 0, which is as 1 but in that how much of 1024 was over does not matter.
+.Lwall_count:
+    rdgsbase rdx
+    mov ecx, edx
+    shr ecx, 3
+    and ecx, 3
+    sub ecx, 1                          # the first two paces are one
+    adc ecx, 0
+    lea ecx, [rcx + rcx * 2]
+    mov eax, STEP
+    shl eax, cl
+    add rax, rdx
+    xor rdx, rax
+    shr rdx, cl
+    shr rdx, 15
+    jz .Lcounted
+    cmp ecx, 6                          # there is no faster one
+    je 3f
+    add rax, PACE
+    jmp .Lcounted
+3:  shr rdx, 7                          # every 100,000 reads or so
+    jmp 4f
+
+# The same for another clock, which programs read for locks as well, as often as the host's load wants.
 .Lcount:
     rdgsbase rax
+    mov rdx, rax
     add rax, STEP
+    xor rdx, rax
+    shr rdx, 22                         # every 100,000 reads or so
+4:  jz .Lcounted
+    call .Lspin
+.Lcounted:
     bt rax, 47
     jc 1f
     push rax
@@ -248,11 +281,6 @@ envbox_vdso_start:
     test edx, 7
     jnz 2f
     wrgsbase rax
-    mov rcx, rax
-    sub rcx, STEP
-    xor rcx, rax
-    shr rcx, 20                         # every 100,000 reads or so
-    jnz .Lspin
     ret
 1:  rdgsbase rax
     ret
@@ -312,8 +340,12 @@ envbox_vdso_start:
     mov [rdi + 8], rsi
     jmp 4f
 3:  mov rcx, [rsp + 40]
-4:  rdgsbase rdx
-    add rcx, rdx
+4:  jrcxz 1f                            # it is not counted
+    rdgsbase rdx
+    cmp dword ptr [rip + .Lmode], LOGICAL
+    jne 5f
+    and rdx, -1 - 3 * PACE
+5:  add rcx, rdx
     bt rcx, 47
     jc 1f
     wrgsbase rcx
@@ -364,7 +396,8 @@ envbox_vdso_start:
     row .Lwall_4, .Lwall_3, 24
     row .Lwall_5, .Lwall_4, 16
     row .Lwall_6, .Lwall_5, 8
-    row .Lcount_1, .Lwall_6, 16
+    .byte 0x02, .Lcount_1 - .Lwall_6    # DW_CFA_advance_loc1
+    .byte OFFSET, 16
     row .Lcount_2, .Lcount_1, 24
     row .Lcount_3, .Lcount_2, 32
     row .Lcount_4, .Lcount_3, 48

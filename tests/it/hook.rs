@@ -266,6 +266,90 @@ fn tensorflow_is_asked_behind_the_start_of_its_runtime() {
 }
 
 #[test]
+fn what_is_repeated_until_it_takes_long_enough_is_done_once_on_a_clock_that_stands() {
+    let case = Case::new();
+    let timer = "class Timer:\n    \
+         def __init__(self, timer): self._timer = timer\n    \
+         def _estimate_block_size(self, least): return 'estimated'\n\
+         timer = None\n";
+    fs::write(case.path("timer.py"), timer).unwrap();
+    let program = format!(
+        "import itertools, time, types\nreads, done = itertools.count(1), []\n\
+         time.perf_counter = lambda: next(reads) / 1e6\nimport timeit\n\
+         def ranged(**own):\n    \
+             done.clear()\n    \
+             timer = timeit.Timer('done.append(1)', globals=globals(), **own)\n    \
+             return timer.autorange(lambda *told: print('told', *told)), len(done)\n\
+         print(ranged())\nprint(ranged(timer=lambda: len(done) / 20))\n\
+         for name in ('', '.utils', '.utils.benchmark', '.utils.benchmark.utils'):\n    \
+             module = sys.modules['torch' + name] = types.ModuleType('torch' + name)\n    \
+             module.__path__ = [{:?}]\n\
+         from torch.utils.benchmark.utils.timer import Timer\n\
+         for clock in (time.perf_counter, lambda: 0):\n    \
+             print(Timer(types.SimpleNamespace(timer=clock))._estimate_block_size(0.2))\n",
+        case.path("")
+    );
+    let output = case.python(&program, &STEP);
+    assert_eq!(text(&output.stderr), "");
+    insta::assert_snapshot!(text(&output.stdout), @r#"
+told 1 9.999999999999997e-07
+((1, 9.999999999999997e-07), 1)
+told 1 0.05
+told 2 0.09999999999999999
+told 5 0.25
+((5, 0.25), 8)
+1
+estimated
+"#);
+    let told = case.told();
+    let told: Vec<&str> = told
+        .lines()
+        .filter(|line| line.starts_with("timeit"))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            "timeit Timer.autorange: not read back (set)",
+            "timeit torch.utils.benchmark.Timer: not read back (set)"
+        ]
+    );
+}
+
+/// A timer's thread says what the host's speed decides, and allocates beside the main thread.
+#[test]
+fn nothing_is_done_because_real_time_is_over() {
+    let case = Case::new();
+    fs::create_dir(case.path("matplotlib")).unwrap();
+    fs::write(case.path("matplotlib/__init__.py"), "").unwrap();
+    let fonts = "import threading\ntimer = threading.Timer(0, print, ['slow'])\n\
+         timer.start()\nthreading.Event().wait(0.1)\ntimer.cancel()\n";
+    fs::write(case.path("matplotlib/font_manager.py"), fonts).unwrap();
+    fs::write(
+        case.path("tqdm.py"),
+        "class tqdm:\n    monitor_interval = 10\n",
+    )
+    .unwrap();
+    let program = "import threading\ntimer = threading.Timer\n\
+         from matplotlib import font_manager\nimport tqdm\n\
+         print(threading.Timer is timer, tqdm.tqdm.monitor_interval)\n";
+    let output = case.python(program, &STEP);
+    assert_eq!(text(&output.stderr), "");
+    assert_eq!(text(&output.stdout), "True 0\n");
+    let told = case.told();
+    assert!(
+        told.contains("matplotlib threading.Timer: not read back (set)\n"),
+        "{told}"
+    );
+    assert!(
+        told.contains("tqdm tqdm.monitor_interval: 0 (held)\n"),
+        "{told}"
+    );
+    let off = [("ENVBOX_FRAMEWORK_KNOBS", "torch")];
+    let output = case.python(program, &[&STEP[..], &off].concat());
+    assert_eq!(text(&output.stdout), "slow\nTrue 10\n");
+}
+
+#[test]
 fn knobs_can_be_turned_off() {
     let case = Case::new();
     let only = [("ENVBOX_FRAMEWORK_KNOBS", "jax,cv2")];

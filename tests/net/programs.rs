@@ -34,7 +34,13 @@ const KNOWN_TO_FAIL: [&str; 4] = [
 fn world(user: User) -> World {
     let world = World::new(user);
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/net/programs");
-    for name in ["envbox.toml", "timers.go", "timers.js", "pools.py"] {
+    for name in [
+        "envbox.toml",
+        "timers.go",
+        "timers.js",
+        "pools.py",
+        "budgets.py",
+    ] {
         world.write(name, &fs::read_to_string(directory.join(name)).unwrap());
     }
     downloads::share(&world);
@@ -64,6 +70,8 @@ fn net_programs_keep_their_timers() {
             text.ends_with("joblib [0, 1, 4, 9, 16, 25, 36, 49]\n"),
             "{text}"
         );
+        let text = same_twice(&world, &["python3", "budgets.py"]);
+        assert!(text.starts_with("1 round in 1e-06 s, "), "{text}");
         let build = "GOCACHE=/tmp/go GOFLAGS=-mod=mod go build -o /tmp/timers timers.go";
         let text = same_twice(
             &world,

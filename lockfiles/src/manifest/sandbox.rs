@@ -75,6 +75,18 @@ fn cpus(value: Value<'_>) -> Result<u32, ManifestError> {
     }
 }
 
+/// The words of `framework-knobs`, as `Framework::module` spells them.
+const FRAMEWORKS: [&str; 8] = [
+    "cv2",
+    "jax",
+    "matplotlib",
+    "pyarrow",
+    "tensorflow",
+    "timeit",
+    "torch",
+    "tqdm",
+];
+
 /// `true`, `false` or a list.
 fn framework_knobs(value: Value<'_>) -> Result<FrameworkKnobs, ManifestError> {
     match value.boolean() {
@@ -83,7 +95,7 @@ fn framework_knobs(value: Value<'_>) -> Result<FrameworkKnobs, ManifestError> {
         Err(_) => {}
     }
     let names = value.array()?.into_iter();
-    let names = names.map(|name| name.word(&["cv2", "jax", "pyarrow", "tensorflow", "torch"]));
+    let names = names.map(|name| name.word(&FRAMEWORKS));
     names.collect::<Result<_, _>>().map(FrameworkKnobs::Only)
 }
 

@@ -358,12 +358,18 @@ pub enum Framework {
     Cv2,
     /// JAX.
     Jax,
+    /// The fonts of matplotlib.
+    Matplotlib,
     /// Apache Arrow.
     Pyarrow,
     /// TensorFlow.
     Tensorflow,
+    /// Python's `timeit`, and PyTorch's benchmarks.
+    Timeit,
     /// PyTorch.
     Torch,
+    /// Progress bars.
+    Tqdm,
 }
 
 impl Framework {
@@ -372,9 +378,12 @@ impl Framework {
         match self {
             Self::Cv2 => "cv2",
             Self::Jax => "jax",
+            Self::Matplotlib => "matplotlib",
             Self::Pyarrow => "pyarrow",
             Self::Tensorflow => "tensorflow",
+            Self::Timeit => "timeit",
             Self::Torch => "torch",
+            Self::Tqdm => "tqdm",
         }
     }
 }
@@ -385,7 +394,7 @@ impl Framework {
 pub enum StepClock {
     /// The wall clock stands, but for what the step sleeps.
     Frozen,
-    /// All clocks move by what the step sleeps, and a microsecond for each look.
+    /// All clocks move by what the step sleeps, and by a microsecond or some for each look.
     #[default]
     Logical,
     /// The wall clock starts at the epoch and moves.

@@ -1,5 +1,5 @@
-//! What the clocks of a step show, wherever it asks: the arithmetic of `inside/vdso.s`, and its use
-//! for calls and deadlines.
+//! What the clocks of a step show, wherever it asks: for calls and deadlines, as `inside/vdso.s` does
+//! for reads.
 
 use std::fs;
 use std::io;
@@ -9,6 +9,7 @@ use rustix::time::{ClockId, DynamicClockId, clock_gettime_dynamic};
 use super::Reply;
 use super::asked::Asked;
 use super::cancel;
+use super::count;
 use super::frame::Frame;
 use super::vdso::{Bases, HEADER_SIZE, Mode, Vdso, u64_at};
 use super::waits::{Clock, Span, Wait};
@@ -19,17 +20,6 @@ use crate::sys::trace::{Registers, Stopped};
 
 /// Nanoseconds of a second.
 pub const SECOND: u64 = 1_000_000_000;
-/// The largest count of a thread.
-const MOST: u64 = (1 << 47) - 1;
-/// What a read adds to a logical count.
-const STEP: u64 = 1 << LOGICAL_SHIFT;
-/// Nanoseconds of a unit of a logical count, which is above what notices pauses.
-const LOGICAL_UNIT: u64 = 1000;
-const LOGICAL_SHIFT: u32 = 3;
-/// Nanoseconds of a unit of a frozen count, which is above its reads.
-const FROZEN_UNIT: u64 = 100_000;
-const FROZEN_SHIFT: u32 = 16;
-
 /// How long a scheduler inside the step waits so that its waits are not counted on a logical clock,
 /// in nanoseconds: until this long after a read of the monotonic clock, and that read is not counted
 /// either. CPython's threads wait like this for each other, with an interval that can be set.
@@ -118,42 +108,16 @@ impl Clocks {
     /// Returns what the clocks show at a count, for another program of the same thread to go on
     /// with from a count of zero.
     pub fn carried(&self, page: Page, count: u64) -> Bases {
-        let slept = self.elapsed(count);
+        let slept = count::elapsed(self.vdso.mode(), count);
         Bases {
             wall: page.bases.wall.saturating_add(slept),
             monotonic: page.bases.monotonic.saturating_add(slept),
         }
     }
 
-    /// Nanoseconds that a count stands for.
-    fn elapsed(&self, count: u64) -> u64 {
-        match self.vdso.mode() {
-            Mode::Frozen => (count >> FROZEN_SHIFT) * FROZEN_UNIT,
-            Mode::Logical => (count >> LOGICAL_SHIFT) * LOGICAL_UNIT,
-            Mode::Real | Mode::Ticking => 0,
-        }
-    }
-
-    /// What a wait of so many nanoseconds adds to a count; never less than it was.
-    fn count_of(&self, nanoseconds: u64) -> u64 {
-        match self.vdso.mode() {
-            // To whole milliseconds: what is left until a deadline on a clock that moves is not the
-            // same each time.
-            Mode::Frozen => {
-                let units = nanoseconds.div_ceil(10 * FROZEN_UNIT).saturating_mul(10);
-                units.min(MOST >> FROZEN_SHIFT) << FROZEN_SHIFT
-            }
-            Mode::Logical => {
-                let units = nanoseconds.div_ceil(LOGICAL_UNIT);
-                units.min(MOST >> LOGICAL_SHIFT) << LOGICAL_SHIFT
-            }
-            Mode::Real | Mode::Ticking => 0,
-        }
-    }
-
     /// Nanoseconds that a clock of a thread with this count shows, without its being read.
     fn shows(&self, clock: Clock, bases: Bases, count: u64) -> u64 {
-        let elapsed = self.elapsed(count);
+        let elapsed = count::elapsed(self.vdso.mode(), count);
         match (clock, self.vdso.mode()) {
             (Clock::Wall(_), Mode::Ticking) => {
                 self.epoch.wrapping_add(self.kernels(libc::CLOCK_MONOTONIC))
@@ -220,18 +184,8 @@ impl Clocks {
 
     /// Counts a read of a clock by a stopped thread, and returns what it shows.
     pub fn count_read(&self, clock: Clock, page: Page, registers: &mut Registers) -> u64 {
-        registers.gs_base = self.after_read(registers.gs_base);
+        registers.gs_base = count::after_read(self.vdso.mode(), clock, registers.gs_base);
         self.shows(clock, page.bases, registers.gs_base)
-    }
-
-    fn after_read(&self, count: u64) -> u64 {
-        let next = match self.vdso.mode() {
-            Mode::Frozen if count & 0xffff == 0xffff => count + (1 << FROZEN_SHIFT),
-            Mode::Frozen => count + 1,
-            Mode::Logical => count + STEP,
-            Mode::Real | Mode::Ticking => count,
-        };
-        if next > MOST { count } else { next }
     }
 
     /// Sends a thread into its timed wait.
@@ -283,13 +237,14 @@ impl Clocks {
         let duration = match self.is_uncounted(span, asked.clock, duration) {
             true => {
                 // As if the clock had not been read for it.
-                let count = registers.gs_base;
-                registers.gs_base = count.saturating_sub(STEP * u64::from(duration == UNCOUNTED));
+                if duration == UNCOUNTED {
+                    registers.gs_base = count::before_read(registers.gs_base);
+                }
                 0
             }
             false => duration,
         };
-        frame.set(5, self.count_of(duration));
+        frame.set(5, count::of(self.vdso.mode(), duration));
         self.cut_short(&mut frame, call, wait, span, duration);
         frame.write(call.thread)?;
         let [rdi, rsi, rdx, r10, r8, r9] = arguments;
@@ -319,7 +274,7 @@ impl Clocks {
     /// Whether a wait is one of a scheduler inside the step, whose number is the host's business. One
     /// that was woken for nothing waits again, a read later than it thinks.
     fn is_uncounted(&self, span: Span, clock: Option<Clock>, duration: u64) -> bool {
-        const AGAIN: u64 = UNCOUNTED + LOGICAL_UNIT;
+        const AGAIN: u64 = UNCOUNTED + count::LOGICAL_UNIT;
         self.vdso.mode() == Mode::Logical
             && matches!(span, Span::Deadline(..))
             && matches!(clock, Some(Clock::Monotonic(_)))
@@ -334,8 +289,8 @@ impl Clocks {
         let event = if wait.events { of.min(EVENT) } else { 0 };
         // The rest shrinks by half each time, so that the last one is short enough to run out.
         let interrupted = of.div_ceil(2);
-        frame.set(14, self.count_of(event));
-        frame.set(18, self.count_of(interrupted));
+        frame.set(14, count::of(self.vdso.mode(), event));
+        frame.set(18, count::of(self.vdso.mode(), interrupted));
         let unit = match span {
             Span::Timespec(_) => 1,
             Span::Timeval(_) => 1000,

@@ -11,6 +11,7 @@ mod asked;
 mod audit;
 mod cancel;
 mod clock;
+mod count;
 mod directory;
 mod discipline;
 mod entropy;

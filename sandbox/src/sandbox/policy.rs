@@ -133,7 +133,7 @@ pub enum Clock {
     /// much; all else is as the host's, from zero.
     Frozen,
     /// Every clock, processor time included, moves by what its thread slept, and by a microsecond
-    /// each time that it looks.
+    /// each time that it looks, or by up to 64 if it has looked at the wall for long.
     Logical,
 }
 

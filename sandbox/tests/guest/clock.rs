@@ -45,6 +45,25 @@ pub fn often(count: u32) {
     println!("{} {}", std::thread::spawn(look).join().unwrap(), look());
 }
 
+/// Looks at the wall clock 8,000 times, by the library or by the system call, and sleeps a millisecond half way.
+/// Prints what it shows at every 500th read.
+pub fn paces(by_call: bool) {
+    for count in 1..=8_000 {
+        let mut seen = Time::default();
+        match by_call {
+            true => unsafe { syscall(228, 0, &mut seen) },
+            false => unsafe { clock_gettime(0, &mut seen).into() },
+        };
+        if count % 500 == 0 {
+            println!("{count} {}.{:09} {}", seen.seconds, seen.rest, nanoseconds(now(1)));
+        }
+        if count == 4_000 {
+            let span = Time { seconds: 0, rest: 1_000_000 };
+            unsafe { syscall(35, &raw const span as usize, 0, 0, 0, 0, 0) };
+        }
+    }
+}
+
 /// Prints every clock, by the library and by the system call, with so many digits of the second.
 pub fn clocks(digits: usize) {
     let show = |time: Time| {

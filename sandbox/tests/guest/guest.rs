@@ -122,6 +122,8 @@ fn main() {
         ["bridge", rounds] => bridge::all(rounds.parse().unwrap()),
         ["unwind"] => unwind::all(),
         ["threads"] => clock::threads(),
+        ["paces"] => clock::paces(false),
+        ["paces", "by-call"] => clock::paces(true),
         ["counter"] => counter::processes(),
         ["counter-once"] => counter::once(),
         ["cpuid"] => cpuid::leaves(),

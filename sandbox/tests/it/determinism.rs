@@ -295,6 +295,33 @@ fn a_thread_sees_its_own_reads_alone() {
 }
 
 #[test]
+fn a_wall_clock_that_is_only_read_moves_faster() {
+    everywhere(|world| {
+        let text = world.look(&["--clock", "logical"], &["paces"]);
+        insta::allow_duplicates! { insta::assert_snapshot!(text, @r#"
+    500 1577836800.000500000 501000
+    1000 1577836800.001001000 1002000
+    1500 1577836800.001502000 1503000
+    2000 1577836800.002003000 2004000
+    2500 1577836800.005696000 5697000
+    3000 1577836800.020225000 20226000
+    3500 1577836800.052226000 52227000
+    4000 1577836800.084227000 84228000
+    4500 1577836800.085728000 85729000
+    5000 1577836800.086229000 86230000
+    5500 1577836800.086730000 86731000
+    6000 1577836800.088568000 88569000
+    6500 1577836800.109761000 109762000
+    7000 1577836800.141762000 141763000
+    7500 1577836800.173763000 173764000
+    8000 1577836800.205764000 205765000
+    "#); }
+        let by_call = world.look(&["--clock", "logical"], &["paces", "by-call"]);
+        assert_eq!(by_call, text);
+    });
+}
+
+#[test]
 fn time_goes_on_in_the_next_program() {
     everywhere(|world| {
         let text = world.look(&["--clock", "logical"], &["exec", "exec", "clocks", "6"]);

@@ -19,7 +19,7 @@ pub(super) const NAME: &str = "envbox";
 
 /// Below a directory that Python looks for modules in. `.pth` files are read at every start,
 /// whatever the command line says, but for `-S`.
-const FILES: [(&str, &str); 8] = [
+const FILES: [(&str, &str); 9] = [
     ("envbox.pth", "import _envbox\n"),
     ("_envbox/__init__.py", include_str!("_envbox/__init__.py")),
     ("_envbox/blas.py", include_str!("_envbox/blas.py")),
@@ -28,6 +28,7 @@ const FILES: [(&str, &str); 8] = [
     ("_envbox/gpu.py", include_str!("_envbox/gpu.py")),
     ("_envbox/libraries.py", include_str!("_envbox/libraries.py")),
     ("_envbox/onednn.py", include_str!("_envbox/onednn.py")),
+    ("_envbox/timing.py", include_str!("_envbox/timing.py")),
 ];
 
 /// Returns where the store has the tree for an interpreter.

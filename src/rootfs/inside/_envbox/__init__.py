@@ -18,6 +18,7 @@ WATCHED = frozenset(
         "jaxlib",
         "jaxlib.xla_client",
         "lightgbm",
+        "matplotlib.font_manager",
         "mkl",
         "numba",
         "numpy",
@@ -26,8 +27,11 @@ WATCHED = frozenset(
         "scipy.linalg",
         "sklearn",
         "tensorflow",
+        "timeit",
         "tokenizers",
         "torch",
+        "torch.utils.benchmark.utils.timer",
+        "tqdm",
         "xgboost",
     )
 )
@@ -66,7 +70,7 @@ def watch(name, spec):
     """Has `loaded` called when the module of `spec` was executed."""
     loader = spec.loader
     try:
-        execute = loader.exec_module
+        execute = prepared(name, loader.exec_module)
 
         def exec_module(module):
             # The loader is as it was from here on, for whoever looks at it.
@@ -77,6 +81,21 @@ def watch(name, spec):
         loader.exec_module = exec_module
     except Exception as error:
         failed(name, error)
+
+
+def prepared(name, execute):
+    """Returns how to execute a module for which something has to be done before."""
+    if name != "matplotlib.font_manager" or not turns("matplotlib"):
+        return execute
+    from . import timing
+
+    return timing.without_timer(execute)
+
+
+def turns(name):
+    """Whether the manifest lets knobs of this library be turned."""
+    knobs = os.environ.get("ENVBOX_FRAMEWORK_KNOBS")
+    return knobs is None or name in knobs.split(",")
 
 
 def loaded(name, module):

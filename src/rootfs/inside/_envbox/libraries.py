@@ -9,7 +9,7 @@ uses instructions beyond the baseline the import fails: its results would be ano
 import os
 import sys
 
-from . import BASELINES, NotHeld, blas, channel, onednn
+from . import BASELINES, NotHeld, blas, channel, onednn, timing, turns
 
 #: The lowest baseline at which each library's own names for instructions are allowed.
 NUMPY = dict.fromkeys(("SSE SSE2 SSE3 SSSE3 SSE41 POPCNT SSE42 X86_V2").split(), 0)
@@ -37,8 +37,7 @@ class Library:
         self.module = module
         self.version = version if isinstance(version, str) else ""
         self.failures = []
-        knobs = os.environ.get("ENVBOX_FRAMEWORK_KNOBS")
-        self.knobs = knobs is None or name.replace("jaxlib", "jax") in knobs.split(",")
+        self.knobs = turns(name.replace("jaxlib", "jax"))
         self.cpus = int(os.environ.get("ENVBOX_CPUS") or 0)
         baseline = os.environ.get("ENVBOX_CPU_BASELINE")
         self.level = BASELINES.index(baseline) if baseline in BASELINES else None
@@ -319,6 +318,14 @@ def mkl(library):
     library.variable("MKL_CBWR", MKL)
 
 
+def fonts(library):
+    timing.of_matplotlib(Library("matplotlib", sys.modules["matplotlib"]))
+
+
+def benchmark(library):
+    timing.of_torch(Library("timeit", library.module))
+
+
 def unread(library):
     """For libraries that cannot be asked, or that take everything as arguments of each call."""
     library.unread("OMP_NUM_THREADS", os.environ.get("OMP_NUM_THREADS", ""))
@@ -335,6 +342,7 @@ LIBRARIES = {
     "jaxlib": jaxlib,
     "jaxlib.xla_client": xla_client,
     "lightgbm": unread,
+    "matplotlib.font_manager": fonts,
     "mkl": mkl,
     "numba": numba,
     "numpy": numpy,
@@ -343,7 +351,10 @@ LIBRARIES = {
     "scipy.linalg": scipy,
     "sklearn": unread,
     "tensorflow": tensorflow,
+    "timeit": timing.of_timeit,
     "tokenizers": rayon,
     "torch": torch,
+    "torch.utils.benchmark.utils.timer": benchmark,
+    "tqdm": timing.of_tqdm,
     "xgboost": unread,
 }
