@@ -51,6 +51,10 @@ pub(super) fn variables(cpus: u32, baseline: CpuBaseline) -> Vec<(&'static str, 
     let mut all: Vec<(&str, String)> = THREADS.map(|name| (name, cpus.to_string())).into();
     all.extend(FIXED.map(|(name, value)| (name, value.to_owned())));
     all.extend(by_level(baseline).map(|(name, value)| (name, value.to_owned())));
+    if cpus == 1 {
+        // Tasks one after another: processes would race for them, and each draws from another stream.
+        all.push(("JOBLIB_MULTIPROCESSING", "0".to_owned()));
+    }
     let numpy = match baseline {
         CpuBaseline::V4 => NUMPY_BEYOND_V4.to_owned(),
         CpuBaseline::V3 => format!("{NUMPY_V4} {NUMPY_BEYOND_V4}"),

@@ -13,5 +13,7 @@ if __name__=='__main__':
     asyncio.run(a())
     try: subprocess.run(['sleep','100'],timeout=.1)
     except subprocess.TimeoutExpired: print('subprocess timeout')
+    # Its processes too, which one processor would not start.
+    os.environ['JOBLIB_MULTIPROCESSING'] = '1'
     from joblib import Parallel, delayed
     print('joblib', Parallel(n_jobs=2)(delayed(f)(x) for x in range(8)))

@@ -17,6 +17,7 @@ WATCHED = frozenset(
         "cv2",
         "jaxlib",
         "jaxlib.xla_client",
+        "joblib",
         "lightgbm",
         "matplotlib.font_manager",
         "mkl",

@@ -265,6 +265,18 @@ def xla_client(library):
     module.make_cpu_client = make_cpu_client
 
 
+def joblib(library):
+    name = "JOBLIB_MULTIPROCESSING"
+    wanted = os.environ.get(name)
+
+    def serial():
+        found = library.module.parallel.mp is None
+        library.tell(name, wanted, int(not found), "held" if found else "not-held")
+
+    if wanted == "0":
+        library.attempt(name, serial)
+
+
 def numba(library):
     config = library.module.config
     for variable in ("NUMBA_CPU_NAME", "NUMBA_CPU_FEATURES"):
@@ -341,6 +353,7 @@ LIBRARIES = {
     "glibc": c_library,
     "jaxlib": jaxlib,
     "jaxlib.xla_client": xla_client,
+    "joblib": joblib,
     "lightgbm": unread,
     "matplotlib.font_manager": fonts,
     "mkl": mkl,
