@@ -20,6 +20,7 @@ use crate::sys::trace::{Registers, Stopped};
 
 /// Nanoseconds of a second.
 pub const SECOND: u64 = 1_000_000_000;
+
 /// How long a scheduler inside the step waits so that its waits are not counted on a logical clock,
 /// in nanoseconds: until this long after a read of the monotonic clock, and that read is not counted
 /// either. CPython's threads wait like this for each other, with an interval that can be set.
