@@ -350,6 +350,22 @@ fn nothing_is_done_because_real_time_is_over() {
 }
 
 #[test]
+fn joblib_says_whether_it_has_processes() {
+    let serial = [("JOBLIB_MULTIPROCESSING", "0")];
+    for (mp, told) in [
+        ("None", "joblib JOBLIB_MULTIPROCESSING: 0 (held)\n"),
+        ("1", "joblib JOBLIB_MULTIPROCESSING: 1 (not-held)\n"),
+    ] {
+        let case = Case::new();
+        let module = format!("import types\nparallel = types.SimpleNamespace(mp={mp})\n");
+        fs::write(case.path("joblib.py"), module).unwrap();
+        let output = case.python("import joblib", &[&STEP[..], &serial].concat());
+        assert_eq!(text(&output.stderr), "");
+        assert!(case.told().contains(told), "{}", case.told());
+    }
+}
+
+#[test]
 fn knobs_can_be_turned_off() {
     let case = Case::new();
     let only = [("ENVBOX_FRAMEWORK_KNOBS", "jax,cv2")];

@@ -72,6 +72,7 @@ fn net_programs_keep_their_timers() {
         );
         let text = same_twice(&world, &["python3", "budgets.py"]);
         assert!(text.starts_with("1 round in 1e-06 s, "), "{text}");
+        assert!(text.ends_with(" rounds in 2 s, True\n"), "{text}");
         let build = "GOCACHE=/tmp/go GOFLAGS=-mod=mod go build -o /tmp/timers timers.go";
         let text = same_twice(
             &world,
