@@ -11,6 +11,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::fs::{Mode, OFlags, SeekFrom, fstat, fstatfs, seek, stat};
+use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, PidfdGetfdFlags, pidfd_getfd, pidfd_open};
 
 use super::entropy::group;
@@ -132,17 +133,15 @@ impl Directories {
 
     /// Takes the open file behind a descriptor of a thread's process. Returns that process too.
     fn borrow(&mut self, thread: u32, descriptor: u64) -> (u32, io::Result<OwnedFd>) {
-        let number = descriptor as i32;
-        let take = |pidfd: &OwnedFd| pidfd_getfd(pidfd, number, PidfdGetfdFlags::empty());
         // An error may be that this process is gone, and its number another's.
         if let Some(asked) = self.asked.as_ref().filter(|asked| asked.process == thread)
-            && let Ok(taken) = take(&asked.pidfd)
+            && let Ok(taken) = file_of(&asked.pidfd, descriptor)
         {
             return (thread, Ok(taken));
         }
         let (process, opened) = open_process(thread);
         let taken = opened.and_then(|pidfd| {
-            let taken = take(&pidfd);
+            let taken = file_of(&pidfd, descriptor);
             self.asked = (process == thread).then_some(Asked { process, pidfd });
             Ok(taken?)
         });
@@ -194,6 +193,20 @@ fn is_refusal(error: &io::Error) -> bool {
         error.raw_os_error(),
         Some(libc::EPERM | libc::EACCES | libc::ENOSYS)
     )
+}
+
+/// Takes the open file behind a descriptor of a thread's process.
+pub(super) fn take(thread: u32, descriptor: u64) -> io::Result<OwnedFd> {
+    let (_, process) = open_process(thread);
+    Ok(file_of(&process?, descriptor)?)
+}
+
+fn file_of(process: &OwnedFd, descriptor: u64) -> rustix::io::Result<OwnedFd> {
+    match descriptor as i32 {
+        // None of a process's, and not to be asked for.
+        ..0 => Err(Errno::BADF),
+        number => pidfd_getfd(process, number, PidfdGetfdFlags::empty()),
+    }
 }
 
 /// Opens the process of a thread. Returns its number too.

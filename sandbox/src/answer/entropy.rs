@@ -36,6 +36,8 @@ struct Process {
     unborn: Vec<(u32, u64)>,
     /// How often it opened a random device.
     devices: u64,
+    /// How many ports it was given.
+    ports: u64,
 }
 
 /// A draw that counts once it has been delivered.
@@ -82,6 +84,22 @@ impl Entropy {
     pub fn opened(&mut self, process: u32) {
         if let Some(process) = self.processes.get_mut(&process) {
             process.devices += 1;
+        }
+    }
+
+    /// Returns the process of a thread, how many ports it has had, and the stream that the next comes
+    /// from. It is the same until [`Entropy::has_port`].
+    pub fn ports(&mut self, thread: u32) -> (u32, u64, ChaCha20Rng) {
+        let process = self.process_of(thread);
+        let Process { key, ports, .. } = &self.processes[&process];
+        let stream = ChaCha20Rng::from_seed(derive(key, "port", *ports));
+        (process, *ports, stream)
+    }
+
+    /// Notes that a process has a port.
+    pub fn has_port(&mut self, process: u32) {
+        if let Some(process) = self.processes.get_mut(&process) {
+            process.ports += 1;
         }
     }
 
@@ -182,6 +200,7 @@ impl Process {
             forks: 0,
             unborn: Vec::new(),
             devices: 0,
+            ports: 0,
         }
     }
 }

@@ -22,6 +22,7 @@ mod machine;
 mod note;
 mod opens;
 mod pauses;
+mod ports;
 mod processor;
 mod programs;
 mod random;
@@ -52,6 +53,7 @@ use self::entropy::Entropy;
 use self::faults::Faults;
 use self::files::Files;
 use self::note::{Notes, program};
+use self::ports::Ports;
 use self::random::Devices;
 use self::status::Status;
 use self::status::lookup::Target;
@@ -73,6 +75,7 @@ pub struct Answers {
     clocks: Option<Clocks>,
     entropy: Option<Entropy>,
     devices: Option<Devices>,
+    ports: Ports,
     directories: Directories,
     files: Option<Files>,
     status: Option<Status>,
@@ -132,6 +135,7 @@ impl Answers {
             clocks,
             entropy: world.seed.map(Entropy::new),
             devices: None,
+            ports: Ports::default(),
             files: world.tells_files().then(|| Files::new(&world)),
             audit: world.audit.clone().map(Audit::new),
             directories: Directories::default(),
@@ -278,6 +282,9 @@ impl Answers {
         if i64::from(call.call) == libc::SYS_getrandom {
             return self.random(listener, call);
         }
+        if ports::is_asked(call) {
+            return self.port(listener, call);
+        }
         if opens::plain(call, self.world.asks_all()).is_some() {
             return match self.give(listener, call) {
                 true => Ok(()),
@@ -398,6 +405,18 @@ impl Answers {
             },
             _ => Ok(CONTINUE),
         }
+    }
+
+    fn port(&mut self, listener: BorrowedFd<'_>, call: &Notification) -> io::Result<()> {
+        let answer = match &mut self.entropy {
+            // What cannot be looked at is the kernel's to choose for.
+            Some(entropy) => self.ports.answer(call, entropy).unwrap_or(Answer::Continue),
+            None => Answer::Continue,
+        };
+        if !notify::answer(listener, call.id, answer)? {
+            self.ports.unheard(call, answer);
+        }
+        Ok(())
     }
 
     fn random(&mut self, listener: BorrowedFd<'_>, call: &Notification) -> io::Result<()> {

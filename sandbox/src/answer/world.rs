@@ -1,6 +1,6 @@
 //! What a step shall believe, and by which calls we have to be asked for it.
 
-use super::{Machine, Mode, Places, audit, faults, opens, status, waits};
+use super::{Machine, Mode, Places, audit, faults, opens, ports, status, waits};
 use crate::init::filter::{Rule, Test, Verdict};
 
 /// What a step shall believe.
@@ -93,6 +93,9 @@ impl World {
         }
         if self.seed.is_some() || self.tells_files() {
             rules.extend(opens::rules(self.asks_all()));
+        }
+        if self.seed.is_some() {
+            rules.extend(ports::rules());
         }
         if self.seed.is_some() || faults {
             // Its flags are in memory, where no filter sees them; libraries fall back to `clone`.

@@ -9,6 +9,7 @@ mod cut_short;
 mod draws;
 mod files;
 mod machine;
+mod ports;
 mod unwind;
 
 use std::fs;
@@ -108,6 +109,8 @@ fn main() {
         ["end-in-waits"] => clock::end_in_waits(),
         ["uncounted"] => clock::uncounted(),
         ["machine"] => machine::machine(),
+        ["ports"] => ports::ports(),
+        ["ports-many", count] => ports::many(count.parse().unwrap()),
         ["processors"] => machine::processors(),
         ["fill", directory, count, step] => machine::fill(directory, count, step),
         ["list", directory, size] => machine::list(directory, size),

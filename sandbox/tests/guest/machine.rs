@@ -59,6 +59,7 @@ pub fn list(directory: &str, size: &str) {
     let path = CString::new(directory).unwrap();
     let open = fs::File::open(path.to_str().unwrap()).unwrap();
     let mut first = Vec::new();
+    assert_eq!(unsafe { syscall(217, -1_i64, first.as_mut_ptr(), 0) }, -1);
     while read(open.as_raw_fd(), size, &mut first) {}
     println!("{}", first.join(" "));
     assert_eq!(unsafe { syscall(8, open.as_raw_fd(), 0, 0) }, 0);

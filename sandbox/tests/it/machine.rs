@@ -3,6 +3,43 @@
 use crate::harness::as_everyone;
 
 #[test]
+fn a_port_that_nobody_chose_follows_the_seed() {
+    as_everyone(|world| {
+        let look = |seed| {
+            let text = world.look(&["--seed", seed], &["ports"]);
+            // The two children write at the same time.
+            let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+            lines[11..].sort();
+            lines
+        };
+        let first = look("1");
+        insta::allow_duplicates! { insta::assert_snapshot!(first.join("\n"), @"
+    bind 42405
+    again 52997
+    six 54485
+    datagrams 55448
+    connect 44774
+    listen 47305
+    bound twice true
+    no descriptor [-1, -1]
+    not ours AddrNotAvailable
+    taken AddrInUse
+    chosen 8080
+    child {44416}
+    child {51745}
+    ") };
+        for _ in 0..3 {
+            assert_eq!(look("1"), first);
+        }
+        assert_ne!(look("2")[..6], first[..6]);
+        assert_eq!(
+            world.look(&["--seed", "1"], &["ports-many", "500"]),
+            "500 in true\n"
+        );
+    });
+}
+
+#[test]
 fn the_machine_is_the_policys() {
     as_everyone(|world| {
         let options = ["--machine", "--seed", "0", "--clock", "logical"];
