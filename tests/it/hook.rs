@@ -315,6 +315,34 @@ estimated
     );
 }
 
+/// A condition of a manager is waited for in the manager's process, and the clock that shows it is there.
+#[test]
+fn what_another_process_waited_for_is_over() {
+    let case = Case::new();
+    let program = "import itertools, time\nreads = itertools.count(1)\n\
+         def stands(): return next(reads) / 1e6\n\
+         def moves(): return float(next(reads))\n\
+         time.monotonic = stands\n\
+         from multiprocessing.managers import ConditionProxy\n\
+         class Condition(ConditionProxy):\n    \
+             def __init__(self): self.waits = 0\n    \
+             def wait(self, timeout=None):\n        \
+                 self.waits += 1\n        \
+                 return self.waits < 3\n\
+         def look(met, timeout):\n    \
+             it = Condition()\n    \
+             return it.wait_for(lambda: it.waits == met, timeout), it.waits\n\
+         print(look(2, 0.1), look(3, 0.1), look(9, 0.1), look(9, 0))\n\
+         time.monotonic = moves\n\
+         print(look(5, None), look(9, 5))\n";
+    let output = case.python(program, &STEP);
+    assert_eq!(text(&output.stderr), "");
+    let printed = "(True, 2) (True, 3) (False, 3) (False, 0)\n(True, 5) (False, 4)\n";
+    assert_eq!(text(&output.stdout), printed);
+    let knob = "multiprocessing ConditionProxy.wait_for: not read back (set)\n";
+    assert!(case.told().contains(knob), "{}", case.told());
+}
+
 /// A timer's thread says what the host's speed decides, and allocates beside the main thread.
 #[test]
 fn nothing_is_done_because_real_time_is_over() {

@@ -31,6 +31,26 @@ const KNOWN_TO_FAIL: [&str; 4] = [
     "test_all",
 ];
 
+/// As [`PYTHONS_TESTS`], of what has several processes: their clocks move apart.
+const TESTS_OF_PROCESSES: [&str; 3] = [
+    "test_multiprocessing_fork",
+    "test_subprocess",
+    "test_socketserver",
+];
+
+/// Those of them that fail, and why.
+const PROCESSES_KNOWN_TO_FAIL: [&str; 6] = [
+    // What another process slept does not show here.
+    "*ManagerTestCondition.test_waitfor_timeout",
+    "test_wait_integer",
+    "test_map_no_failfast",
+    // Each wait is cut short by what the other process writes.
+    "test_communicate_timeout_large_output",
+    // There is one user in the sandbox, and one group.
+    "test_user",
+    "test_group",
+];
+
 fn world(user: User) -> World {
     let world = World::new(user);
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/net/programs");
@@ -141,5 +161,19 @@ fn net_pythons_own_tests_pass() {
     for clock in ["frozen", "ticking"] {
         pythons_tests(&world, clock, &moving, 0);
     }
+    downloads::keep(&world);
+}
+
+#[test]
+fn net_pythons_own_tests_of_processes_pass() {
+    let world = world(User::Unprivileged);
+    let passing: Vec<_> = PROCESSES_KNOWN_TO_FAIL
+        .iter()
+        .flat_map(|name| ["-i", *name])
+        // `network` is what needs sockets.
+        .chain(["-u", "network"])
+        .chain(TESTS_OF_PROCESSES)
+        .collect();
+    pythons_tests(&world, "logical", &passing, 0);
     downloads::keep(&world);
 }

@@ -76,10 +76,11 @@ fn cpus(value: Value<'_>) -> Result<u32, ManifestError> {
 }
 
 /// The words of `framework-knobs`, as `Framework::module` spells them.
-const FRAMEWORKS: [&str; 8] = [
+const FRAMEWORKS: [&str; 9] = [
     "cv2",
     "jax",
     "matplotlib",
+    "multiprocessing",
     "pyarrow",
     "tensorflow",
     "timeit",

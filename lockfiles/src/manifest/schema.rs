@@ -360,6 +360,8 @@ pub enum Framework {
     Jax,
     /// The fonts of matplotlib.
     Matplotlib,
+    /// The managers of Python's `multiprocessing`.
+    Multiprocessing,
     /// Apache Arrow.
     Pyarrow,
     /// TensorFlow.
@@ -379,6 +381,7 @@ impl Framework {
             Self::Cv2 => "cv2",
             Self::Jax => "jax",
             Self::Matplotlib => "matplotlib",
+            Self::Multiprocessing => "multiprocessing",
             Self::Pyarrow => "pyarrow",
             Self::Tensorflow => "tensorflow",
             Self::Timeit => "timeit",

@@ -21,6 +21,7 @@ WATCHED = frozenset(
         "lightgbm",
         "matplotlib.font_manager",
         "mkl",
+        "multiprocessing.managers",
         "numba",
         "numpy",
         "polars",

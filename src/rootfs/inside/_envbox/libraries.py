@@ -334,6 +334,10 @@ def fonts(library):
     timing.of_matplotlib(Library("matplotlib", sys.modules["matplotlib"]))
 
 
+def managers(library):
+    timing.of_managers(Library("multiprocessing", library.module))
+
+
 def benchmark(library):
     timing.of_torch(Library("timeit", library.module))
 
@@ -357,6 +361,7 @@ LIBRARIES = {
     "lightgbm": unread,
     "matplotlib.font_manager": fonts,
     "mkl": mkl,
+    "multiprocessing.managers": managers,
     "numba": numba,
     "numpy": numpy,
     "polars": polars,

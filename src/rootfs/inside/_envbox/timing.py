@@ -1,8 +1,9 @@
 """What libraries do by the clock, without having to.
 
 Some repeat something until it takes long enough to be measured. On a logical clock nothing does, so
-they would not end: they do it once there. Others have a thread that acts when real time is over: what it
-says, and what it allocates beside the main thread, is the host's speed.
+they would not end: they do it once there. One asks another process to wait until its own clock shows that
+it has waited: it asks once. Others have a thread that acts when real time is over: what it says, and what
+it allocates beside the main thread, is the host's speed.
 """
 
 import time
@@ -75,6 +76,28 @@ def of_tqdm(library):
         0,
         lambda: setattr(bar, "monitor_interval", 0),
         lambda: bar.monitor_interval,
+    )
+
+
+def of_managers(library):
+    """A manager's condition is waited for in the manager's process, whose clock moves by that."""
+    proxy = library.module.ConditionProxy
+    until = proxy.wait_for
+
+    def wait_for(self, predicate, timeout=None):
+        if timeout is None or timeout <= 0 or not stands(time.monotonic):
+            return until(self, predicate, timeout)
+        result = predicate()
+        in_time = True
+        while in_time and not result:
+            in_time = self.wait(timeout)
+            result = predicate()
+        return result
+
+    library.knob(
+        "ConditionProxy.wait_for",
+        "until a wait runs out",
+        lambda: setattr(proxy, "wait_for", wait_for),
     )
 
 
