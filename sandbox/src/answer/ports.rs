@@ -116,6 +116,8 @@ fn choose(
     );
     let has_ports = [
         (SocketType::STREAM, Some(ipproto::TCP)),
+        // Go's servers.
+        (SocketType::STREAM, Some(ipproto::MPTCP)),
         (SocketType::DGRAM, Some(ipproto::UDP)),
     ];
     if !has_ports.contains(&kind) {
