@@ -131,12 +131,16 @@ class Bench:
             for place in ("runs", "tmp/build"):
                 directory = Path(store) / place
                 left += [str(one) for one in directory.iterdir()] if directory.is_dir() else []
-        for process in Path("/proc").glob("[0-9]*/cmdline"):
+        # A step is known by its root; others' may run at the same time.
+        roots = [*Path(self.shared).glob("rootfs/*"), *self.scratch.glob("*/*/rootfs/*")]
+        roots = {(status.st_dev, status.st_ino) for status in map(os.stat, roots)}
+        for process in Path("/proc").glob("[0-9]*"):
             try:
-                text = process.read_bytes()
+                text = (process / "cmdline").read_bytes()
+                root = os.stat(process / "root")
             except OSError:
                 continue
-            if b"sweep.py" in text and str(self.scratch).encode() not in text:
+            if b"sweep.py" in text and (root.st_dev, root.st_ino) in roots:
                 left.append(text.decode(errors="replace"))
         mounts = Path("/proc/mounts").read_text()
         left += [line for line in mounts.splitlines() if str(self.scratch) in line]
