@@ -34,10 +34,8 @@ struct Process {
     forks: u64,
     /// Those of them that have not been seen: the thread that forked, and which child it is.
     unborn: Vec<(u32, u64)>,
-    /// How often it opened a random device.
-    devices: u64,
-    /// How many ports it was given.
-    ports: u64,
+    /// How many random devices and ports it was given.
+    given: BTreeMap<&'static str, u64>,
 }
 
 /// A draw that counts once it has been delivered.
@@ -71,35 +69,20 @@ impl Entropy {
         }
     }
 
-    /// Returns the stream of the next random device that a thread's process opens, and the
-    /// process. It is the same until [`Entropy::opened`].
-    pub fn device(&mut self, thread: u32) -> (u32, ChaCha20Rng) {
+    /// Returns the process of a thread, how many things of a kind it was given, and the stream of the
+    /// next. It is the same until [`Entropy::given`].
+    pub fn next(&mut self, thread: u32, kind: &'static str) -> (u32, u64, ChaCha20Rng) {
         let process = self.process_of(thread);
-        let Process { key, devices, .. } = &self.processes[&process];
-        let stream = ChaCha20Rng::from_seed(derive(key, "device", *devices));
-        (process, stream)
+        let Process { key, given, .. } = &self.processes[&process];
+        let count = given.get(kind).copied().unwrap_or(0);
+        let stream = ChaCha20Rng::from_seed(derive(key, kind, count));
+        (process, count, stream)
     }
 
-    /// Notes that a process has a random device.
-    pub fn opened(&mut self, process: u32) {
+    /// Notes that a process was given the next of a kind.
+    pub fn given(&mut self, process: u32, kind: &'static str) {
         if let Some(process) = self.processes.get_mut(&process) {
-            process.devices += 1;
-        }
-    }
-
-    /// Returns the process of a thread, how many ports it has had, and the stream that the next comes
-    /// from. It is the same until [`Entropy::has_port`].
-    pub fn ports(&mut self, thread: u32) -> (u32, u64, ChaCha20Rng) {
-        let process = self.process_of(thread);
-        let Process { key, ports, .. } = &self.processes[&process];
-        let stream = ChaCha20Rng::from_seed(derive(key, "port", *ports));
-        (process, *ports, stream)
-    }
-
-    /// Notes that a process has a port.
-    pub fn has_port(&mut self, process: u32) {
-        if let Some(process) = self.processes.get_mut(&process) {
-            process.ports += 1;
+            *process.given.entry(kind).or_default() += 1;
         }
     }
 
@@ -199,8 +182,7 @@ impl Process {
             stream: ChaCha20Rng::from_seed(derive(&key, "stream", 0)),
             forks: 0,
             unborn: Vec::new(),
-            devices: 0,
-            ports: 0,
+            given: BTreeMap::new(),
         }
     }
 }

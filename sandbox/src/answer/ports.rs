@@ -8,7 +8,6 @@
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::ops::RangeInclusive;
 use std::os::fd::OwnedFd;
 
 use rand_chacha::rand_core::RngCore;
@@ -22,7 +21,8 @@ use crate::sys::memory;
 use crate::sys::notify::{Answer, Notification};
 
 /// What the kernel chooses from by default (`ip_local_port_range` in `networking/ip-sysctl`).
-const RANGE: RangeInclusive<u16> = 32768..=60999;
+const FIRST: u16 = 32768;
+const COUNT: u16 = 60999 - FIRST + 1;
 
 /// How many are tried before the kernel is let choose.
 const TRIES: usize = 16;
@@ -41,9 +41,12 @@ pub struct Ports {
     unheard: Option<(u32, u64)>,
 }
 
+/// The calls that let the kernel choose.
+const CALLS: [libc::c_long; 3] = [libc::SYS_bind, libc::SYS_listen, libc::SYS_connect];
+
 /// Returns the rules by which we are asked.
 pub fn rules() -> [Rule; 3] {
-    [libc::SYS_bind, libc::SYS_listen, libc::SYS_connect].map(|call| Rule {
+    CALLS.map(|call| Rule {
         call,
         tests: Vec::new(),
         verdict: Verdict::Ask,
@@ -52,7 +55,7 @@ pub fn rules() -> [Rule; 3] {
 
 /// Whether the rules ask about a call.
 pub fn is_asked(call: &Notification) -> bool {
-    [libc::SYS_bind, libc::SYS_listen, libc::SYS_connect].contains(&i64::from(call.call))
+    CALLS.contains(&i64::from(call.call))
 }
 
 impl Ports {
@@ -68,17 +71,17 @@ impl Ports {
                 Some(_) if unheard => Ok(Answer::Value(0)),
                 Some(address) => {
                     let socket = take(call.thread, call.arguments[0])?;
-                    Ok(match choose(&socket, address, call.thread, entropy)? {
-                        true => Answer::Value(0),
-                        false => Answer::Continue,
-                    })
+                    Ok(
+                        match choose(&socket, address, call.thread, entropy, u64::MAX)? {
+                            true => Answer::Value(0),
+                            false => Answer::Continue,
+                        },
+                    )
                 }
                 None => Ok(Answer::Continue),
             },
-            libc::SYS_listen => give(call, entropy),
-            _ if address(call).is_some() && entropy.ports(call.thread).1 < CONNECTIONS => {
-                give(call, entropy)
-            }
+            libc::SYS_listen => give(call, entropy, u64::MAX),
+            _ if address(call).is_some() => give(call, entropy, CONNECTIONS),
             _ => Ok(Answer::Continue),
         }
     }
@@ -92,23 +95,24 @@ impl Ports {
 }
 
 /// Gives a port to a socket that has none, before the kernel does.
-fn give(call: &Notification, entropy: &mut Entropy) -> io::Result<Answer> {
+fn give(call: &Notification, entropy: &mut Entropy, most: u64) -> io::Result<Answer> {
     let socket = take(call.thread, call.arguments[0])?;
     if let Ok(own) = SocketAddr::try_from(getsockname(&socket)?)
         && own.port() == 0
     {
-        choose(&socket, own, call.thread, entropy)?;
+        choose(&socket, own, call.thread, entropy, most)?;
     }
     Ok(Answer::Continue)
 }
 
-/// Binds a socket to an address, on a port of our choice. Returns whether that was done: what the
-/// kernel refuses is for it to say.
+/// Binds a socket to an address, on a port of our choice, unless its process has had so many. Returns
+/// whether that was done: what the kernel refuses is for it to say.
 fn choose(
     socket: &OwnedFd,
     address: SocketAddr,
     thread: u32,
     entropy: &mut Entropy,
+    most: u64,
 ) -> io::Result<bool> {
     let kind = (
         sockopt::socket_type(socket)?,
@@ -120,18 +124,17 @@ fn choose(
         (SocketType::STREAM, Some(ipproto::MPTCP)),
         (SocketType::DGRAM, Some(ipproto::UDP)),
     ];
-    if !has_ports.contains(&kind) {
+    let (process, had, mut stream) = entropy.next(thread, "port");
+    if !has_ports.contains(&kind) || had >= most {
         return Ok(false);
     }
     let alone = Alone::begin(socket)?;
-    let (process, _, mut stream) = entropy.ports(thread);
     let mut bound = false;
     for _ in 0..TRIES {
-        let among = u32::from(*RANGE.end() - *RANGE.start()) + 1;
-        let port = *RANGE.start() + (stream.next_u32() % among) as u16;
+        let port = FIRST + (stream.next_u32() % u32::from(COUNT)) as u16;
         match bind(socket, &SocketAddr::new(address.ip(), port)) {
             Ok(()) => {
-                entropy.has_port(process);
+                entropy.given(process, "port");
                 bound = true;
                 break;
             }

@@ -119,10 +119,10 @@ impl Devices {
         flags: i32,
         entropy: &mut Entropy,
     ) -> io::Result<()> {
-        let (process, stream) = entropy.device(call.thread);
+        let (process, _, stream) = entropy.next(call.thread, "device");
         let (end, source) = pipe(stream, flags)?;
         if notify::give(listener, call.id, end.as_fd(), flags)? {
-            entropy.opened(process);
+            entropy.given(process, "device");
             self.own.push(source);
         }
         Ok(())
