@@ -26,6 +26,7 @@ mod ports;
 mod processor;
 mod programs;
 mod random;
+mod sites;
 mod status;
 mod unwind;
 mod usage;
@@ -43,6 +44,7 @@ pub use faults::{Cpuid, CpuidRefusal};
 pub use files::is_told_without_mounts;
 pub use machine::{Baseline, Machine};
 pub use note::Note;
+pub use status::Looks;
 pub use vdso::{Mode, VdsoError};
 pub use world::World;
 
@@ -55,6 +57,7 @@ use self::files::Files;
 use self::note::{Notes, program};
 use self::ports::Ports;
 use self::random::Devices;
+use self::sites::Sites;
 use self::status::Status;
 use self::status::lookup::Target;
 use self::vdso::{Bases, Reads, Vdso};
@@ -79,6 +82,8 @@ pub struct Answers {
     directories: Directories,
     files: Option<Files>,
     status: Option<Status>,
+    /// Where programs look at files without us.
+    sites: Option<Sites>,
     /// What the clocks of a process showed when it executed another program.
     carried: BTreeMap<u32, Bases>,
     /// The threads whose next exec is the one that was looked at.
@@ -121,6 +126,11 @@ impl Answers {
             Some(vdso) => programs::faulting(&world, vdso)?,
             None => (None, Cpuid::Host),
         };
+        let looks = world.files.filter(|it| !it.whole && world.audit.is_none());
+        let sites = looks.zip(vdso.as_mut()).and_then(|(looks, vdso)| {
+            let epoch = i64::try_from(world.epoch).unwrap_or(i64::MAX);
+            Sites::new(&looks, looks.back(epoch), vdso)
+        });
         if let Some(vdso) = &mut vdso {
             vdso.describe();
         }
@@ -141,7 +151,8 @@ impl Answers {
             directories: Directories::default(),
             status: world
                 .files
-                .map(|(uid, gid)| Status::new(world.clock, world.epoch, uid, gid)),
+                .map(|looks| Status::new(world.clock, world.epoch, looks)),
+            sites,
             world,
             carried: BTreeMap::new(),
             looked: BTreeSet::new(),
@@ -182,7 +193,7 @@ impl Answers {
     /// Passes on what the kernel says of it.
     pub fn supply(&mut self, fifo: OwnedFd) -> io::Result<()> {
         if let Some(entropy) = &self.entropy {
-            let all = self.world.files.is_some();
+            let all = self.world.has_whole_files();
             self.devices = Some(Devices::of_fifo(fifo, all, entropy)?);
         }
         Ok(())
@@ -196,7 +207,7 @@ impl Answers {
         if let Some(entropy) = &self.entropy
             && self.world.bare
         {
-            let all = self.world.files.is_some();
+            let all = self.world.has_whole_files();
             self.devices = Some(Devices::of_kernel(all, entropy)?);
         }
         Ok(())
@@ -346,8 +357,13 @@ impl Answers {
     }
 
     fn reply(&mut self, listener: BorrowedFd<'_>, call: &Notification) -> io::Result<Reply> {
-        if let Some(answer) = self.status.as_mut().and_then(|status| status.reply(call)) {
-            return Ok(Reply::Answer(answer));
+        if let Some(status) = &mut self.status {
+            let answer = status.reply(call);
+            // Else it asks again the next time.
+            let _quiet = self.learn(call);
+            if let Some(answer) = answer {
+                return Ok(Reply::Answer(answer));
+            }
         }
         let machine = self.world.machine.as_ref();
         match (i64::from(call.call), machine, &self.clocks) {

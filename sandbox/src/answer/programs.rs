@@ -5,6 +5,7 @@ use std::os::unix::fs::FileExt;
 
 use super::clock::{self, Auxiliary};
 use super::faults::{Cpuid, Faults};
+use super::status::LOOKS;
 use super::vdso::{Vdso, VdsoError};
 use super::{Answers, CONTINUE, Reply, World, entropy};
 use crate::sys::memory;
@@ -36,12 +37,30 @@ impl Answers {
             memory.write_all_at(&bytes, auxiliary.random)?;
             entropy.commit(draw);
         }
+        if let Some(sites) = &self.sites {
+            sites.begin(&memory, auxiliary.vdso)?;
+        }
         let Some(faults) = &self.faults else {
             return Ok(CONTINUE);
         };
         // Last: if the program cannot be stopped, all else is held.
         let at = clocks.vdso.added(auxiliary.vdso);
         faults.enter(at, call, &memory).map(|()| Reply::Done)
+    }
+
+    /// Lets the place that looked at a file look without us.
+    pub(super) fn learn(&mut self, call: &Notification) -> io::Result<()> {
+        let (Some(sites), Some(clocks)) = (&mut self.sites, &self.clocks) else {
+            return Ok(());
+        };
+        if !LOOKS.contains(&i64::from(call.call)) {
+            return Ok(());
+        }
+        let page = clocks.page_at(call.thread, self.last_vdso);
+        match page.or_else(|| clocks.page(call.thread)) {
+            Some(page) => sites.learn(call, page.base),
+            None => Ok(()),
+        }
     }
 
     /// Answers `rt_sigaction` for SIGSEGV.

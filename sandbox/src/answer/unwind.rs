@@ -6,6 +6,8 @@
 //! program header `PT_GNU_EH_FRAME` tells of, within what `PT_LOAD` says is loaded. So a page gets a
 //! table with the kernel's entries and those of `inside/vdso.s`, which has the descriptions.
 
+use std::ops::Range;
+
 use super::vdso::u64_at;
 
 const PT_LOAD: u32 = 1;
@@ -21,27 +23,37 @@ const ENCODING: [u8; 4] = [1, 0x1b, 0x03, 0x3b];
 const HEAD: usize = 12;
 const ENTRY: usize = 8;
 
-/// Gives the vDSO in `bytes` a table at `at` with more entries, which lie behind the kernel's: where
-/// code begins, and where its description is. Returns where the table ends; `None`, with nothing
-/// changed, if the kernel's is of another kind or there is no room: then nobody unwinds our code.
-pub fn extend(bytes: &mut [u8], at: usize, more: &[[u32; 2]]) -> Option<usize> {
+/// Gives the vDSO in `bytes` a table at `at` with more entries: where code begins, and where its
+/// description is. The kernel's entries for code that was in `unused` are left out. Returns where the
+/// table ends; `None`, with nothing changed, if the kernel's is of another kind or there is no room:
+/// then nobody unwinds our code.
+pub fn extend(
+    bytes: &mut [u8],
+    at: usize,
+    unused: &Range<usize>,
+    more: &[[u32; 2]],
+) -> Option<usize> {
     let (load, frames) = (header(bytes, PT_LOAD)?, header(bytes, PT_GNU_EH_FRAME)?);
     let old = u64_at(bytes, frames + PLACES[1]) as usize;
     if bytes.get(old..old + 4)? != ENCODING {
         return None;
     }
     let count = u32_at(bytes, old + 8)? as usize;
-    let size = HEAD + ENTRY * (count + more.len());
+    let place =
+        |index: usize| Some(u32_at(bytes, old + HEAD + 4 * index)?.wrapping_add(old as u32));
+    let kernels = (0..count).map(|index| Some([place(2 * index)?, place(2 * index + 1)?]));
+    let mut entries = kernels.collect::<Option<Vec<_>>>()?;
+    entries.retain(|[start, _]| !unused.contains(&(*start as usize)));
+    entries.extend(more);
+    entries.sort_unstable();
+    let size = HEAD + ENTRY * entries.len();
     bytes.get(at..at + size)?;
     let moved = (at as u32).wrapping_sub(old as u32);
     let mut table = ENCODING.to_vec();
     let mut put = |number: u32| table.extend(number.to_le_bytes());
     put(u32_at(bytes, old + 4)?.wrapping_sub(moved));
-    put((count + more.len()) as u32);
-    for index in 0..2 * count {
-        put(u32_at(bytes, old + HEAD + 4 * index)?.wrapping_sub(moved));
-    }
-    for place in more.as_flattened() {
+    put(entries.len() as u32);
+    for place in entries.as_flattened() {
         put(place.wrapping_sub(at as u32));
     }
     bytes[at..at + size].copy_from_slice(&table);
@@ -98,7 +110,7 @@ mod tests {
     #[test]
     fn a_table_has_the_kernels_entries_and_ours() {
         let mut bytes = image();
-        assert_eq!(extend(&mut bytes, 300, &[[260, 270]]), Some(328));
+        assert_eq!(extend(&mut bytes, 300, &(0..0), &[[260, 270]]), Some(328));
         let found = header(&bytes, 0x6474_e550).unwrap();
         assert_eq!(u32_at(&bytes, found + 16), Some(300));
         let absolute = |at: usize| u32_at(&bytes, at).unwrap().wrapping_add(300);
@@ -107,15 +119,20 @@ mod tests {
         let entries = (0..4).map(|index| absolute(300 + HEAD + 4 * index));
         assert_eq!(entries.collect::<Vec<_>>(), [100, 224, 260, 270]);
         assert_eq!(u32_at(&bytes, 64 + 40), Some(400));
+        // In place of code that is not used any more.
+        let mut bytes = image();
+        assert_eq!(extend(&mut bytes, 300, &(90..110), &[[96, 270]]), Some(320));
+        let entries = [312, 316].map(|at| u32_at(&bytes, at).unwrap().wrapping_add(300));
+        assert_eq!(entries, [96, 270]);
     }
 
     #[test]
     fn what_is_not_understood_stays_as_it_is() {
         let mut bytes = image();
-        assert_eq!(extend(&mut bytes, 390, &[[260, 270]]), None);
+        assert_eq!(extend(&mut bytes, 390, &(0..0), &[[260, 270]]), None);
         bytes[201] = 0;
         let before = bytes.clone();
-        assert_eq!(extend(&mut bytes, 300, &[[260, 270]]), None);
+        assert_eq!(extend(&mut bytes, 300, &(0..0), &[[260, 270]]), None);
         assert_eq!(bytes, before);
     }
 }

@@ -62,6 +62,10 @@ pub struct Vdso {
     end: usize,
     /// Where there is room behind what was put there.
     free: usize,
+    /// Where the kernel's `getrandom` was, which nobody calls any more.
+    unused: Range<usize>,
+    /// Where other code of ours is described: its offset, and that of the descriptions in it.
+    described: Vec<(usize, usize)>,
     mode: Mode,
 }
 
@@ -113,11 +117,37 @@ impl Vdso {
         fits
     }
 
+    /// Puts code that is described `frames` bytes into it where there is room, and returns its offset.
+    pub fn place(&mut self, code: &[u8], frames: usize) -> Option<usize> {
+        const ALIGNMENT: usize = 64;
+        let unused = self.unused.start.next_multiple_of(ALIGNMENT);
+        let padding = self.free.next_multiple_of(ALIGNMENT);
+        let at = match unused + code.len() <= self.unused.end {
+            true => unused,
+            false => padding,
+        };
+        let room = self.bytes.get_mut(at..at + code.len())?;
+        room.copy_from_slice(code);
+        if at == padding {
+            self.free = at + code.len();
+        }
+        self.described.push((at, frames));
+        Some(at)
+    }
+
     /// Lets unwinders find how the clock's code is described, behind all other code. Without room for
     /// that the clock is no less right.
     pub fn describe(&mut self) {
         let at = self.free.next_multiple_of(4);
-        let _ = unwind::extend(&mut self.bytes, at, &frames(vdso_code(), self.header));
+        let mut all = frames(
+            &self.bytes,
+            self.header,
+            u64_at(vdso_code(), 8 * FRAMES) as usize,
+        );
+        for (code, described) in &self.described {
+            all.extend(frames(&self.bytes, *code, *described));
+        }
+        let _ = unwind::extend(&mut self.bytes, at, &self.unused, &all);
     }
 
     /// Returns where in a process the added code starts.
@@ -195,7 +225,7 @@ fn patch(mut bytes: Vec<u8>, mode: Mode, reads: Reads) -> Result<Vdso, VdsoError
     }
     let entry = |index: usize| header as u64 + u64_at(code, 8 * index);
     let asks = reads == Reads::Asked && matches!(mode, Mode::Frozen | Mode::Logical);
-    let mut original = None;
+    let (mut original, mut unused) = (None, 0..0);
     for (name, symbol) in &elf.symbols {
         let mut redirect = |index: usize| {
             let index = if asks { index + ASKED } else { index };
@@ -221,6 +251,10 @@ fn patch(mut bytes: Vec<u8>, mode: Mode, reads: Reads) -> Result<Vdso, VdsoError
             Reads::Inside => false,
             Reads::Asked => name == "getcpu" || !asks && CLOCKS.contains(&name),
         };
+        if name == "getrandom" {
+            let start = u64_at(&bytes, symbol + VALUE) as usize;
+            unused = start..start + u64_at(&bytes, symbol + SIZE) as usize;
+        }
         if gone || name == "getrandom" {
             // Undefined and without a name.
             bytes[*symbol..symbol + 4].fill(0);
@@ -242,22 +276,25 @@ fn patch(mut bytes: Vec<u8>, mode: Mode, reads: Reads) -> Result<Vdso, VdsoError
         header,
         end,
         free: end,
+        unused,
+        described: Vec::new(),
         mode,
     })
 }
 
-/// Where our code begins and where it is described, in a page that has it at `header`.
-fn frames(code: &[u8], header: usize) -> Vec<[u32; 2]> {
+/// Where code begins and where it is described, in a page that has it at `header` and its descriptions
+/// `described` bytes behind.
+fn frames(page: &[u8], header: usize, described: usize) -> Vec<[u32; 2]> {
     let word = |at: usize| {
-        let bytes = code.get(at..at + 4).and_then(|it| it.try_into().ok());
+        let bytes = page.get(at..at + 4).and_then(|it| it.try_into().ok());
         u32::from_le_bytes(bytes.unwrap_or_default())
     };
-    let (mut at, mut all) = (u64_at(code, 8 * FRAMES) as usize, Vec::new());
+    let (mut at, mut all) = (header + described, Vec::new());
     // A description begins with its size, which of padding is zero; what is common to all has no code.
     while word(at) != 0 {
         let start = (at as u32 + 8).wrapping_add(word(at + 8));
         if word(at + 4) != 0 {
-            all.push([start, at as u32].map(|offset| offset + header as u32));
+            all.push([start, at as u32]);
         }
         at += 4 + word(at) as usize;
     }
@@ -270,6 +307,7 @@ const CLOCKS: [&str; 3] = ["clock_gettime", "gettimeofday", "time"];
 /// Offsets in `Elf64_Sym`.
 const SECTION: usize = 6;
 const VALUE: usize = 8;
+const SIZE: usize = 16;
 const SYMBOL_SIZE: usize = 24;
 
 /// What we need of the ELF file that a vDSO is; addresses in it are offsets.

@@ -1,6 +1,7 @@
 //! What a step shall believe, and by which calls we have to be asked for it.
 
-use super::{Machine, Mode, Places, audit, faults, opens, ports, status, waits};
+use super::status::{self, Looks};
+use super::{Machine, Mode, Places, audit, faults, opens, ports, waits};
 use crate::init::filter::{Rule, Test, Verdict};
 
 /// What a step shall believe.
@@ -16,8 +17,8 @@ pub struct World {
     pub machine: Option<Machine>,
     /// Whether directories are in the order of their names.
     pub sorted: bool,
-    /// The user and group that it has, if what it learns of files shall not be the host's.
-    pub files: Option<(u32, u32)>,
+    /// What it learns of files, if that shall not be the host's.
+    pub files: Option<Looks>,
     /// The host name.
     pub hostname: String,
     /// The NIS domain name.
@@ -111,8 +112,8 @@ impl World {
         if faults {
             rules.extend(faults::rules());
         }
-        if self.files.is_some() {
-            rules.extend(status::rules());
+        if let Some(looks) = &self.files {
+            rules.extend(status::rules(looks));
         }
         if self.audit.is_some() {
             rules.extend(audit::rules(self));
@@ -133,7 +134,12 @@ impl World {
     /// Whether opens with `O_CLOEXEC` are asked about too: if the step pays for its files' status
     /// anyway, or if the kernel's files are where ours would be.
     pub(super) fn asks_all(&self) -> bool {
-        self.files.is_some() || self.bare
+        self.has_whole_files() || self.bare
+    }
+
+    /// Whether nothing of what it learns of files is the host's.
+    pub(super) fn has_whole_files(&self) -> bool {
+        self.files.is_some_and(|looks| looks.whole)
     }
 
     /// Whether CPUID shall tell of the machine.

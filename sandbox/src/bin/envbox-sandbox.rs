@@ -254,6 +254,7 @@ fn option_into(
         }
         "--sorted" => policy.sorted_directories = true,
         "--files" => policy.file_status = FileStatus::Fixed,
+        "--times" => policy.file_status = FileStatus::Times,
         "--deterministic" => {
             (policy.clock, policy.seed) = (Clock::Logical, Some(0));
             (policy.machine, policy.sorted_directories) = (Some(Machine::default()), true);

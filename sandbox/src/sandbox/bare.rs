@@ -57,7 +57,7 @@ fn needed(policy: &Policy) -> Vec<Power> {
         || policy.seed.is_some()
         || policy.machine.is_some()
         || policy.sorted_directories
-        || policy.file_status == FileStatus::Fixed
+        || policy.file_status != FileStatus::Host
         || policy.audit;
     let mut powers = Vec::new();
     if asks {

@@ -6,6 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Component, Path};
 
+use rustix::fs::{AtFlags, CWD, StatxFlags, statx};
 use rustix::process::{getegid, geteuid};
 use rustix::thread::{CpuSet, sched_getaffinity, sched_getcpu};
 
@@ -19,7 +20,7 @@ use super::policy::{
 use super::running::{Running, Subjects};
 use super::started::{Offsets, Started, ready_made};
 use super::{seccomp, terminal};
-use crate::answer::{Answers, Baseline, Machine, Mode, Places, World};
+use crate::answer::{Answers, Baseline, Looks, Machine, Mode, Places, World};
 use crate::host::{HostFacts, OLDEST_KERNEL, UserNamespace};
 use crate::init::{self, FLAG_ASK, FLAG_RANDOM, FLAG_TERMINAL, Limit, Operation, Plan, Standard};
 use crate::sys::SignalRelay;
@@ -217,10 +218,7 @@ fn world(policy: &Policy, offsets: &Offsets) -> World {
         seed: policy.seed,
         machine: policy.machine.clone(),
         sorted: policy.sorted_directories,
-        files: (policy.file_status == FileStatus::Fixed).then(|| match policy.isolation {
-            Isolation::Namespaces => (policy.uid, policy.gid),
-            Isolation::None => (geteuid().as_raw(), getegid().as_raw()),
-        }),
+        files: looks(policy, offsets),
         hostname: policy.hostname.clone(),
         domainname: policy.domainname.clone(),
         offset: match policy.isolation {
@@ -242,6 +240,37 @@ fn world(policy: &Policy, offsets: &Offsets) -> World {
                 .collect(),
         }),
     }
+}
+
+/// What a policy lets a step learn of files. Their times are those of its clock, so if that is the
+/// kernel's, so are they.
+fn looks(policy: &Policy, offsets: &Offsets) -> Option<Looks> {
+    let whole = match policy.file_status {
+        FileStatus::Host => return None,
+        FileStatus::Times if policy.clock == Clock::Real => return None,
+        FileStatus::Times => false,
+        FileStatus::Fixed => true,
+    };
+    let namespaces = policy.isolation == Isolation::Namespaces;
+    let (uid, gid) = match namespaces {
+        true => (policy.uid, policy.gid),
+        false => (geteuid().as_raw(), getegid().as_raw()),
+    };
+    let upper = match &policy.project {
+        // It was made for the step, maybe before the namespaces.
+        Some(Project::Overlay { upper, .. }) => {
+            statx(CWD, upper, AtFlags::empty(), StatxFlags::CTIME).ok()
+        }
+        _ => None,
+    };
+    let upper = upper.map(|it| (it.stx_ctime.tv_sec, it.stx_ctime.tv_nsec));
+    Some(Looks {
+        whole,
+        uid,
+        gid,
+        alone: namespaces || whole,
+        since: upper.map_or(offsets.files, |upper| upper.min(offsets.files)),
+    })
 }
 
 /// Checks what every step needs of the kernel.

@@ -5,12 +5,15 @@ use std::io;
 
 core::arch::global_asm!(include_str!("../../inside/vdso.s"));
 core::arch::global_asm!(include_str!("../../inside/faults.s"));
+core::arch::global_asm!(include_str!("../../inside/stat.s"));
 
 unsafe extern "C" {
     static envbox_vdso_start: u8;
     static envbox_vdso_end: u8;
     static envbox_faults_start: u8;
     static envbox_faults_end: u8;
+    static envbox_stat_start: u8;
+    static envbox_stat_end: u8;
 }
 
 /// Returns the code for the vDSO of a step's processes. It is data here: nobody calls it.
@@ -24,6 +27,13 @@ pub fn vdso_code() -> &'static [u8] {
 /// Returns the code that answers instructions that fault, for the same place.
 pub fn faults_code() -> &'static [u8] {
     let (start, end) = (&raw const envbox_faults_start, &raw const envbox_faults_end);
+    // SAFETY: as above.
+    unsafe { std::slice::from_raw_parts(start, end as usize - start as usize) }
+}
+
+/// Returns the code that looks at files, for the same place.
+pub fn stat_code() -> &'static [u8] {
+    let (start, end) = (&raw const envbox_stat_start, &raw const envbox_stat_end);
     // SAFETY: as above.
     unsafe { std::slice::from_raw_parts(start, end as usize - start as usize) }
 }

@@ -8,6 +8,7 @@ mod cpuid;
 mod cut_short;
 mod draws;
 mod files;
+mod looks;
 mod machine;
 mod ports;
 mod unwind;
@@ -138,6 +139,8 @@ fn main() {
         ["invalid"] => clock::invalid(),
         ["discipline"] => clock::discipline(),
         ["files"] => files::files(),
+        ["places"] => looks::places(),
+        ["times"] => looks::times(),
         ["refused"] => files::refused(),
         ["nested"] => files::nested(),
         ["owner", path] => files::owner(path),

@@ -9,13 +9,18 @@ use crate::harness::{World, as_everyone};
 
 /// Runs the guest in a project that was made in this order, so many seconds ago.
 fn look(world: &World, order: [&str; 3], age: u64, guest: &str) -> String {
+    look_with("--files", world, order, age, guest)
+}
+
+/// The same, with this of files held.
+fn look_with(held: &str, world: &World, order: [&str; 3], age: u64, guest: &str) -> String {
     for name in ["rootfs/bin", "rootfs/bin/guest"] {
         world.give(&world.path(name));
     }
     for name in ["lower", "upper", "work"] {
         let _ = fs::remove_dir_all(world.path(name));
-        world.directory(name);
     }
+    world.directory("lower");
     for name in order {
         let path = match name {
             "directory" => world.directory("lower/directory"),
@@ -26,7 +31,12 @@ fn look(world: &World, order: [&str; 3], age: u64, guest: &str) -> String {
         let time = made - Duration::from_secs(age);
         file.set_modified(time).unwrap();
     }
-    let options = ["--files", "--sorted", "--clock", "logical", "--directory"];
+    // Made in the next tick of the kernel's clock for files, so that all else was there before.
+    std::thread::sleep(Duration::from_millis(12));
+    for name in ["upper", "work"] {
+        world.directory(name);
+    }
+    let options = [held, "--sorted", "--clock", "logical", "--directory"];
     let mut options: Vec<PathBuf> = options.map(PathBuf::from).to_vec();
     options.push(PathBuf::from("/project"));
     options.extend(world.overlay());
@@ -78,6 +88,93 @@ fn a_time_that_the_step_sets_is_kept() {
     });
 }
 
+/// A place in a program that was asked about once tells of a file without the supervisor.
+#[test]
+fn a_look_that_is_not_asked_about_tells_the_same() {
+    as_everyone(|world| {
+        for held in ["--times", "--files"] {
+            let order = ["first", "second", "directory"];
+            let text = look_with(held, world, order, 9, "places");
+            let jumps = held == "--times";
+            for (line, expected) in [
+                ("at first", false),
+                ("then", jumps),
+                ("C library", jumps),
+                ("with threads", false),
+            ] {
+                assert!(text.contains(&format!("{line} {expected}\n")), "{text}");
+            }
+            assert!(text.contains("\nset true 1000000000\n"), "{text}");
+            let same = text.lines().filter(|line| line.ends_with(" true"));
+            let jumped = if jumps { 2 } else { 0 };
+            assert_eq!(same.count(), 2 * 15 + 4 + jumped, "{held} {text}");
+        }
+    });
+}
+
+#[test]
+fn what_the_step_makes_has_its_time_and_inputs_keep_theirs() {
+    /// Sixteen years.
+    const BACK: u64 = (16 * 365 + 4) * 86400;
+    let all = std::cell::RefCell::new(Vec::new());
+    as_everyone(|world| {
+        let look = |age| {
+            look_with(
+                "--times",
+                world,
+                ["first", "second", "directory"],
+                age,
+                "times",
+            )
+        };
+        let texts = [9, 100_000].map(look);
+        let own = |text: &str| {
+            let of_step =
+                |line: &&str| !line.starts_with("/project/") && !line.starts_with("moved");
+            let lines: Vec<&str> = text.lines().filter(of_step).collect();
+            lines.join("\n")
+        };
+        assert_eq!(own(&texts[0]), own(&texts[1]));
+        all.borrow_mut().push(own(&texts[0]));
+        let host = fs::metadata(world.path("lower/first")).unwrap();
+        let host = host
+            .modified()
+            .unwrap()
+            .duration_since(std::time::UNIX_EPOCH);
+        let of = |name: &str| {
+            let start = format!("{name}: ");
+            let line = texts[1]
+                .lines()
+                .find(|line| line.starts_with(&start))
+                .unwrap();
+            let times: Vec<u64> = line[start.len()..]
+                .split([' ', '.'])
+                .step_by(2)
+                .map(|it| it.parse().unwrap())
+                .collect();
+            times
+        };
+        let first = of("/project/first");
+        assert_eq!(first[1], host.unwrap().as_secs() - BACK);
+        assert_eq!(first, [first[1]; 4]);
+        assert!(first[1] <= of("/project/second")[1]);
+        assert_eq!(of("/project/b")[1], of("/project/second")[1]);
+        assert_eq!(of("moved")[1], of("/project/second")[1]);
+    });
+    let mut all = all.into_inner();
+    all.dedup();
+    insta::assert_snapshot!(all.join("\n"), @r"
+    /tmp: 1577836799.000000000 1577836799.000000000 1577836799.000000000 1577836799.000000000
+    /project: 1577836799.000000000 1577836799.000000000 1577836799.000000000 1577836799.000000000
+    /dev/null: 1577836799.000000000 1577836799.000000000 1577836799.000000000 1577836799.000000000
+    a: 1577836799.000001000 1577836799.000001000 1577836799.000001000 1577836799.000001000
+    b: 1577836799.000002000 1577836799.000002000 1577836799.000002000 1577836799.000002000
+    a: 1577836799.000003000 1577836799.000003000 1577836799.000003000 1577836799.000001000
+    first: 1577836799.000004000 1577836799.000004000 1577836799.000004000 1577836799.000004000
+    now 1577836800
+    ");
+}
+
 #[test]
 fn what_cannot_be_seen_is_the_kernels_to_refuse() {
     as_everyone(|world| {
@@ -97,7 +194,9 @@ fn what_cannot_be_seen_is_the_kernels_to_refuse() {
             String::from_utf8(output.stdout).unwrap()
         };
         let real = look(&[]);
-        assert_eq!(look(&["--files"]), real);
+        for held in ["--files", "--times"] {
+            assert_eq!(look(&[held, "--clock", "logical"]), real);
+        }
         let denied = real.lines().filter(|line| line.ends_with(" -1 13"));
         assert_eq!(denied.count(), 2, "{real}");
         fs::set_permissions(&closed, Permissions::from_mode(0o755)).unwrap();
@@ -107,10 +206,12 @@ fn what_cannot_be_seen_is_the_kernels_to_refuse() {
 #[test]
 fn who_leaves_the_namespaces_of_the_step_sees_its_own() {
     as_everyone(|world| {
-        let text = world.look(&["--files"], &["nested"]);
-        let lines: Vec<&str> = text.lines().collect();
-        // No id is mapped there.
-        assert_eq!(lines[1..3], ["owner 65534", "true"], "{text}");
-        assert_eq!(lines[0], lines[3]);
+        for held in ["--files", "--times"] {
+            let text = world.look(&[held, "--clock", "logical"], &["nested"]);
+            let lines: Vec<&str> = text.lines().collect();
+            // No id is mapped there.
+            assert_eq!(lines[1..3], ["owner 65534", "true"], "{text}");
+            assert_eq!(lines[0], lines[3]);
+        }
     });
 }

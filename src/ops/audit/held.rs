@@ -127,7 +127,7 @@ fn open(source: Source) -> Verdict {
             "do not let times and memory use reach the results",
         ),
         Source::FileStatus => not_held(
-            "size and kind are the files'; times and inode numbers may be the host's",
+            "inode numbers are the host's, and so may be the times of what the step did not make",
             "set `file-status = \"fixed\"`, or compare files by what is in them",
         ),
         Source::Counter => not_held(
@@ -217,7 +217,7 @@ mod tests {
             cpus: 2,
             cpu_baseline: CpuBaseline::V3,
             cpuid: Cpuid::Held,
-            file_status: StepFileStatus::Host,
+            file_status: StepFileStatus::Times,
             kernel: "6.1.0".to_owned(),
         }
     }

@@ -116,7 +116,13 @@ fn answers(decided: Decided<'_>) -> Vec<Row> {
     };
     let status = match policy.file_status {
         StepFileStatus::Fixed => asked("file-status", "follows from names".to_owned()),
-        StepFileStatus::Host => ("file-status", NotHeld, "the host's".to_owned()),
+        StepFileStatus::Times if policy.clock != StepClock::Real => {
+            let by = "times are the step's, inode numbers the host's";
+            ("file-status", NotHeld, by.to_owned())
+        }
+        StepFileStatus::Times | StepFileStatus::Host => {
+            ("file-status", NotHeld, "the host's".to_owned())
+        }
     };
     vec![
         asked("randomness", format!("follows from seed {}", policy.seed)),

@@ -210,7 +210,7 @@ mod tests {
           "B": "2"
         },
         "epoch": "2020-01-01T00:00:00Z",
-        "file-status": "host",
+        "file-status": "times",
         "framework-knobs": [
           "torch"
         ],

@@ -452,6 +452,7 @@ pub(in crate::ops) fn answered(policy: &SandboxPolicy) -> Policy {
         sorted_directories: true,
         file_status: match policy.file_status {
             StepFileStatus::Host => FileStatus::Host,
+            StepFileStatus::Times => FileStatus::Times,
             StepFileStatus::Fixed => FileStatus::Fixed,
         },
         ..Policy::default()

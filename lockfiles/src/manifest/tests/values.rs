@@ -137,7 +137,7 @@ fn what_is_not_said_has_its_default() {
     assert_eq!(sandbox.clock, StepClock::Logical);
     assert_eq!(sandbox.cpu_baseline, CpuBaseline::V3);
     assert_eq!(sandbox.cpuid, StepCpuid::Masked);
-    assert_eq!(sandbox.file_status, StepFileStatus::Host);
+    assert_eq!(sandbox.file_status, StepFileStatus::Times);
     assert_eq!(sandbox.output_times, OutputTimes::Real);
     assert_eq!(
         (sandbox.seed, sandbox.cpus, sandbox.network),

@@ -8,6 +8,15 @@
 //!   microsecond for each time that the step had opened a file for writing, made, moved or removed
 //!   one before the change was first seen: so nothing is newer than the step's clock, and what was
 //!   written later is never older. A time that the step sets itself is kept to the nanosecond.
+//!
+//! That is [`Looks::whole`]. Otherwise it is times alone, and only if the step has changed a file; the
+//! rest is told by the code in the vDSO ([`super::sites`]):
+//!
+//! - What was there before keeps its time, a multiple of sixteen years earlier, so that it is older than
+//!   what the step does and `make` still sees what is new. What only moves or removes is not counted.
+//!
+//! Or all of it:
+//!
 //! - Numbers. A file's inode number is a hash of its path when it was first seen; it follows the
 //!   file through renames and links. A device is a mount, in the order of their paths.
 //! - Sizes of directories, blocks, links of what the step did not link, and free space are fixed.
@@ -40,17 +49,34 @@ use self::mounts::{Kind, Mounts};
 use self::numbers::{Number, Numbers};
 use self::privilege::Lowered;
 use self::tell::Told;
-use self::times::{Stamp, Times, real};
+use self::times::{Instant, Stamp, Times, real};
+use super::sites;
 use super::vdso::Mode;
 use crate::init::filter::{Rule, Test, Verdict};
 use crate::sys::memory;
 use crate::sys::notify::{Answer, Notification};
+
+/// What a step learns of files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Looks {
+    /// Whether that is everything; else it is their times, and the rest is the kernel's.
+    pub whole: bool,
+    /// The user that it has.
+    pub uid: u32,
+    /// Its group.
+    pub gid: u32,
+    /// Whether all others are nobody, as in a user namespace.
+    pub alone: bool,
+    /// The kernel's clock for files before anything was made for the step, if it is their times.
+    pub since: Instant,
+}
 
 /// What the files of a step look like.
 #[derive(Debug)]
 pub struct Status {
     times: Times,
     numbers: Numbers,
+    looks: Looks,
     user: (u32, u32),
     group: (u32, u32),
     /// What is known since the step's first call.
@@ -80,33 +106,33 @@ const NOBODY: u32 = 65_534;
 const BLOCK: u64 = 4096;
 
 /// Returns the rules by which we are asked.
-pub fn rules() -> Vec<Rule> {
+pub fn rules(looks: &Looks) -> Vec<Rule> {
     /// `O_WRONLY`, `O_RDWR`, `O_CREAT` and `O_TRUNC`.
-    const WRITES: u32 = 0o1103;
+    const WRITABLE: u32 = 0o1103;
     const NAMESPACES: u32 = (libc::CLONE_NEWNS | libc::CLONE_NEWUSER) as u32;
-    let looks = LOOKS.iter().map(|call| (*call, Vec::new()));
-    let changes = CHANGES.iter().map(|call| (*call, Vec::new()));
-    let times = TIMES.iter().map(|call| (*call, Vec::new()));
-    let leaves = [libc::SYS_chroot, libc::SYS_pivot_root, libc::SYS_setns];
-    let leaves = leaves.map(|call| (call, Vec::new()));
-    let tested = [
-        (libc::SYS_open, Test::Any(1, WRITES)),
-        (libc::SYS_openat, Test::Any(2, WRITES)),
-        (libc::SYS_unshare, Test::Any(0, NAMESPACES)),
-        (libc::SYS_clone, Test::Any(0, NAMESPACES)),
-    ];
-    let tested = tested.map(|(call, test)| (call, vec![test]));
-    let all = looks
-        .chain(changes)
-        .chain(times)
-        .chain(leaves)
-        .chain(tested);
     let ask = |(call, tests)| Rule {
         call,
         tests,
         verdict: Verdict::Ask,
     };
-    let mut rules: Vec<Rule> = all.map(ask).collect();
+    let not_ours = || vec![sites::NOT_OURS];
+    let files = LOOKS.iter().map(|call| (*call, not_ours()));
+    let writes = WRITES.iter().map(|call| (*call, Vec::new()));
+    let times = TIMES.iter().map(|call| (*call, Vec::new()));
+    let opens = [
+        (libc::SYS_open, vec![Test::Any(1, WRITABLE)]),
+        (libc::SYS_openat, vec![Test::Any(2, WRITABLE)]),
+    ];
+    let leaves = [libc::SYS_chroot, libc::SYS_pivot_root, libc::SYS_setns];
+    let leaves = leaves.map(|call| (call, Vec::new()));
+    let enters = [libc::SYS_unshare, libc::SYS_clone];
+    let enters = enters.map(|call| (call, vec![Test::Any(0, NAMESPACES)]));
+    let all = files.chain(opens).chain(writes).chain(times);
+    let mut rules: Vec<Rule> = all.chain(leaves).chain(enters).map(ask).collect();
+    if looks.whole {
+        let more = CHANGES.iter().chain(&SPACES);
+        rules.extend(more.map(|call| ask((*call, Vec::new()))));
+    }
     // Its flags are in memory, where no filter sees them; libraries fall back to `clone`.
     rules.push(Rule {
         call: libc::SYS_clone3,
@@ -116,22 +142,23 @@ pub fn rules() -> Vec<Rule> {
     rules
 }
 
-/// Calls that tell of a file or its file system.
-const LOOKS: [libc::c_long; 7] = [
+/// Calls that tell of a file.
+pub const LOOKS: [libc::c_long; 5] = [
     libc::SYS_stat,
     libc::SYS_lstat,
     libc::SYS_fstat,
     libc::SYS_newfstatat,
     libc::SYS_statx,
-    libc::SYS_statfs,
-    libc::SYS_fstatfs,
 ];
 
-/// Calls that change a file or a directory, beside some of `open` and `openat`.
-const CHANGES: [libc::c_long; 18] = [
-    libc::SYS_openat2,
-    libc::SYS_creat,
-    libc::SYS_truncate,
+/// Calls that tell of its file system.
+const SPACES: [libc::c_long; 2] = [libc::SYS_statfs, libc::SYS_fstatfs];
+
+/// Calls that open a file for writing, or as good as that, beside some of `open` and `openat`.
+const WRITES: [libc::c_long; 3] = [libc::SYS_openat2, libc::SYS_creat, libc::SYS_truncate];
+
+/// Other calls that change a file or a directory.
+const CHANGES: [libc::c_long; 15] = [
     libc::SYS_ftruncate,
     libc::SYS_rename,
     libc::SYS_renameat,
@@ -158,13 +185,14 @@ const TIMES: [libc::c_long; 4] = [
 ];
 
 impl Status {
-    /// Begins, for a step whose wall clock starts at `epoch` seconds and that has these ids.
-    pub fn new(mode: Mode, epoch: u64, uid: u32, gid: u32) -> Status {
+    /// Begins, for a step whose wall clock starts at `epoch` seconds.
+    pub fn new(mode: Mode, epoch: u64, looks: Looks) -> Status {
         Status {
-            times: Times::new(mode, epoch),
+            times: Times::new(mode, epoch, &looks),
             numbers: Numbers::default(),
-            user: (geteuid().as_raw(), uid),
-            group: (getegid().as_raw(), gid),
+            looks,
+            user: (geteuid().as_raw(), looks.uid),
+            group: (getegid().as_raw(), looks.gid),
             view: None,
             nested: false,
             _lowered: None,
@@ -173,13 +201,15 @@ impl Status {
 
     /// The step is about to start: what changes from now on is its work.
     pub fn start(&mut self) {
-        self.times.start();
+        if self.looks.whole {
+            self.times.start();
+        }
     }
 
     /// Handles a call. `None` if it is not for us or has to be made.
     pub fn reply(&mut self, call: &Notification) -> Option<Answer> {
         let number = i64::from(call.call);
-        if LOOKS.contains(&number) {
+        if LOOKS.contains(&number) || SPACES.contains(&number) {
             return self.look(call).ok().flatten();
         }
         match number {
@@ -191,7 +221,7 @@ impl Status {
                 self.nested |= call.arguments[0] & NAMESPACES != 0;
             }
             libc::SYS_open | libc::SYS_openat => self.changes(call),
-            _ if CHANGES.contains(&number) => self.changes(call),
+            _ if WRITES.contains(&number) || CHANGES.contains(&number) => self.changes(call),
             _ if TIMES.contains(&number) => {
                 self.changes(call);
                 for time in times::asked(call) {
@@ -206,6 +236,9 @@ impl Status {
     /// Returns the inode numbers for the entries of a directory of a thread: of its path, the
     /// kernel's number and the name. `None` if they are the kernel's.
     pub fn directory(&mut self, thread: u32, descriptor: u64) -> Option<Entries<'_>> {
+        if !self.looks.whole {
+            return None;
+        }
         self.view(thread).ok()?;
         if self.nested && !self.view.as_ref()?.home.is_of(thread) {
             return None;
@@ -239,7 +272,7 @@ impl Status {
         if self.nested && !view.home.is_of(call.thread) {
             return Ok(None);
         }
-        let space = matches!(i64::from(call.call), libc::SYS_statfs | libc::SYS_fstatfs);
+        let space = SPACES.contains(&i64::from(call.call));
         let follow = usize::from(target.follow);
         if let Some(told) = view.root[follow].get(&target.path).filter(|_| !space) {
             return tell(call, told).map(Some);
@@ -255,6 +288,10 @@ impl Status {
             memory::write(call.thread, call.arguments[1], &bytes)?;
             return Ok(Some(Answer::Value(0)));
         }
+        if !self.looks.whole {
+            let told = self.with_times(&found.status, kind);
+            return tell(call, &told).map(Some);
+        }
         let told = self.told(&found)?;
         if let Some(view) = &mut self.view
             && found.is_named()
@@ -264,6 +301,37 @@ impl Status {
             view.root[follow].insert(target.path, told);
         }
         tell(call, &told).map(Some)
+    }
+
+    /// What the kernel tells of a file, but for its times.
+    fn with_times(&mut self, status: &Statx, kind: Option<Kind>) -> Told {
+        let times = &self.times;
+        let mut told = Told {
+            device: (status.stx_dev_major, status.stx_dev_minor),
+            inode: status.stx_ino,
+            links: u64::from(status.stx_nlink),
+            size: status.stx_size,
+            blocks: status.stx_blocks,
+            block: u64::from(status.stx_blksize),
+            mount: status.stx_mnt_id,
+            ..self.outside(status, false)
+        };
+        const PLAIN: [u32; 3] = [libc::S_IFREG, libc::S_IFDIR, libc::S_IFLNK];
+        let plain = PLAIN.contains(&(told.mode & libc::S_IFMT));
+        let changed = times.is_after_start(real(&status.stx_ctime));
+        if changed && kind != Some(Kind::ReadOnly) {
+            let (_, stamps) = self.numbers.anonymous(status);
+            self.times.show(&mut told, stamps, status);
+            return told;
+        }
+        // The kernel made what is special when the host was started.
+        let time = match plain {
+            true => times.input(real(&status.stx_mtime)),
+            false => times.before(),
+        };
+        (told.accessed, told.modified) = (time, time);
+        (told.changed, told.born) = (time, time);
+        told
     }
 
     /// What a look at a file tells.
@@ -278,13 +346,13 @@ impl Status {
         let (changed, modified) = (real(&status.stx_ctime), real(&status.stx_mtime));
         let Some(mount) = mount else {
             // A pipe, a socket, or what the caller of the sandbox opened.
-            told.device = tell::device(u32::from(status.stx_mode));
+            told.device = (0, tell::device(u32::from(status.stx_mode)));
             let (number, stamps) = self.numbers.anonymous(status);
             told.inode = number;
             self.times.show(&mut told, stamps, status);
             return Ok(told);
         };
-        (told.device, told.mount) = (mount.number, mount.number);
+        (told.device, told.mount) = ((0, mount.number), u64::from(mount.number));
         let special = told.mode & libc::S_IFMT == libc::S_IFCHR;
         if special && mount.kind != Kind::Memory {
             // The host's root owns it, who is somebody inside only if it is the caller.
@@ -311,7 +379,11 @@ impl Status {
 
     /// What does not depend on where a file is.
     fn outside(&self, status: &Statx, directory: bool) -> Told {
-        let shown = |id, (outer, inner)| if id == outer { inner } else { NOBODY };
+        let shown = |id, (outer, inner)| match id == outer {
+            true => inner,
+            false if self.looks.alone => NOBODY,
+            false => id,
+        };
         let regular = u32::from(status.stx_mode) & libc::S_IFMT == libc::S_IFREG;
         Told {
             mode: u32::from(status.stx_mode),
@@ -328,6 +400,7 @@ impl Status {
                 (_, true) => status.stx_size.div_ceil(BLOCK) * (BLOCK / 512),
                 _ => 0,
             },
+            block: BLOCK,
             special: (status.stx_rdev_major, status.stx_rdev_minor),
             attributes: status.stx_attributes.bits(),
             ..Told::default()
@@ -351,8 +424,12 @@ impl Status {
                 real,
                 shown: before,
             });
-            self.numbers
-                .begin(mount, &found.status, &path, stamps, before);
+            match self.looks.whole {
+                true => self
+                    .numbers
+                    .begin(mount, &found.status, &path, stamps, before),
+                false => self.numbers.begin_anonymous(&found.status, stamps, before),
+            }
         }
         let root = Default::default();
         self.view = Some(View { home, mounts, root });

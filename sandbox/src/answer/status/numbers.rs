@@ -44,6 +44,16 @@ pub struct Stamps {
     pub born: Option<Instant>,
 }
 
+impl Stamps {
+    fn of_old([modified, changed]: [Stamp; 2], before: Instant) -> Stamps {
+        Stamps {
+            modified,
+            changed,
+            born: Some(before),
+        }
+    }
+}
+
 impl Identity {
     fn of(mount: u32, status: &Statx) -> Identity {
         let directory = u32::from(status.stx_mode) & libc::S_IFMT == libc::S_IFDIR;
@@ -82,15 +92,15 @@ impl Numbers {
         mount: u32,
         status: &Statx,
         path: &Path,
-        [modified, changed]: [Stamp; 2],
+        stamps: [Stamp; 2],
         before: Instant,
     ) {
-        let stamps = Stamps {
-            modified,
-            changed,
-            born: Some(before),
-        };
-        *self.add(mount, status, path).1 = stamps;
+        *self.add(mount, status, path).1 = Stamps::of_old(stamps, before);
+    }
+
+    /// The same, where only its times matter.
+    pub fn begin_anonymous(&mut self, status: &Statx, stamps: [Stamp; 2], before: Instant) {
+        *self.anonymous(status).1 = Stamps::of_old(stamps, before);
     }
 
     /// Finds or adds something that has no path inside.

@@ -9,7 +9,8 @@ use super::times::Instant;
 /// Everything that is told of a file.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Told {
-    pub device: u32,
+    /// Major and minor number.
+    pub device: (u32, u32),
     pub inode: u64,
     pub links: u64,
     pub mode: u32,
@@ -18,8 +19,10 @@ pub struct Told {
     pub special: (u32, u32),
     pub size: u64,
     pub blocks: u64,
+    /// What is read at once.
+    pub block: u64,
     pub attributes: u64,
-    pub mount: u32,
+    pub mount: u64,
     pub accessed: Instant,
     pub modified: Instant,
     pub changed: Instant,
@@ -42,14 +45,14 @@ impl Told {
     /// `struct stat`.
     pub fn stat(&self) -> Vec<u8> {
         let mut out = Out(Vec::with_capacity(144));
-        out.u64(number(0, self.device));
+        out.u64(number(self.device.0, self.device.1));
         out.u64(self.inode);
         out.u64(self.links);
         for word in [self.mode, self.uid, self.gid, 0] {
             out.u32(word);
         }
         out.u64(number(self.special.0, self.special.1));
-        for word in [self.size, BLOCK, self.blocks] {
+        for word in [self.size, self.block, self.blocks] {
             out.u64(word);
         }
         for (seconds, rest) in [self.accessed, self.modified, self.changed] {
@@ -68,7 +71,7 @@ impl Told {
         const MOUNT_ROOT: u64 = libc::STATX_ATTR_MOUNT_ROOT as u64;
         let mut out = Out(Vec::with_capacity(256));
         out.u32(ALWAYS | asked & OPTIONAL);
-        out.u32(BLOCK as u32);
+        out.u32(self.block as u32);
         out.u64(self.attributes & MOUNT_ROOT);
         for word in [self.links as u32, self.uid, self.gid, self.mode] {
             out.u32(word);
@@ -85,11 +88,11 @@ impl Told {
             out.u64(seconds as u64);
             out.u64(u64::from(rest));
         }
-        for word in [self.special.0, self.special.1, 0, self.device] {
+        for word in [self.special.0, self.special.1, self.device.0, self.device.1] {
             out.u32(word);
         }
         out.u64(if asked & libc::STATX_MNT_ID != 0 {
-            u64::from(self.mount)
+            self.mount
         } else {
             0
         });

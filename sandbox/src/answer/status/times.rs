@@ -8,6 +8,7 @@ use rustix::fs::{Statx, StatxTimestamp};
 use rustix::time::{ClockId, clock_gettime};
 
 use super::super::vdso::Mode;
+use super::Looks;
 use super::numbers::Stamps;
 use super::tell::Told;
 use crate::sys::memory;
@@ -32,6 +33,8 @@ pub struct Times {
     epoch: i64,
     /// The kernel's clock for files when the step began.
     start: Instant,
+    /// How many seconds earlier is what was there before, if it keeps a time of its own.
+    back: Option<i64>,
     /// How many changes there have been.
     count: u64,
     /// Times that the step set.
@@ -46,11 +49,17 @@ pub fn real(time: &StatxTimestamp) -> Instant {
 }
 
 impl Times {
-    pub fn new(mode: Mode, epoch: u64) -> Times {
+    pub fn new(mode: Mode, epoch: u64, looks: &Looks) -> Times {
+        let epoch = i64::try_from(epoch).unwrap_or(i64::MAX);
+        let (start, back) = match looks.whole {
+            true => ((i64::MAX, 0), None),
+            false => (looks.since, Some(looks.back(epoch))),
+        };
         Times {
             mode,
-            epoch: i64::try_from(epoch).unwrap_or(i64::MAX),
-            start: (i64::MAX, 0),
+            epoch,
+            start,
+            back,
             count: 0,
             set: BTreeSet::new(),
             seen: BTreeMap::new(),
@@ -101,6 +110,17 @@ impl Times {
         ((self.epoch - 1).max(0), 0)
     }
 
+    /// What a time is shown as that the step has not made.
+    pub fn input(&self, real: Instant) -> Instant {
+        match self.back {
+            Some(back) if !self.is_after_start(real) => (
+                (real.0.saturating_sub(back)).max(real.0.min(OLDEST)),
+                real.1,
+            ),
+            _ => self.before(),
+        }
+    }
+
     /// Says what the times of a file are.
     pub fn show(&mut self, told: &mut Told, stamps: &mut Stamps, status: &Statx) {
         self.update(&mut stamps.modified, real(&status.stx_mtime));
@@ -130,7 +150,7 @@ impl Times {
             }
             self.place(real)
         } else {
-            self.before()
+            self.input(real)
         };
     }
 
@@ -164,6 +184,24 @@ impl Times {
 }
 
 const SECOND: i64 = 1_000_000_000;
+
+/// 1980, as in `inside/stat.s`: before that an archive in ZIP's form has no dates.
+const OLDEST: i64 = 315_532_800;
+
+impl Looks {
+    /// How many seconds earlier than on the host is what was there before the step: a multiple of
+    /// sixteen years, so that all of it is older than the step's clock, and keeps its order, month and
+    /// day.
+    pub fn back(&self, epoch: i64) -> i64 {
+        /// With four leap days.
+        const SIXTEEN_YEARS: i64 = (16 * 365 + 4) * 86400;
+        let ahead = self.since.0.saturating_sub(epoch.saturating_sub(1));
+        match ahead {
+            ..0 => 0,
+            _ => (ahead / SIXTEEN_YEARS + 1).saturating_mul(SIXTEEN_YEARS),
+        }
+    }
+}
 
 /// The times that a call sets, but for those that are left to the kernel.
 pub fn asked(call: &Notification) -> Vec<Instant> {

@@ -10,6 +10,7 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::LazyLock;
+use std::time::{Duration, UNIX_EPOCH};
 
 use envbox_lockfiles::base::{Context, Digest, Explain as _};
 use envbox_lockfiles::manifest::{Manifest, SandboxPolicy, StepFileStatus};
@@ -165,10 +166,19 @@ fn what_a_step_writes_comes_home() {
 fn the_times_of_files_are_as_the_manifest_says() {
     let mut world = World::new();
     fs::write(world.project("input"), "x").unwrap();
+    let input = File::options().write(true).open(world.project("input"));
+    let time = UNIX_EPOCH + Duration::from_secs(1_700_000_000);
+    input.unwrap().set_modified(time).unwrap();
+    // The kernel's next tick: what it makes in this one is the step's.
+    std::thread::sleep(Duration::from_millis(12));
     let words = "write output x time input time output exit 0";
+    let (report, times) = world.run(words);
+    assert_eq!(report.isolation.file_status, StepFileStatus::Times);
+    assert_eq!(times, "1195078400s\n1577836799.000001s\n");
+    world.manifest = manifest("[sandbox]\nfile-status = \"host\"");
     let (report, real) = world.run(words);
     assert_eq!(report.isolation.file_status, StepFileStatus::Host);
-    // The kernel's.
+    assert!(real.starts_with("1700000000s\n"), "{real}");
     assert!(!real.contains("1577836799"), "{real}");
     world.manifest = manifest(
         "[sandbox]\nepoch = \"2020-01-01T00:00:00Z\"\nfile-status = \"fixed\"\n\
@@ -448,7 +458,7 @@ fn the_report_is_a_document() {
         "cpuid": null,
         "cpus": 1,
         "epoch": "2020-01-01T00:00:00Z",
-        "file_status": "host",
+        "file_status": "times",
         "hostname": "box",
         "kernel": "HOST",
         "namespaces": [

@@ -1,0 +1,186 @@
+# How a step looks at files without the supervisor: code for the vDSO page of each of its processes.
+#
+# A place in a program that calls `stat` or a relative is replaced by a jump to a stub of its own,
+# which says where to go on and which call it was (see `src/answer/sites.rs`). The call is made here
+# instead, with a mark that the filter knows. If the file has not changed since the step began, its
+# times are moved to where the step believes to be; otherwise the call is made again without the
+# mark, and the supervisor is asked.
+#
+# A call spoils rax, rcx and r11 alone, so no other register may change. What lies below the stack
+# pointer is left alone as well: the place may be in a function that uses it.
+
+    .pushsection .rodata.envbox_stat, "a", @progbits
+    .balign 64
+    .globl envbox_stat_start
+    .hidden envbox_stat_start
+envbox_stat_start:
+.Lstat_header:
+    .quad .Lstat - .Lstat_header
+    .quad .Lstat_frames - .Lstat_header
+.Lstat_used:
+    .quad 0                             # how many stubs there are in this process
+.Lsince:
+    .quad 0, 0                          # when the step began: seconds and nanoseconds
+.Lback:
+    .quad 0                             # so many seconds earlier is what was there before
+.Lmark:
+    .quad 0                             # the sixth argument of a call of ours
+    .set FSTATAT, 262
+    .set STATX, 332
+    .set OLDEST, 315532800              # 1980: what an archive in ZIP's form can say
+    # Offsets in `struct stat` and `struct statx`.
+    .set STAT_MODE, 24
+    .set STAT_ATIME, 72
+    .set STAT_MTIME, 88
+    .set STAT_CTIME, 104
+    .set STATX_MODE, 28
+    .set STATX_ATIME, 64
+    .set STATX_BTIME, 80
+    .set STATX_CTIME, 96
+    .set STATX_MTIME, 112
+    .set STATX_WANTED, 0xc1             # type, mtime, ctime
+
+# Entered by a stub, with 128 bytes of stack skipped: the number of the call in eax, where to go on in
+# rcx.
+    .balign 16
+.Lstat:
+    push rcx
+.Lstat_1:
+    push rax
+.Lstat_2:
+    push r9
+.Lstat_3:
+    mov r9, [rip + .Lmark]
+    syscall
+    test eax, eax
+    jnz 9f
+    mov eax, [rsp + 8]
+    cmp eax, STATX
+    je 4f
+    mov rcx, rsi
+    cmp eax, FSTATAT
+    cmove rcx, rdx
+    mov eax, [rcx + STAT_MODE]
+    mov r11, [rcx + STAT_CTIME]
+    cmp r11, [rip + .Lsince]
+    jg 8f
+    jl 1f
+    mov r11, [rcx + STAT_CTIME + 8]
+    cmp r11, [rip + .Lsince + 8]
+    jae 8f
+1:  shr eax, 12                         # a regular file, a directory or a link
+    mov r11d, 0x510
+    bt r11d, eax
+    jnc 8f
+    mov r11, [rcx + STAT_MTIME]
+    mov rax, r11
+    sub rax, [rip + .Lback]
+    cmp r11, OLDEST
+    jle 2f
+    mov r11d, OLDEST
+2:  cmp rax, r11
+    cmovl rax, r11
+    mov r11, [rcx + STAT_MTIME + 8]
+    mov [rcx + STAT_ATIME], rax
+    mov [rcx + STAT_ATIME + 8], r11
+    mov [rcx + STAT_MTIME], rax
+    mov [rcx + STAT_CTIME], rax
+    mov [rcx + STAT_CTIME + 8], r11
+3:  xor eax, eax
+    jmp 9f
+4:  mov rcx, r8
+    mov eax, [rcx]
+    and eax, STATX_WANTED
+    cmp eax, STATX_WANTED
+    jne 8f
+    movzx eax, word ptr [rcx + STATX_MODE]
+    mov r11, [rcx + STATX_CTIME]
+    cmp r11, [rip + .Lsince]
+    jg 8f
+    jl 5f
+    mov r11d, [rcx + STATX_CTIME + 8]
+    cmp r11, [rip + .Lsince + 8]
+    jae 8f
+5:  shr eax, 12
+    mov r11d, 0x510
+    bt r11d, eax
+    jnc 8f
+    mov r11, [rcx + STATX_MTIME]
+    mov rax, r11
+    sub rax, [rip + .Lback]
+    cmp r11, OLDEST
+    jle 6f
+    mov r11d, OLDEST
+6:  cmp rax, r11
+    cmovl rax, r11
+    mov r11d, [rcx + STATX_MTIME + 8]
+    mov [rcx + STATX_ATIME], rax
+    mov [rcx + STATX_ATIME + 8], r11d
+    mov [rcx + STATX_MTIME], rax
+    mov [rcx + STATX_CTIME], rax
+    mov [rcx + STATX_CTIME + 8], r11d
+    test dword ptr [rcx], 0x800         # the time of birth, if it was asked for
+    jz 3b
+    mov [rcx + STATX_BTIME], rax
+    mov [rcx + STATX_BTIME + 8], r11d
+    jmp 3b
+8:  mov eax, [rsp + 8]
+    mov r9, [rsp]
+    syscall
+9:  pop r9
+.Lstat_4:
+    pop rcx
+.Lstat_5:
+    pop rcx
+.Lstat_6:
+    sub rsp, -128
+.Lstat_7:
+    jmp rcx
+.Lstat_end:
+
+# How to unwind that, as in `inside/vdso.s`: as if the place had called.
+    .balign 4
+.Lstat_frames:
+.Lstat_common:
+    .long .Lstat_common_end - .Lstat_common - 4
+    .long 0
+    .byte 1                             # version
+    .asciz "zR"
+    .byte 1, 0x78, 16                   # alignment of code 1, of data -8; rip is register 16
+    .byte 1, 0x1b                       # addresses are relative, of 32 bits
+    .byte 0x0c, 7                       # DW_CFA_def_cfa: the frame begins at rsp + 128
+    .uleb128 128
+    .byte 0x09, 16, 2                   # DW_CFA_register: rip is in rcx
+    .balign 4, 0
+.Lstat_common_end:
+    .macro stat_row at, before, offset
+    .byte 0x40 + \at - \before, 0x0e    # DW_CFA_advance_loc, DW_CFA_def_cfa_offset
+    .uleb128 \offset
+    .endm
+.Lstat_rows:
+    .long .Lstat_rows_end - .Lstat_rows - 4
+    .long . - .Lstat_common
+    .long .Lstat - .
+    .long .Lstat_end - .Lstat
+    .byte 0
+    stat_row .Lstat_1, .Lstat, 136
+    .byte 0x90, 17                      # DW_CFA_offset: rip lies 136 below
+    stat_row .Lstat_2, .Lstat_1, 144
+    stat_row .Lstat_3, .Lstat_2, 152
+    .byte 0x03                          # DW_CFA_advance_loc2
+    .short .Lstat_4 - .Lstat_3
+    .byte 0x0e
+    .uleb128 144
+    stat_row .Lstat_5, .Lstat_4, 136
+    stat_row .Lstat_6, .Lstat_5, 128
+    .byte 0x09, 16, 2
+    stat_row .Lstat_7, .Lstat_6, 0
+    .balign 4, 0
+.Lstat_rows_end:
+    .long 0                             # the end of the descriptions
+    # The stubs follow, from here on: `answer/sites.rs` writes them.
+    .balign 16, 0
+    .globl envbox_stat_end
+    .hidden envbox_stat_end
+envbox_stat_end:
+    .popsection
