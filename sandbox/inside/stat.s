@@ -4,7 +4,7 @@
 # which says where to go on and which call it was (see `src/answer/sites.rs`). The call is made here
 # instead, with a mark that the filter knows. If the file has not changed since the step began, its
 # times are moved to where the step believes to be; otherwise the call is made again without the
-# mark, and the supervisor is asked.
+# mark, and the supervisor is asked, who hears what the thread's clock has counted.
 #
 # A call spoils rax, rcx and r11 alone, so no other register may change. What lies below the stack
 # pointer is left alone as well: the place may be in a function that uses it.
@@ -25,6 +25,8 @@ envbox_stat_start:
     .quad 0                             # so many seconds earlier is what was there before
 .Lmark:
     .quad 0                             # the sixth argument of a call of ours
+.Lcounts:
+    .quad 0                             # whether the thread's count is told to whom we ask
     .set FSTATAT, 262
     .set STATX, 332
     .set OLDEST, 315532800              # 1980: what an archive in ZIP's form can say
@@ -125,8 +127,11 @@ envbox_stat_start:
     mov [rcx + STATX_BTIME + 8], r11d
     jmp 3b
 8:  mov eax, [rsp + 8]
-    mov r9, [rsp]
-    syscall
+    xor r9d, r9d
+    cmp dword ptr [rip + .Lcounts], 0
+    je 7f
+    rdgsbase r9                         # no mark: it has 47 bits
+7:  syscall
 9:  pop r9
 .Lstat_4:
     pop rcx

@@ -463,8 +463,8 @@ pub enum StepCpuid {
 pub enum StepFileStatus {
     /// Times, inode numbers, devices and free space are the host's.
     Host,
-    /// Times are those of the step's clock: what it makes has the time at which it begins, and what was
-    /// there before is older by a multiple of sixteen years. The rest is the host's.
+    /// Times are those of the step's clock: what it makes has the time at which it first looks at it, and
+    /// what was there before is older by a multiple of sixteen years. The rest is the host's.
     #[default]
     Times,
     /// They are the same on every host.

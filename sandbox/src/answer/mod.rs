@@ -357,13 +357,12 @@ impl Answers {
     }
 
     fn reply(&mut self, listener: BorrowedFd<'_>, call: &Notification) -> io::Result<Reply> {
-        if let Some(status) = &mut self.status {
-            let answer = status.reply(call);
+        if status::LOOKS.contains(&i64::from(call.call)) {
             // Else it asks again the next time.
-            let _quiet = self.learn(call);
-            if let Some(answer) = answer {
-                return Ok(Reply::Answer(answer));
-            }
+            let _quiet = self.looks(call);
+        }
+        if let Some(answer) = self.status.as_mut().and_then(|status| status.reply(call)) {
+            return Ok(Reply::Answer(answer));
         }
         let machine = self.world.machine.as_ref();
         match (i64::from(call.call), machine, &self.clocks) {

@@ -5,7 +5,6 @@ use std::os::unix::fs::FileExt;
 
 use super::clock::{self, Auxiliary};
 use super::faults::{Cpuid, Faults};
-use super::status::LOOKS;
 use super::vdso::{Vdso, VdsoError};
 use super::{Answers, CONTINUE, Reply, World, entropy};
 use crate::sys::memory;
@@ -48,18 +47,24 @@ impl Answers {
         faults.enter(at, call, &memory).map(|()| Reply::Done)
     }
 
-    /// Lets the place that looked at a file look without us.
-    pub(super) fn learn(&mut self, call: &Notification) -> io::Result<()> {
+    /// Hears from a look at a file what the wall clock shows to who looks, and lets the place that it
+    /// comes from look without us.
+    pub(super) fn looks(&mut self, call: &Notification) -> io::Result<()> {
         let (Some(sites), Some(clocks)) = (&mut self.sites, &self.clocks) else {
             return Ok(());
         };
-        if !LOOKS.contains(&i64::from(call.call)) {
-            return Ok(());
-        }
         let page = clocks.page_at(call.thread, self.last_vdso);
-        match page.or_else(|| clocks.page(call.thread)) {
-            Some(page) => sites.learn(call, page.base),
-            None => Ok(()),
+        let Some(page) = page.or_else(|| clocks.page(call.thread)) else {
+            return Ok(());
+        };
+        let count = sites.count(call, page.base);
+        if let Some(status) = &mut self.status {
+            // What it has counted since its program began is not known of others.
+            status.set_now(clocks.carried(page, count.unwrap_or(0)).wall);
+        }
+        match count {
+            Some(_) => Ok(()),
+            None => sites.learn(call, page.base),
         }
     }
 

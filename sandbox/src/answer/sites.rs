@@ -18,7 +18,7 @@ use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt};
 
 use super::status::{LOOKS, Looks};
-use super::vdso::{Vdso, u64_at};
+use super::vdso::{Mode, Vdso, u64_at};
 use super::waits::MARK;
 use crate::init::filter::Test;
 use crate::sys::memory::{self, stat_code};
@@ -31,6 +31,7 @@ const USED: usize = 2;
 const SINCE: usize = 3;
 const BACK: usize = 5;
 const MARKED: usize = 6;
+const COUNTS: usize = 7;
 
 /// How many places of a process can jump. The C library and its loader have seven.
 const STUBS: usize = 12;
@@ -57,6 +58,7 @@ pub struct Sites {
 impl Sites {
     /// Puts the code into the page; `None` if there is no room, and then we are always asked.
     pub fn new(looks: &Looks, back: i64, vdso: &mut Vdso) -> Option<Sites> {
+        let counts = matches!(vdso.mode(), Mode::Frozen | Mode::Logical);
         let mut code = stat_code().to_vec();
         let mut set = |index: usize, value: u64| {
             code[8 * index..8 * index + 8].copy_from_slice(&value.to_le_bytes());
@@ -65,6 +67,7 @@ impl Sites {
         set(SINCE + 1, looks.since.1.into());
         set(BACK, back.cast_unsigned());
         set(MARKED, u64::from(MARK) << 32);
+        set(COUNTS, counts.into());
         let (entry, frames) = (u64_at(&code, 8 * ENTRY), u64_at(&code, 8 * FRAMES) as usize);
         code.resize(code.len() + STUBS * STUB, 0);
         Some(Sites {
@@ -87,6 +90,13 @@ impl Sites {
             }
         }
         Ok(())
+    }
+
+    /// What the clock of a thread has counted, if a call comes from our code in the page at `base`.
+    pub fn count(&self, call: &Notification, base: u64) -> Option<u64> {
+        let start = base + self.offset as u64;
+        let own = start..start + stat_code().len() as u64;
+        own.contains(&call.instruction).then_some(call.arguments[5])
     }
 
     /// Lets the place that a call comes from go on without us, if it is one that can. `base` is where

@@ -143,9 +143,9 @@ pub enum FileStatus {
     /// Times, inode numbers, devices, sizes of directories and free space are the host's.
     #[default]
     Host,
-    /// Their times are those of the step's clock, and the rest is the host's: what the step changes
-    /// has the time at which it begins, and what was there before is so many years older than on the
-    /// host that all of it is older than that. Where the clock is the kernel's, times are too.
+    /// Their times are those of the step's clock, and the rest is the host's: a change has the time at
+    /// which the step first sees it, and what was there before is so many years older than on the host
+    /// that all of it is older than that. Where the clock is the kernel's, times are too.
     Times,
     /// They are the same on every host: see `src/answer/status`.
     Fixed,

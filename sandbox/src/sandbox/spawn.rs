@@ -256,6 +256,13 @@ fn looks(policy: &Policy, offsets: &Offsets) -> Option<Looks> {
         true => (policy.uid, policy.gid),
         false => (geteuid().as_raw(), getegid().as_raw()),
     };
+    // The kernel's clock for files is behind by up to a tick.
+    const TICK: u32 = 10_000_000;
+    let (seconds, rest) = offsets.wall;
+    let wall = match rest.checked_sub(TICK) {
+        Some(rest) => (seconds, rest),
+        None => (seconds - 1, rest + 1_000_000_000 - TICK),
+    };
     let upper = match &policy.project {
         // It was made for the step, maybe before the namespaces.
         Some(Project::Overlay { upper, .. }) => {
@@ -269,7 +276,8 @@ fn looks(policy: &Policy, offsets: &Offsets) -> Option<Looks> {
         uid,
         gid,
         alone: namespaces || whole,
-        since: upper.map_or(offsets.files, |upper| upper.min(offsets.files)),
+        since: upper.map_or(wall, |upper| upper.min(wall)),
+        began: offsets.wall,
     })
 }
 

@@ -191,7 +191,7 @@ fn opening(policy: &Policy, offsets: &Offsets, made: Vec<Filesystem>) -> Opening
 }
 
 /// The offsets that let both clocks of the time namespace start at zero, in nanoseconds, and what the
-/// kernel's clock for files showed then, in seconds and nanoseconds.
+/// wall clock showed then, in seconds and nanoseconds.
 ///
 /// The kernel wants them relative to the host's clocks, while we may be in a time namespace
 /// ourselves: then our own offsets are part of what we read.
@@ -200,7 +200,7 @@ pub(super) struct Offsets {
     pub monotonic: i128,
     boottime: i128,
     pub own_monotonic: i128,
-    pub files: (i64, u32),
+    pub wall: (i64, u32),
 }
 
 impl Offsets {
@@ -210,12 +210,12 @@ impl Offsets {
             let now = clock_gettime(clock);
             own_offset(&own, name) - i128::from(now.tv_sec) * NANOSECONDS - i128::from(now.tv_nsec)
         };
-        let files = clock_gettime(ClockId::RealtimeCoarse);
+        let wall = clock_gettime(ClockId::Realtime);
         Offsets {
             monotonic: offset(ClockId::Monotonic, "monotonic"),
             boottime: offset(ClockId::Boottime, "boottime"),
             own_monotonic: own_offset(&own, "monotonic"),
-            files: (files.tv_sec, files.tv_nsec as u32),
+            wall: (wall.tv_sec, wall.tv_nsec as u32),
         }
     }
 

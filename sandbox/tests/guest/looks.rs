@@ -188,23 +188,30 @@ pub fn places() {
     all();
 }
 
+fn show(name: &str, path: &str) {
+    let data = fs::symlink_metadata(path).unwrap();
+    let born = data.created().unwrap().duration_since(std::time::UNIX_EPOCH).unwrap();
+    println!(
+        "{name}: {}.{:09} {}.{:09} {}.{:09} {}.{:09}",
+        data.atime(),
+        data.atime_nsec(),
+        data.mtime(),
+        data.mtime_nsec(),
+        data.ctime(),
+        data.ctime_nsec(),
+        born.as_secs(),
+        born.subsec_nanos(),
+    );
+}
+
+/// Makes a file, and prints its times.
+pub fn write_and_show(path: &str) {
+    fs::write(path, "").unwrap();
+    show(path.rsplit('/').next().unwrap(), path);
+}
+
 /// Prints the times of inputs and of what this makes.
 pub fn times() {
-    let show = |name: &str, path: &str| {
-        let data = fs::symlink_metadata(path).unwrap();
-        let born = data.created().unwrap().duration_since(std::time::UNIX_EPOCH).unwrap();
-        println!(
-            "{name}: {}.{:09} {}.{:09} {}.{:09} {}.{:09}",
-            data.atime(),
-            data.atime_nsec(),
-            data.mtime(),
-            data.mtime_nsec(),
-            data.ctime(),
-            data.ctime_nsec(),
-            born.as_secs(),
-            born.subsec_nanos(),
-        );
-    };
     for path in ["/project/first", "/project/second", "/tmp", "/project", "/dev/null"] {
         show(path, path);
     }
@@ -223,5 +230,14 @@ pub fn times() {
     show("/project/b", "/project/b");
     fs::rename("/project/second", "/project/moved").unwrap();
     show("moved", "/project/moved");
+    std::thread::sleep(Duration::from_millis(1200));
+    fs::write("/project/later", "later").unwrap();
+    show("later", "/project/later");
+    // Looked at by a program that has just begun.
+    let guest = std::process::Command::new("/bin/guest").args(["write-and-show", "/project/last"]).status();
+    assert!(guest.unwrap().success());
+    std::thread::sleep(Duration::from_millis(300));
+    fs::write("/project/a", "at last").unwrap();
+    show("a", "/project/a");
     println!("now {}", std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs());
 }

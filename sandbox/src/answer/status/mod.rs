@@ -9,13 +9,17 @@
 //!   one before the change was first seen: so nothing is newer than the step's clock, and what was
 //!   written later is never older. A time that the step sets itself is kept to the nanosecond.
 //!
-//! That is [`Looks::whole`]. Otherwise it is times alone, and only if the step has changed a file; the
-//! rest is told by the code in the vDSO ([`super::sites`]):
 //!
-//! - What was there before keeps its time, a multiple of sixteen years earlier, so that it is older than
-//!   what the step does and `make` still sees what is new. What only moves or removes is not counted.
+//! A step that pays for times alone ([`Looks::whole`] is false) asks only about what it has changed; the
+//! rest is told by the code in the vDSO ([`super::sites`]). So:
 //!
-//! Or all of it:
+//! - What was there before keeps its time, a multiple of sixteen years earlier: it is older than what
+//!   the step does, and `make` still sees what is new.
+//! - A change has the time at which it was first seen, on the clock of who saw it, less a hundredth of a
+//!   second: so many that are seen while the clock stands are told apart by a microsecond each, and are
+//!   not newer than it. What only moves or removes is not counted.
+//!
+//! Else there is more:
 //!
 //! - Numbers. A file's inode number is a hash of its path when it was first seen; it follows the
 //!   file through renames and links. A device is a mount, in the order of their paths.
@@ -67,8 +71,11 @@ pub struct Looks {
     pub gid: u32,
     /// Whether all others are nobody, as in a user namespace.
     pub alone: bool,
-    /// The kernel's clock for files before anything was made for the step, if it is their times.
+    /// What the kernel's clock for files showed before anything was made for the step, if it is their
+    /// times.
     pub since: Instant,
+    /// What the host's wall clock showed when the step's clocks began, if it is their times.
+    pub began: Instant,
 }
 
 /// What the files of a step look like.
@@ -204,6 +211,11 @@ impl Status {
         if self.looks.whole {
             self.times.start();
         }
+    }
+
+    /// Who looks next sees this on the wall clock, in nanoseconds.
+    pub fn set_now(&mut self, wall: u64) {
+        self.times.set_now(wall);
     }
 
     /// Handles a call. `None` if it is not for us or has to be made.

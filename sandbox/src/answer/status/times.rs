@@ -33,10 +33,16 @@ pub struct Times {
     epoch: i64,
     /// The kernel's clock for files when the step began.
     start: Instant,
+    /// The host's wall clock when the step's began.
+    began: Instant,
     /// How many seconds earlier is what was there before, if it keeps a time of its own.
     back: Option<i64>,
+    /// What the wall clock shows to who looks, if that is known.
+    now: Option<Instant>,
     /// How many changes there have been.
     count: u64,
+    /// The last time that was shown for one, and how many there had been.
+    last: (Instant, u64),
     /// Times that the step set.
     set: BTreeSet<Instant>,
     /// The kernel's times that were seen, and what they were shown as: never the other way round.
@@ -55,12 +61,16 @@ impl Times {
             true => ((i64::MAX, 0), None),
             false => (looks.since, Some(looks.back(epoch))),
         };
+        let began = looks.began;
         Times {
             mode,
             epoch,
             start,
+            began,
             back,
+            now: None,
             count: 0,
+            last: (before(epoch), 0),
             set: BTreeSet::new(),
             seen: BTreeMap::new(),
         }
@@ -81,6 +91,12 @@ impl Times {
         let now = later.find(|now| *now != before);
         let now = now.unwrap_or(before);
         self.start = (now.tv_sec, now.tv_nsec as u32);
+        self.began = self.start;
+    }
+
+    /// Who looks next sees this on the wall clock, in nanoseconds.
+    pub fn set_now(&mut self, wall: u64) {
+        self.now = Some(instant(wall));
     }
 
     /// The step is about to change something.
@@ -107,7 +123,7 @@ impl Times {
 
     /// The time of what was there before the step.
     pub fn before(&self) -> Instant {
-        ((self.epoch - 1).max(0), 0)
+        before(self.epoch)
     }
 
     /// What a time is shown as that the step has not made.
@@ -129,7 +145,7 @@ impl Times {
         told.changed = stamps.changed.shown;
         let accessed = real(&status.stx_atime);
         // The kernel notes by its own rules when a file was read.
-        let kept = self.is_of_step(accessed) && !self.is_after_start(accessed);
+        let kept = self.is_of_step(accessed);
         told.accessed = if kept { accessed } else { told.modified };
         told.born = *stamps.born.get_or_insert(told.changed);
     }
@@ -159,15 +175,17 @@ impl Times {
         match self.mode {
             Mode::Real => return real,
             Mode::Ticking => {
-                let nanoseconds = real.1 as i64 - i64::from(self.start.1);
-                let seconds = self.epoch + (real.0 - self.start.0) + nanoseconds.div_euclid(SECOND);
+                let nanoseconds = real.1 as i64 - i64::from(self.began.1);
+                let seconds = self.epoch + (real.0 - self.began.0) + nanoseconds.div_euclid(SECOND);
                 return (seconds, nanoseconds.rem_euclid(SECOND) as u32);
             }
             Mode::Frozen | Mode::Logical => {}
         }
         let later = (std::ops::Bound::Excluded(real), std::ops::Bound::Unbounded);
         let after = self.seen.range(later).next().map(|(_, shown)| *shown);
-        let moment = self.moment();
+        let earlier = self.seen.range(..real).next_back().map(|(_, shown)| *shown);
+        let moment = self.moment().max(earlier.unwrap_or_default());
+        self.last = (moment.max(self.last.0), self.count);
         let shown = after.map_or(moment, |after| after.min(moment));
         // Which changes fall into one tick of the kernel's clock depends on the host.
         self.seen.entry(real).or_insert(shown);
@@ -175,12 +193,42 @@ impl Times {
     }
 
     /// The time of a change that nothing else is known of.
+    ///
+    /// A hundredth of a second before now, so that many that come while the clock stands are not newer
+    /// than it.
     fn moment(&self) -> Instant {
         const MICROSECOND: u64 = 1000;
-        const MOST: u64 = SECOND as u64 / MICROSECOND - 1;
-        let (seconds, _) = self.before();
-        (seconds, (self.count.min(MOST) * MICROSECOND) as u32)
+        const MARGIN: u64 = 10_000 * MICROSECOND;
+        let (last, counted) = self.last;
+        let next = nanoseconds(last) + (self.count - counted) * MICROSECOND;
+        match self.now {
+            Some(now) => instant(next.max(nanoseconds(now).saturating_sub(MARGIN))),
+            None => {
+                let end = nanoseconds(self.before()).saturating_add(SECOND.unsigned_abs());
+                instant(next.min(end - MICROSECOND))
+            }
+        }
     }
+}
+
+fn before(epoch: i64) -> Instant {
+    ((epoch - 1).max(0), 0)
+}
+
+fn instant(nanoseconds: u64) -> Instant {
+    let second = SECOND.unsigned_abs();
+    (
+        (nanoseconds / second).cast_signed(),
+        (nanoseconds % second) as u32,
+    )
+}
+
+/// Of a time that is ours, so not before 1970.
+fn nanoseconds((seconds, rest): Instant) -> u64 {
+    seconds
+        .unsigned_abs()
+        .saturating_mul(SECOND.unsigned_abs())
+        .saturating_add(rest.into())
 }
 
 const SECOND: i64 = 1_000_000_000;
