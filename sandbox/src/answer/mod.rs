@@ -126,10 +126,10 @@ impl Answers {
             Some(vdso) => programs::faulting(&world, vdso)?,
             None => (None, Cpuid::Host),
         };
-        let looks = world.files.filter(|it| !it.whole && world.audit.is_none());
+        let looks = world.files.filter(|it| !it.whole);
         let sites = looks.zip(vdso.as_mut()).and_then(|(looks, vdso)| {
             let epoch = i64::try_from(world.epoch).unwrap_or(i64::MAX);
-            Sites::new(&looks, looks.back(epoch), vdso)
+            Sites::new(&looks, looks.back(epoch), world.audit.is_some(), vdso)
         });
         if let Some(vdso) = &mut vdso {
             vdso.describe();

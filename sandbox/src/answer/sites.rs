@@ -31,7 +31,8 @@ const USED: usize = 2;
 const SINCE: usize = 3;
 const BACK: usize = 5;
 const MARKED: usize = 6;
-const COUNTS: usize = 7;
+const ALWAYS: usize = 7;
+const COUNTS: usize = 8;
 
 /// How many places of a process can jump. The C library and its loader have seven.
 const STUBS: usize = 12;
@@ -56,8 +57,9 @@ pub struct Sites {
 }
 
 impl Sites {
-    /// Puts the code into the page; `None` if there is no room, and then we are always asked.
-    pub fn new(looks: &Looks, back: i64, vdso: &mut Vdso) -> Option<Sites> {
+    /// Puts the code into the page, which asks about every file if `always` is set; `None` if there is
+    /// no room, and then we are asked as if there were none.
+    pub fn new(looks: &Looks, back: i64, always: bool, vdso: &mut Vdso) -> Option<Sites> {
         let counts = matches!(vdso.mode(), Mode::Frozen | Mode::Logical);
         let mut code = stat_code().to_vec();
         let mut set = |index: usize, value: u64| {
@@ -67,6 +69,7 @@ impl Sites {
         set(SINCE + 1, looks.since.1.into());
         set(BACK, back.cast_unsigned());
         set(MARKED, u64::from(MARK) << 32);
+        set(ALWAYS, always.into());
         set(COUNTS, counts.into());
         let (entry, frames) = (u64_at(&code, 8 * ENTRY), u64_at(&code, 8 * FRAMES) as usize);
         code.resize(code.len() + STUBS * STUB, 0);

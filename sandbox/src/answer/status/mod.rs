@@ -114,8 +114,6 @@ const BLOCK: u64 = 4096;
 
 /// Returns the rules by which we are asked.
 pub fn rules(looks: &Looks) -> Vec<Rule> {
-    /// `O_WRONLY`, `O_RDWR`, `O_CREAT` and `O_TRUNC`.
-    const WRITABLE: u32 = 0o1103;
     const NAMESPACES: u32 = (libc::CLONE_NEWNS | libc::CLONE_NEWUSER) as u32;
     let ask = |(call, tests)| Rule {
         call,
@@ -148,6 +146,9 @@ pub fn rules(looks: &Looks) -> Vec<Rule> {
     });
     rules
 }
+
+/// `O_WRONLY`, `O_RDWR`, `O_CREAT` and `O_TRUNC`.
+const WRITABLE: u32 = 0o1103;
 
 /// Calls that tell of a file.
 pub const LOOKS: [libc::c_long; 5] = [
@@ -232,8 +233,12 @@ impl Status {
                 const NAMESPACES: u64 = (libc::CLONE_NEWNS | libc::CLONE_NEWUSER) as u64;
                 self.nested |= call.arguments[0] & NAMESPACES != 0;
             }
+            // An audit asks about others too.
+            libc::SYS_open if call.arguments[1] as u32 & WRITABLE == 0 => {}
+            libc::SYS_openat if call.arguments[2] as u32 & WRITABLE == 0 => {}
             libc::SYS_open | libc::SYS_openat => self.changes(call),
-            _ if WRITES.contains(&number) || CHANGES.contains(&number) => self.changes(call),
+            _ if WRITES.contains(&number) => self.changes(call),
+            _ if CHANGES.contains(&number) && self.looks.whole => self.changes(call),
             _ if TIMES.contains(&number) => {
                 self.changes(call);
                 for time in times::asked(call) {
