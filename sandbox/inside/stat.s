@@ -25,13 +25,14 @@ envbox_stat_start:
     .quad 0                             # so many seconds earlier is what was there before
 .Lmark:
     .quad 0                             # the sixth argument of a call of ours
+.Loldest:
+    .quad 0                             # what was older before stays as it is: seconds
 .Lalways:
     .quad 0                             # whether that is so for every file, in an audit
 .Lcounts:
     .quad 0                             # whether the thread's count is told to whom we ask
     .set FSTATAT, 262
     .set STATX, 332
-    .set OLDEST, 315532800              # 1980: what an archive in ZIP's form can say
     # Offsets in `struct stat` and `struct statx`.
     .set STAT_MODE, 24
     .set STAT_ATIME, 72
@@ -81,9 +82,9 @@ envbox_stat_start:
     mov r11, [rcx + STAT_MTIME]
     mov rax, r11
     sub rax, [rip + .Lback]
-    cmp r11, OLDEST
+    cmp r11, [rip + .Loldest]
     jle 2f
-    mov r11d, OLDEST
+    mov r11, [rip + .Loldest]
 2:  cmp rax, r11
     cmovl rax, r11
     mov r11, [rcx + STAT_MTIME + 8]
@@ -114,9 +115,9 @@ envbox_stat_start:
     mov r11, [rcx + STATX_MTIME]
     mov rax, r11
     sub rax, [rip + .Lback]
-    cmp r11, OLDEST
+    cmp r11, [rip + .Loldest]
     jle 6f
-    mov r11d, OLDEST
+    mov r11, [rip + .Loldest]
 6:  cmp rax, r11
     cmovl rax, r11
     mov r11d, [rcx + STATX_MTIME + 8]

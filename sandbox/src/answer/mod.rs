@@ -129,7 +129,7 @@ impl Answers {
         let looks = world.files.filter(|it| !it.whole);
         let sites = looks.zip(vdso.as_mut()).and_then(|(looks, vdso)| {
             let epoch = i64::try_from(world.epoch).unwrap_or(i64::MAX);
-            Sites::new(&looks, looks.back(epoch), world.audit.is_some(), vdso)
+            Sites::new(&looks, epoch, world.audit.is_some(), vdso)
         });
         if let Some(vdso) = &mut vdso {
             vdso.describe();

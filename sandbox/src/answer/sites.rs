@@ -17,7 +17,7 @@ use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt};
 
-use super::status::{LOOKS, Looks};
+use super::status::{LOOKS, Looks, oldest};
 use super::vdso::{Mode, Vdso, u64_at};
 use super::waits::MARK;
 use crate::init::filter::Test;
@@ -31,8 +31,9 @@ const USED: usize = 2;
 const SINCE: usize = 3;
 const BACK: usize = 5;
 const MARKED: usize = 6;
-const ALWAYS: usize = 7;
-const COUNTS: usize = 8;
+const OLDEST: usize = 7;
+const ALWAYS: usize = 8;
+const COUNTS: usize = 9;
 
 /// How many places of a process can jump. The C library and its loader have seven.
 const STUBS: usize = 12;
@@ -59,7 +60,7 @@ pub struct Sites {
 impl Sites {
     /// Puts the code into the page, which asks about every file if `always` is set; `None` if there is
     /// no room, and then we are asked as if there were none.
-    pub fn new(looks: &Looks, back: i64, always: bool, vdso: &mut Vdso) -> Option<Sites> {
+    pub fn new(looks: &Looks, epoch: i64, always: bool, vdso: &mut Vdso) -> Option<Sites> {
         let counts = matches!(vdso.mode(), Mode::Frozen | Mode::Logical);
         let mut code = stat_code().to_vec();
         let mut set = |index: usize, value: u64| {
@@ -67,7 +68,8 @@ impl Sites {
         };
         set(SINCE, looks.since.0.cast_unsigned());
         set(SINCE + 1, looks.since.1.into());
-        set(BACK, back.cast_unsigned());
+        set(BACK, looks.back(epoch).cast_unsigned());
+        set(OLDEST, oldest(epoch).cast_unsigned());
         set(MARKED, u64::from(MARK) << 32);
         set(ALWAYS, always.into());
         set(COUNTS, counts.into());

@@ -53,6 +53,7 @@ use self::mounts::{Kind, Mounts};
 use self::numbers::{Number, Numbers};
 use self::privilege::Lowered;
 use self::tell::Told;
+pub use self::times::oldest;
 use self::times::{Instant, Stamp, Times, real};
 use super::sites;
 use super::vdso::Mode;

@@ -130,7 +130,7 @@ impl Times {
     pub fn input(&self, real: Instant) -> Instant {
         match self.back {
             Some(back) if !self.is_after_start(real) => (
-                (real.0.saturating_sub(back)).max(real.0.min(OLDEST)),
+                (real.0.saturating_sub(back)).max(real.0.min(oldest(self.epoch))),
                 real.1,
             ),
             _ => self.before(),
@@ -233,8 +233,12 @@ fn nanoseconds((seconds, rest): Instant) -> u64 {
 
 const SECOND: i64 = 1_000_000_000;
 
-/// 1980, as in `inside/stat.s`: before that an archive in ZIP's form has no dates.
-const OLDEST: i64 = 315_532_800;
+/// What was there before is not made older than that: 1980, before which an archive in ZIP's form has no
+/// dates, or the step's beginning.
+pub fn oldest(epoch: i64) -> i64 {
+    const ZIP: i64 = 315_532_800;
+    before(epoch).0.min(ZIP)
+}
 
 impl Looks {
     /// How many seconds earlier than on the host is what was there before the step: a multiple of
@@ -275,5 +279,46 @@ pub fn asked(call: &Notification) -> Vec<Instant> {
     match scale {
         0 => words.iter().map(|seconds| (*seconds, 0)).collect(),
         _ => words.chunks_exact(2).filter_map(pair).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Looks;
+    use super::{Mode, Times};
+
+    const DAY: i64 = 86400;
+
+    /// What times of inputs are shown as, for a step that begins on the host at `since`.
+    fn shown(epoch: i64, since: i64, inputs: [i64; 4]) -> [i64; 4] {
+        let looks = Looks {
+            whole: false,
+            uid: 0,
+            gid: 0,
+            alone: true,
+            since: (since, 0),
+            began: (since, 0),
+        };
+        let times = Times::new(Mode::Logical, epoch.unsigned_abs(), &looks);
+        inputs.map(|seconds| times.input((seconds, 7)).0)
+    }
+
+    #[test]
+    fn inputs_are_older_than_the_step_and_keep_their_order() {
+        for epoch in [0, 1, 315_532_800, 1_577_836_800, 1_900_000_000] {
+            for since in [1_577_836_799, 1_577_836_800, 1_764_000_000, 2_200_000_000] {
+                let inputs = [0, 1_000_000_000, since - 2 * DAY, since - 1];
+                let all = shown(epoch, since, inputs);
+                assert!(all.is_sorted(), "{epoch} {since} {all:?}");
+                assert!(all[3] <= (epoch - 1).max(0), "{epoch} {since} {all:?}");
+            }
+        }
+        let usual = shown(
+            1_577_836_800,
+            1_764_000_000,
+            [0, 5, 1_700_000_000, 1_764_000_001],
+        );
+        // Sixteen years, and one that is not older than the step's beginning.
+        assert_eq!(usual, [0, 5, 1_195_078_400, 1_577_836_799]);
     }
 }
