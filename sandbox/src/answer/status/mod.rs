@@ -9,7 +9,6 @@
 //!   one before the change was first seen: so nothing is newer than the step's clock, and what was
 //!   written later is never older. A time that the step sets itself is kept to the nanosecond.
 //!
-//!
 //! A step that pays for times alone ([`Looks::whole`] is false) asks only about what it has changed; the
 //! rest is told by the code in the vDSO ([`super::sites`]). So:
 //!
