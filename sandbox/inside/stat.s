@@ -45,6 +45,39 @@ envbox_stat_start:
     .set STATX_MTIME, 112
     .set STATX_WANTED, 0xc1             # type, mtime, ctime
 
+# Moves the times in a structure at rcx, if the file has not changed, and leaves zero in eax; else goes
+# on at 8. Nanoseconds have 32 bits in one and 64 in the other, and the type of a file is in the same
+# four bits of its mode.
+    .macro told of
+    movzx eax, word ptr [rcx + \of\()_MODE]
+    mov r11, [rcx + \of\()_CTIME]
+    cmp r11, [rip + .Lsince]
+    jg 8f
+    jl 1f
+    mov r11d, [rcx + \of\()_CTIME + 8]
+    cmp r11d, [rip + .Lsince + 8]
+    jae 8f
+1:  shr eax, 12                         # a regular file, a directory or a link
+    mov r11d, 0x510
+    bt r11d, eax
+    jnc 8f
+    mov r11, [rcx + \of\()_MTIME]
+    mov rax, r11
+    sub rax, [rip + .Lback]
+    cmp r11, [rip + .Loldest]
+    jle 2f
+    mov r11, [rip + .Loldest]
+2:  cmp rax, r11
+    cmovl rax, r11
+    mov r11d, [rcx + \of\()_MTIME + 8]
+    mov [rcx + \of\()_ATIME], rax
+    mov [rcx + \of\()_ATIME + 8], r11d
+    mov [rcx + \of\()_MTIME], rax
+    mov [rcx + \of\()_CTIME], rax
+    mov [rcx + \of\()_CTIME + 8], r11d
+    xor eax, eax
+    .endm
+
 # Entered by a stub, with 128 bytes of stack skipped: the number of the call in eax, where to go on in
 # rcx.
     .balign 16
@@ -67,70 +100,21 @@ envbox_stat_start:
     mov rcx, rsi
     cmp eax, FSTATAT
     cmove rcx, rdx
-    mov eax, [rcx + STAT_MODE]
-    mov r11, [rcx + STAT_CTIME]
-    cmp r11, [rip + .Lsince]
-    jg 8f
-    jl 1f
-    mov r11, [rcx + STAT_CTIME + 8]
-    cmp r11, [rip + .Lsince + 8]
-    jae 8f
-1:  shr eax, 12                         # a regular file, a directory or a link
-    mov r11d, 0x510
-    bt r11d, eax
-    jnc 8f
-    mov r11, [rcx + STAT_MTIME]
-    mov rax, r11
-    sub rax, [rip + .Lback]
-    cmp r11, [rip + .Loldest]
-    jle 2f
-    mov r11, [rip + .Loldest]
-2:  cmp rax, r11
-    cmovl rax, r11
-    mov r11, [rcx + STAT_MTIME + 8]
-    mov [rcx + STAT_ATIME], rax
-    mov [rcx + STAT_ATIME + 8], r11
-    mov [rcx + STAT_MTIME], rax
-    mov [rcx + STAT_CTIME], rax
-    mov [rcx + STAT_CTIME + 8], r11
-3:  xor eax, eax
+    told STAT
     jmp 9f
 4:  mov rcx, r8
     mov eax, [rcx]
     and eax, STATX_WANTED
     cmp eax, STATX_WANTED
     jne 8f
-    movzx eax, word ptr [rcx + STATX_MODE]
-    mov r11, [rcx + STATX_CTIME]
-    cmp r11, [rip + .Lsince]
-    jg 8f
-    jl 5f
-    mov r11d, [rcx + STATX_CTIME + 8]
-    cmp r11, [rip + .Lsince + 8]
-    jae 8f
-5:  shr eax, 12
-    mov r11d, 0x510
-    bt r11d, eax
-    jnc 8f
-    mov r11, [rcx + STATX_MTIME]
-    mov rax, r11
-    sub rax, [rip + .Lback]
-    cmp r11, [rip + .Loldest]
-    jle 6f
-    mov r11, [rip + .Loldest]
-6:  cmp rax, r11
-    cmovl rax, r11
-    mov r11d, [rcx + STATX_MTIME + 8]
-    mov [rcx + STATX_ATIME], rax
-    mov [rcx + STATX_ATIME + 8], r11d
-    mov [rcx + STATX_MTIME], rax
-    mov [rcx + STATX_CTIME], rax
-    mov [rcx + STATX_CTIME + 8], r11d
+    told STATX
     test dword ptr [rcx], 0x800         # the time of birth, if it was asked for
-    jz 3b
+    jz 9f
+    mov rax, [rcx + STATX_MTIME]
     mov [rcx + STATX_BTIME], rax
     mov [rcx + STATX_BTIME + 8], r11d
-    jmp 3b
+    xor eax, eax
+    jmp 9f
 8:  mov eax, [rsp + 8]
     xor r9d, r9d
     cmp dword ptr [rip + .Lcounts], 0

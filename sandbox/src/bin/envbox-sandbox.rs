@@ -29,7 +29,7 @@ usage: envbox-sandbox [OPTION...] ROOTFS COMMAND [ARGUMENT...]
   --network none|loopback|host   --hostname NAME
   --env NAME=VALUE   --directory DIR   --name ARGV0   --terminal
   --clock real|ticking|frozen|logical   --epoch SECONDS   --seed NUMBER
-  --machine   --cpuid BASELINE   --sorted   --files   --deterministic
+  --machine   --cpuid BASELINE   --sorted   --files   --times   --deterministic
   --bare     no namespaces: what is around this process, as in a container
   --reap     reap what this process gets as pid 1
   --audit    print what the command drew from sources of nondeterminism to standard error

@@ -141,6 +141,7 @@ fn main() {
         ["files"] => files::files(),
         ["places"] => looks::places(),
         ["times"] => looks::times(),
+        ["orders", rounds] => looks::orders(rounds.parse().unwrap()),
         ["write-and-show", path] => looks::write_and_show(path),
         ["refused"] => files::refused(),
         ["nested"] => files::nested(),

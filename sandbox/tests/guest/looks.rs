@@ -241,3 +241,50 @@ pub fn times() {
     show("a", "/project/a");
     println!("now {}", std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs());
 }
+
+/// Changes files with so much to compute between two changes, and prints the times of all in another
+/// order.
+pub fn orders(rounds: u64) {
+    let compute = || {
+        for round in 0..rounds {
+            std::hint::black_box(round);
+        }
+    };
+    let write = |name: &str| {
+        fs::write(name, name).unwrap();
+        compute();
+    };
+    std::env::set_current_dir("/project").unwrap();
+    ["a", "./b"].into_iter().for_each(write);
+    fs::create_dir_all("/project/d/").unwrap();
+    compute();
+    ["/project/d/x", "temporary"].into_iter().for_each(write);
+    fs::rename("temporary", "d/y").unwrap();
+    compute();
+    let mut log = fs::File::create("/tmp/log").unwrap();
+    compute();
+    write("/tmp/c");
+    std::io::Write::write_all(&mut log, b"log").unwrap();
+    drop(log);
+    let both = |name: &str| fs::File::options().read(true).append(true).open(name).unwrap();
+    std::io::Write::write_all(&mut both("a"), b"a").unwrap();
+    compute();
+    // Is not written to.
+    drop(both("b"));
+    symlink("d", "link").unwrap();
+    write("link/z");
+    fs::hard_link("a", "link/h").unwrap();
+    fs::create_dir_all("d/e").unwrap();
+    compute();
+    ["d/e/f", "d/e/g", "d/e/g"].into_iter().for_each(write);
+    fs::rename("d", "moved").unwrap();
+    compute();
+    fs::remove_file("moved/e/f").unwrap();
+    write("last");
+    for name in [
+        "last", "moved/e/g", "moved/e", "moved/h", "moved/z", "moved/y", "moved/x", "moved", "link", "/tmp/log",
+        "/tmp/c", "/tmp", "b", "a", ".",
+    ] {
+        show(name, name);
+    }
+}

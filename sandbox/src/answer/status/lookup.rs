@@ -67,6 +67,36 @@ impl Target {
         }
     }
 
+    /// A descriptor, as a call has it.
+    pub fn of_descriptor(descriptor: u64) -> Target {
+        Target {
+            descriptor: descriptor as i32,
+            path: PathBuf::new(),
+            follow: true,
+        }
+    }
+
+    /// Reads a path, and takes the descriptor that it may start at.
+    ///
+    /// # Errors
+    /// Fails if the path cannot be read.
+    pub fn at(thread: u32, descriptor: u64, path: u64, follow: bool) -> io::Result<Target> {
+        Ok(Target {
+            descriptor: descriptor as i32,
+            path: text(thread, path)?,
+            follow,
+        })
+    }
+
+    /// Another path that starts at the same place.
+    pub fn beside(&self, path: &Path) -> Target {
+        Target {
+            descriptor: self.descriptor,
+            path: path.to_owned(),
+            follow: true,
+        }
+    }
+
     /// Reads what `open` or `openat` opens.
     ///
     /// # Errors
@@ -74,14 +104,11 @@ impl Target {
     pub fn opened(call: &Notification) -> io::Result<Target> {
         let [first, second, third, ..] = call.arguments;
         let (descriptor, path, flags) = match i64::from(call.call) {
-            libc::SYS_open => (libc::AT_FDCWD, first, second),
-            _ => (first as i32, second, third),
+            libc::SYS_open => (libc::AT_FDCWD as u64, first, second),
+            _ => (first, second, third),
         };
-        Ok(Target {
-            descriptor,
-            path: text(call.thread, path)?,
-            follow: flags & libc::O_NOFOLLOW as u64 == 0,
-        })
+        let follow = flags & libc::O_NOFOLLOW as u64 == 0;
+        Target::at(call.thread, descriptor, path, follow)
     }
 
     /// Its path, as the call has it.

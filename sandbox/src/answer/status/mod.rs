@@ -6,17 +6,18 @@
 //! - Times. What was there before the step, and everything that is read-only, is as old as the
 //!   second before the step begins. What the step changed lies in that second, later by a
 //!   microsecond for each time that the step had opened a file for writing, made, moved or removed
-//!   one before the change was first seen: so nothing is newer than the step's clock, and what was
-//!   written later is never older. A time that the step sets itself is kept to the nanosecond.
+//!   one before ([`order`]): so nothing is newer than the step's clock, and what was opened for writing
+//!   later is newer. A time that the step sets itself is kept to the nanosecond.
 //!
 //! A step that pays for times alone ([`Looks::whole`] is false) asks only about what it has changed; the
 //! rest is told by the code in the vDSO ([`super::sites`]). So:
 //!
 //! - What was there before keeps its time, a multiple of sixteen years earlier: it is older than what
 //!   the step does, and `make` still sees what is new.
-//! - A change has the time at which it was first seen, on the clock of who saw it, less a hundredth of a
-//!   second: so many that are seen while the clock stands are told apart by a microsecond each, and are
-//!   not newer than it. What only moves or removes is not counted.
+//! - A change has the time at which somebody first looked at one that came with it or later, on the clock
+//!   of who looked, less a hundredth of a second: so many that are seen while the clock stands are told
+//!   apart by a microsecond each, and are not newer than it. What is written to a file that stays open is
+//!   told when the clock has moved since.
 //!
 //! Else there is more:
 //!
@@ -33,9 +34,11 @@
 //! **Invariant:** nobody learns more by it than the kernel would tell
 //! (`what_cannot_be_seen_is_the_kernels_to_refuse`).
 
+mod change;
 pub(super) mod lookup;
 mod mounts;
 mod numbers;
+mod order;
 mod privilege;
 mod tell;
 mod times;
@@ -47,6 +50,7 @@ use std::path::PathBuf;
 use rustix::fs::{StatFs, Statx, fstatfs};
 use rustix::process::{getegid, geteuid};
 
+use self::change::{Change, WRITABLE};
 use self::lookup::{Found, Home, Target};
 use self::mounts::{Kind, Mounts};
 use self::numbers::{Number, Numbers};
@@ -122,8 +126,7 @@ pub fn rules(looks: &Looks) -> Vec<Rule> {
     };
     let not_ours = || vec![sites::NOT_OURS];
     let files = LOOKS.iter().map(|call| (*call, not_ours()));
-    let writes = WRITES.iter().map(|call| (*call, Vec::new()));
-    let times = TIMES.iter().map(|call| (*call, Vec::new()));
+    let changes = CHANGES.iter().chain(&TIMES).map(|call| (*call, Vec::new()));
     let opens = [
         (libc::SYS_open, vec![Test::Any(1, WRITABLE)]),
         (libc::SYS_openat, vec![Test::Any(2, WRITABLE)]),
@@ -132,11 +135,10 @@ pub fn rules(looks: &Looks) -> Vec<Rule> {
     let leaves = leaves.map(|call| (call, Vec::new()));
     let enters = [libc::SYS_unshare, libc::SYS_clone];
     let enters = enters.map(|call| (call, vec![Test::Any(0, NAMESPACES)]));
-    let all = files.chain(opens).chain(writes).chain(times);
+    let all = files.chain(opens).chain(changes);
     let mut rules: Vec<Rule> = all.chain(leaves).chain(enters).map(ask).collect();
     if looks.whole {
-        let more = CHANGES.iter().chain(&SPACES);
-        rules.extend(more.map(|call| ask((*call, Vec::new()))));
+        rules.extend(SPACES.map(|call| ask((call, Vec::new()))));
     }
     // Its flags are in memory, where no filter sees them; libraries fall back to `clone`.
     rules.push(Rule {
@@ -146,9 +148,6 @@ pub fn rules(looks: &Looks) -> Vec<Rule> {
     });
     rules
 }
-
-/// `O_WRONLY`, `O_RDWR`, `O_CREAT` and `O_TRUNC`.
-const WRITABLE: u32 = 0o1103;
 
 /// Calls that tell of a file.
 pub const LOOKS: [libc::c_long; 5] = [
@@ -162,11 +161,11 @@ pub const LOOKS: [libc::c_long; 5] = [
 /// Calls that tell of its file system.
 const SPACES: [libc::c_long; 2] = [libc::SYS_statfs, libc::SYS_fstatfs];
 
-/// Calls that open a file for writing, or as good as that, beside some of `open` and `openat`.
-const WRITES: [libc::c_long; 3] = [libc::SYS_openat2, libc::SYS_creat, libc::SYS_truncate];
-
-/// Other calls that change a file or a directory.
-const CHANGES: [libc::c_long; 15] = [
+/// Calls that change a file or a directory, beside some of `open` and `openat`.
+const CHANGES: [libc::c_long; 18] = [
+    libc::SYS_openat2,
+    libc::SYS_creat,
+    libc::SYS_truncate,
     libc::SYS_ftruncate,
     libc::SYS_rename,
     libc::SYS_renameat,
@@ -233,19 +232,7 @@ impl Status {
                 const NAMESPACES: u64 = (libc::CLONE_NEWNS | libc::CLONE_NEWUSER) as u64;
                 self.nested |= call.arguments[0] & NAMESPACES != 0;
             }
-            // An audit asks about others too.
-            libc::SYS_open if call.arguments[1] as u32 & WRITABLE == 0 => {}
-            libc::SYS_openat if call.arguments[2] as u32 & WRITABLE == 0 => {}
-            libc::SYS_open | libc::SYS_openat => self.changes(call),
-            _ if WRITES.contains(&number) => self.changes(call),
-            _ if CHANGES.contains(&number) && self.looks.whole => self.changes(call),
-            _ if TIMES.contains(&number) => {
-                self.changes(call);
-                for time in times::asked(call) {
-                    self.times.set_by_step(time);
-                }
-            }
-            _ => {}
+            _ => self.changes(call),
         }
         None
     }
@@ -272,10 +259,27 @@ impl Status {
         })
     }
 
+    /// Hears of a change, if a call makes one.
     fn changes(&mut self, call: &Notification) {
+        // What cannot be read or found changes nothing, or is in the order of the kernel.
+        let Ok(Some(change)) = Change::of(call) else {
+            return;
+        };
         // Before the first change, so that it is known what was there.
         let _ = self.view(call.thread);
-        self.times.count();
+        self.times.order().add();
+        if let Some(view) = &mut self.view
+            && self.times.are_ordered()
+            && (!self.nested || view.home.is_of(call.thread))
+        {
+            let _ = self
+                .times
+                .order()
+                .note(&mut view.home, call.thread, &change);
+        }
+        for time in times::asked(call) {
+            self.times.set_by_step(time);
+        }
     }
 
     fn look(&mut self, call: &Notification) -> io::Result<Option<Answer>> {
@@ -306,7 +310,7 @@ impl Status {
             return Ok(Some(Answer::Value(0)));
         }
         if !self.looks.whole {
-            let told = self.with_times(&found.status, kind);
+            let told = self.with_times(&found, kind);
             return tell(call, &told).map(Some);
         }
         let told = self.told(&found)?;
@@ -321,8 +325,8 @@ impl Status {
     }
 
     /// What the kernel tells of a file, but for its times.
-    fn with_times(&mut self, status: &Statx, kind: Option<Kind>) -> Told {
-        let times = &self.times;
+    fn with_times(&mut self, found: &Found, kind: Option<Kind>) -> Told {
+        let (times, status) = (&self.times, &found.status);
         let mut told = Told {
             device: (status.stx_dev_major, status.stx_dev_minor),
             inode: status.stx_ino,
@@ -337,8 +341,9 @@ impl Status {
         let plain = PLAIN.contains(&(told.mode & libc::S_IFMT));
         let changed = times.is_after_start(real(&status.stx_ctime));
         if changed && kind != Some(Kind::ReadOnly) {
+            let path = plain.then(|| found.path().ok()).flatten();
             let (_, stamps) = self.numbers.anonymous(status);
-            self.times.show(&mut told, stamps, status);
+            self.times.show(&mut told, stamps, status, path.as_deref());
             return told;
         }
         // The kernel made what is special when the host was started.
@@ -366,7 +371,7 @@ impl Status {
             told.device = (0, tell::device(u32::from(status.stx_mode)));
             let (number, stamps) = self.numbers.anonymous(status);
             told.inode = number;
-            self.times.show(&mut told, stamps, status);
+            self.times.show(&mut told, stamps, status, None);
             return Ok(told);
         };
         (told.device, told.mount) = ((0, mount.number), u64::from(mount.number));
@@ -376,20 +381,21 @@ impl Status {
             (told.uid, told.gid) = (NOBODY, NOBODY);
         }
         let read_only = mount.kind == Kind::ReadOnly;
+        let path = found.path()?;
         if !read_only && let Some((number, stamps)) = self.numbers.known(mount.number, status) {
             told.inode = number;
-            self.times.show(&mut told, stamps, status);
+            self.times.show(&mut told, stamps, status, Some(&path));
         } else if read_only || !self.times.is_after_start(changed) {
-            told.inode = numbers::of_path(&found.path()?);
+            told.inode = numbers::of_path(&path);
             told.links = 1;
             let kept = !read_only && self.times.is_of_step(modified);
             told.modified = if kept { modified } else { self.times.before() };
             told.accessed = told.modified;
             (told.changed, told.born) = (self.times.before(), self.times.before());
         } else {
-            let (number, stamps) = self.numbers.add(mount.number, status, &found.path()?);
+            let (number, stamps) = self.numbers.add(mount.number, status, &path);
             told.inode = number;
-            self.times.show(&mut told, stamps, status);
+            self.times.show(&mut told, stamps, status, Some(&path));
         }
         Ok(told)
     }
@@ -440,6 +446,7 @@ impl Status {
             let stamps = stamps.map(|real| Stamp {
                 real,
                 shown: before,
+                change: 0,
             });
             match self.looks.whole {
                 true => self

@@ -1,15 +1,16 @@
 //! The times of files.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
+use std::path::Path;
 use std::thread::sleep;
 use std::time::Duration;
 
 use rustix::fs::{Statx, StatxTimestamp};
-use rustix::time::{ClockId, clock_gettime};
 
 use super::super::vdso::Mode;
 use super::Looks;
 use super::numbers::Stamps;
+use super::order::{Order, tick};
 use super::tell::Told;
 use crate::sys::memory;
 use crate::sys::notify::Notification;
@@ -24,6 +25,8 @@ pub struct Stamp {
     pub real: Instant,
     /// Ours.
     pub shown: Instant,
+    /// Which change it is the time of; none is the step's beginning.
+    pub change: u64,
 }
 
 /// What the times of files are made of.
@@ -39,14 +42,24 @@ pub struct Times {
     back: Option<i64>,
     /// What the wall clock shows to who looks, if that is known.
     now: Option<Instant>,
-    /// How many changes there have been.
-    count: u64,
-    /// The last time that was shown for one, and how many there had been.
-    last: (Instant, u64),
+    order: Order,
+    /// The times of changes, as far as somebody has looked.
+    given: Vec<Given>,
     /// Times that the step set.
     set: BTreeSet<Instant>,
-    /// The kernel's times that were seen, and what they were shown as: never the other way round.
-    seen: BTreeMap<Instant, Instant>,
+}
+
+/// The times of some changes, which were given to them together.
+#[derive(Clone, Copy, Debug)]
+struct Given {
+    /// The first that they are not the times of.
+    end: u64,
+    /// That of the first one, in nanoseconds. Each other is a microsecond later.
+    first: u64,
+    /// The number of the first.
+    start: u64,
+    /// What the kernel's clock showed.
+    at: Instant,
 }
 
 /// What the kernel says.
@@ -69,10 +82,9 @@ impl Times {
             began,
             back,
             now: None,
-            count: 0,
-            last: (before(epoch), 0),
+            order: Order::default(),
+            given: Vec::new(),
             set: BTreeSet::new(),
-            seen: BTreeMap::new(),
         }
     }
 
@@ -82,15 +94,13 @@ impl Times {
         // A tick has at most ten milliseconds.
         const PAUSE: Duration = Duration::from_micros(200);
         const PAUSES: usize = 100;
-        let tick = || clock_gettime(ClockId::RealtimeCoarse);
         let before = tick();
         let mut later = (0..PAUSES).map(|_| {
             sleep(PAUSE);
             tick()
         });
         let now = later.find(|now| *now != before);
-        let now = now.unwrap_or(before);
-        self.start = (now.tv_sec, now.tv_nsec as u32);
+        self.start = now.unwrap_or(before);
         self.began = self.start;
     }
 
@@ -99,9 +109,14 @@ impl Times {
         self.now = Some(instant(wall));
     }
 
-    /// The step is about to change something.
-    pub fn count(&mut self) {
-        self.count += 1;
+    /// In which order the step changes its files.
+    pub fn order(&mut self) -> &mut Order {
+        &mut self.order
+    }
+
+    /// Whether the order of changes is what their times are made of.
+    pub fn are_ordered(&self) -> bool {
+        matches!(self.mode, Mode::Frozen | Mode::Logical)
     }
 
     /// The step sets the time of a file.
@@ -138,9 +153,17 @@ impl Times {
     }
 
     /// Says what the times of a file are.
-    pub fn show(&mut self, told: &mut Told, stamps: &mut Stamps, status: &Statx) {
-        self.update(&mut stamps.modified, real(&status.stx_mtime));
-        self.update(&mut stamps.changed, real(&status.stx_ctime));
+    pub fn show(
+        &mut self,
+        told: &mut Told,
+        stamps: &mut Stamps,
+        status: &Statx,
+        path: Option<&Path>,
+    ) {
+        let (modified, changed) = (real(&status.stx_mtime), real(&status.stx_ctime));
+        let [content, whole] = self.order.of(path, modified, changed);
+        self.update(&mut stamps.modified, modified, content);
+        self.update(&mut stamps.changed, changed, whole);
         told.modified = stamps.modified.shown;
         told.changed = stamps.changed.shown;
         let accessed = real(&status.stx_atime);
@@ -150,66 +173,100 @@ impl Times {
         told.born = *stamps.born.get_or_insert(told.changed);
     }
 
-    fn update(&mut self, stamp: &mut Stamp, real: Instant) {
-        if stamp.real == real {
+    fn update(&mut self, stamp: &mut Stamp, real: Instant, change: u64) {
+        let known = stamp.real != Instant::default();
+        let same = stamp.real == real;
+        if same && (!self.are_ordered() || change <= stamp.change) {
             return;
         }
-        let again = stamp.real != Instant::default();
-        let previous = std::mem::replace(stamp, Stamp { real, shown: real });
+        let previous = std::mem::replace(
+            stamp,
+            Stamp {
+                real,
+                shown: real,
+                ..*stamp
+            },
+        );
         if self.is_of_step(real) {
             return;
         }
-        stamp.shown = if self.is_after_start(real) {
-            // One that has changed since it was seen must show that.
-            if again && self.moment() <= previous.shown {
-                self.count += 1;
-            }
-            self.place(real)
-        } else {
-            self.input(real)
+        if !self.is_after_start(real) {
+            stamp.shown = self.input(real);
+            return;
+        }
+        if !self.are_ordered() {
+            stamp.shown = self.ticking(real);
+            return;
+        }
+        stamp.change = change.max(previous.change);
+        let (shown, at) = self.place(stamp.change);
+        stamp.shown = shown;
+        // It is the last change that was announced; the file may have been open since.
+        let again = match known && stamp.change == previous.change {
+            true => !same,
+            false => real > at,
         };
-    }
-
-    /// What is shown for a change that is seen now.
-    fn place(&mut self, real: Instant) -> Instant {
-        match self.mode {
-            Mode::Real => return real,
-            Mode::Ticking => {
-                let nanoseconds = real.1 as i64 - i64::from(self.began.1);
-                let seconds = self.epoch + (real.0 - self.began.0) + nanoseconds.div_euclid(SECOND);
-                return (seconds, nanoseconds.rem_euclid(SECOND) as u32);
-            }
-            Mode::Frozen | Mode::Logical => {}
+        if again && self.is_past(shown) {
+            stamp.change = self.order.add();
+            stamp.shown = self.place(stamp.change).0;
         }
-        let later = (std::ops::Bound::Excluded(real), std::ops::Bound::Unbounded);
-        let after = self.seen.range(later).next().map(|(_, shown)| *shown);
-        let earlier = self.seen.range(..real).next_back().map(|(_, shown)| *shown);
-        let moment = self.moment().max(earlier.unwrap_or_default());
-        self.last = (moment.max(self.last.0), self.count);
-        let shown = after.map_or(moment, |after| after.min(moment));
-        // Which changes fall into one tick of the kernel's clock depends on the host.
-        self.seen.entry(real).or_insert(shown);
-        shown
     }
 
-    /// The time of a change that nothing else is known of.
+    /// What a time is on a clock that moves as the host's.
+    fn ticking(&self, real: Instant) -> Instant {
+        if self.mode == Mode::Real {
+            return real;
+        }
+        let nanoseconds = i64::from(real.1) - i64::from(self.began.1);
+        let seconds = self.epoch + (real.0 - self.began.0) + nanoseconds.div_euclid(SECOND);
+        (seconds, nanoseconds.rem_euclid(SECOND) as u32)
+    }
+
+    /// The time of a change, and when it was given to it: now, if nobody has looked since.
     ///
-    /// A hundredth of a second before now, so that many that come while the clock stands are not newer
-    /// than it.
-    fn moment(&self) -> Instant {
-        const MICROSECOND: u64 = 1000;
-        const MARGIN: u64 = 10_000 * MICROSECOND;
-        let (last, counted) = self.last;
-        let next = nanoseconds(last) + (self.count - counted) * MICROSECOND;
-        match self.now {
-            Some(now) => instant(next.max(nanoseconds(now).saturating_sub(MARGIN))),
-            None => {
-                let end = nanoseconds(self.before()).saturating_add(SECOND.unsigned_abs());
-                instant(next.min(end - MICROSECOND))
-            }
+    /// A hundredth of a second before the clock of who looks, so that many that are seen while it stands
+    /// are not newer than it.
+    fn place(&mut self, change: u64) -> (Instant, Instant) {
+        let (start, free) = self.given.last().map_or_else(
+            || (0, nanoseconds(self.before())),
+            |last| (last.end, last.of(last.end)),
+        );
+        if change >= start {
+            let now = self.now.map_or(0, nanoseconds);
+            self.given.push(Given {
+                start,
+                end: self.order.count() + 1,
+                first: free.max(now.saturating_sub(MARGIN)),
+                at: tick(),
+            });
         }
+        let given = self.given.partition_point(|given| given.end <= change);
+        let given = self.given[given];
+        let mut shown = given.of(change);
+        if self.now.is_none() {
+            let end = nanoseconds(self.before()).saturating_add(SECOND.unsigned_abs());
+            shown = shown.min(end - MICROSECOND);
+        }
+        (instant(shown), given.at)
+    }
+
+    /// Whether a clock shows that something was before now: not a time that was given to many at once.
+    fn is_past(&self, shown: Instant) -> bool {
+        self.now
+            .is_some_and(|now| nanoseconds(now) >= nanoseconds(shown).saturating_add(2 * MARGIN))
     }
 }
+
+impl Given {
+    /// The time of one, or of the first behind the last.
+    fn of(&self, change: u64) -> u64 {
+        self.first + (change - self.start) * MICROSECOND
+    }
+}
+
+/// Nanoseconds.
+const MICROSECOND: u64 = 1000;
+const MARGIN: u64 = 10_000 * MICROSECOND;
 
 fn before(epoch: i64) -> Instant {
     ((epoch - 1).max(0), 0)
@@ -261,7 +318,8 @@ pub fn asked(call: &Notification) -> Vec<Instant> {
         libc::SYS_utime => (call.arguments[1], 16, 0),
         libc::SYS_utimes => (call.arguments[1], 32, 1000),
         libc::SYS_futimesat => (call.arguments[2], 32, 1000),
-        _ => (call.arguments[2], 32, 1),
+        libc::SYS_utimensat => (call.arguments[2], 32, 1),
+        _ => return Vec::new(),
     };
     let mut bytes = [0; 32];
     if address == 0 || memory::read(call.thread, address, &mut bytes[..size]).is_err() {
