@@ -11,7 +11,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use rustix::fs::{MemfdFlags, Mode, OFlags, memfd_create};
 
 use super::opens;
-use super::status::lookup::Target;
+use super::status::target::Target;
 use super::world::World;
 use crate::sys::notify::{self, Notification};
 
@@ -51,7 +51,7 @@ impl Files {
     /// Gives one of the files to a call that opens it. Returns whether it did.
     pub fn give(&self, listener: BorrowedFd<'_>, call: &Notification, target: &Target) -> bool {
         let text = target
-            .path()
+            .path
             .to_str()
             .and_then(|path| self.contents.get(path));
         let flags = opens::plain(call, true);

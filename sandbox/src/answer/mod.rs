@@ -59,7 +59,7 @@ use self::ports::Ports;
 use self::random::Devices;
 use self::sites::Sites;
 use self::status::Status;
-use self::status::lookup::Target;
+use self::status::target::Target;
 use self::vdso::{Bases, Reads, Vdso};
 use rustix::event::PollFlags;
 use rustix::process::{Pid, Signal, kill_process};

@@ -26,7 +26,8 @@ use rustix::pipe::{PipeFlags, fcntl_setpipe_size, pipe_with};
 
 use super::entropy::Entropy;
 use super::opens;
-use super::status::lookup::{Home, Target};
+use super::status::lookup::Home;
+use super::status::target::Target;
 use crate::sys::notify::{self, Notification};
 
 /// The random devices of a sandbox.
@@ -130,7 +131,13 @@ impl Devices {
 
     /// Whether a call opens a random device, by its name.
     fn is_meant(&self, call: &Notification, target: &Target) -> io::Result<bool> {
-        if !target.path().as_os_str().as_bytes().ends_with(b"random") {
+        if !target
+            .path
+            .as_path()
+            .as_os_str()
+            .as_bytes()
+            .ends_with(b"random")
+        {
             return Ok(false);
         }
         let found = Home::of(call.thread)?.find(call.thread, target)?;

@@ -1,10 +1,9 @@
 //! What a call is about to change.
 
-use std::ffi::OsString;
 use std::io;
-use std::path::Path;
 
-use super::lookup::Target;
+use super::target::Target;
+use super::times::Instant;
 use crate::sys::memory;
 use crate::sys::notify::Notification;
 
@@ -100,11 +99,31 @@ fn opens(flags: u64, target: impl Fn(bool) -> io::Result<Target>) -> io::Result<
     }))
 }
 
-impl Target {
-    /// The directory that it is in, and its name there.
-    pub fn split(&self) -> Option<(Target, OsString)> {
-        let name = self.path().file_name()?.to_owned();
-        let parent = self.path().parent().unwrap_or(Path::new(""));
-        Some((self.beside(parent), name))
+/// The times that a call sets, but for those that are left to the kernel.
+pub fn times_set(call: &Notification) -> Vec<Instant> {
+    let (address, size, scale) = match i64::from(call.call) {
+        libc::SYS_utime => (call.arguments[1], 16, 0),
+        libc::SYS_utimes => (call.arguments[1], 32, 1000),
+        libc::SYS_futimesat => (call.arguments[2], 32, 1000),
+        libc::SYS_utimensat => (call.arguments[2], 32, 1),
+        _ => return Vec::new(),
+    };
+    const SECOND: u32 = 1_000_000_000;
+    let mut bytes = [0; 32];
+    if address == 0 || memory::read(call.thread, address, &mut bytes[..size]).is_err() {
+        return Vec::new();
+    }
+    let words: Vec<i64> = bytes[..size]
+        .chunks_exact(8)
+        .map(|word| i64::from_le_bytes(word.try_into().unwrap_or_default()))
+        .collect();
+    let pair = |pair: &[i64]| {
+        // `UTIME_NOW` and `UTIME_OMIT` are above.
+        let rest = u32::try_from(pair[1].checked_mul(scale)?).ok()?;
+        (rest < SECOND).then_some((pair[0], rest))
+    };
+    match scale {
+        0 => words.iter().map(|seconds| (*seconds, 0)).collect(),
+        _ => words.chunks_exact(2).filter_map(pair).collect(),
     }
 }

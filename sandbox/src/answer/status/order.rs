@@ -10,7 +10,8 @@ use std::path::{Path, PathBuf};
 use rustix::time::{ClockId, clock_gettime};
 
 use super::change::Change;
-use super::lookup::{Found, Home, Target};
+use super::lookup::{Found, Home};
+use super::target::Target;
 use super::times::{Instant, real};
 
 /// The changes that were announced.
@@ -41,6 +42,9 @@ struct File {
 /// So many files are remembered: more than most steps write. Of others the order is the kernel's.
 const REMEMBERED: usize = 1 << 17;
 
+/// So many ticks are, an hour at least.
+const TICKS: usize = 1 << 20;
+
 /// What the kernel's clock for files shows.
 pub fn tick() -> Instant {
     let now = clock_gettime(ClockId::RealtimeCoarse);
@@ -60,6 +64,9 @@ impl Order {
         match self.ticks.last_mut() {
             Some((tick, count)) if *tick >= now => *count = self.count,
             _ => self.ticks.push((now, self.count)),
+        }
+        if self.ticks.len() > TICKS {
+            self.ticks.drain(..TICKS / 2);
         }
         self.count
     }

@@ -12,8 +12,6 @@ use super::Looks;
 use super::numbers::Stamps;
 use super::order::{Order, tick};
 use super::tell::Told;
-use crate::sys::memory;
-use crate::sys::notify::Notification;
 
 /// Seconds since 1970 and nanoseconds.
 pub type Instant = (i64, u32);
@@ -232,6 +230,7 @@ impl Times {
             |last| (last.end, last.of(last.end)),
         );
         if change >= start {
+            self.forget();
             let now = self.now.map_or(0, nanoseconds);
             self.given.push(Given {
                 start,
@@ -250,6 +249,25 @@ impl Times {
         (instant(shown), given.at)
     }
 
+    /// Bounds what is kept: of old changes the order and the last time stay.
+    fn forget(&mut self) {
+        if self.given.len() < KEPT {
+            return;
+        }
+        let old = self.given.drain(..KEPT / 2).next_back();
+        if let Some(last) = old {
+            let end = last.of(last.end);
+            let first = end.saturating_sub(last.end * MICROSECOND);
+            let start = 0;
+            let all = Given {
+                start,
+                first,
+                ..last
+            };
+            self.given.insert(0, all);
+        }
+    }
+
     /// Whether a clock shows that something was before now: not a time that was given to many at once.
     fn is_past(&self, shown: Instant) -> bool {
         self.now
@@ -263,6 +281,8 @@ impl Given {
         self.first + (change - self.start) * MICROSECOND
     }
 }
+
+const KEPT: usize = 1 << 17;
 
 /// Nanoseconds.
 const MICROSECOND: u64 = 1000;
@@ -312,43 +332,15 @@ impl Looks {
     }
 }
 
-/// The times that a call sets, but for those that are left to the kernel.
-pub fn asked(call: &Notification) -> Vec<Instant> {
-    let (address, size, scale) = match i64::from(call.call) {
-        libc::SYS_utime => (call.arguments[1], 16, 0),
-        libc::SYS_utimes => (call.arguments[1], 32, 1000),
-        libc::SYS_futimesat => (call.arguments[2], 32, 1000),
-        libc::SYS_utimensat => (call.arguments[2], 32, 1),
-        _ => return Vec::new(),
-    };
-    let mut bytes = [0; 32];
-    if address == 0 || memory::read(call.thread, address, &mut bytes[..size]).is_err() {
-        return Vec::new();
-    }
-    let words: Vec<i64> = bytes[..size]
-        .chunks_exact(8)
-        .map(|word| i64::from_le_bytes(word.try_into().unwrap_or_default()))
-        .collect();
-    let pair = |pair: &[i64]| {
-        // `UTIME_NOW` and `UTIME_OMIT` are above.
-        let rest = u32::try_from(pair[1].checked_mul(scale)?).ok()?;
-        (i64::from(rest) < SECOND).then_some((pair[0], rest))
-    };
-    match scale {
-        0 => words.iter().map(|seconds| (*seconds, 0)).collect(),
-        _ => words.chunks_exact(2).filter_map(pair).collect(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::Looks;
-    use super::{Mode, Times};
+    use super::{KEPT, MICROSECOND, Mode, Times, nanoseconds};
 
     const DAY: i64 = 86400;
 
-    /// What times of inputs are shown as, for a step that begins on the host at `since`.
-    fn shown(epoch: i64, since: i64, inputs: [i64; 4]) -> [i64; 4] {
+    /// Those of a step that begins on the host at `since`.
+    fn times(epoch: i64, since: i64) -> Times {
         let looks = Looks {
             whole: false,
             uid: 0,
@@ -357,7 +349,12 @@ mod tests {
             since: (since, 0),
             began: (since, 0),
         };
-        let times = Times::new(Mode::Logical, epoch.unsigned_abs(), &looks);
+        Times::new(Mode::Logical, epoch.unsigned_abs(), &looks)
+    }
+
+    /// What times of inputs are shown as.
+    fn shown(epoch: i64, since: i64, inputs: [i64; 4]) -> [i64; 4] {
+        let times = times(epoch, since);
         inputs.map(|seconds| times.input((seconds, 7)).0)
     }
 
@@ -378,5 +375,22 @@ mod tests {
         );
         // Sixteen years, and one that is not older than the step's beginning.
         assert_eq!(usual, [0, 5, 1_195_078_400, 1_577_836_799]);
+    }
+
+    #[test]
+    fn changes_keep_their_order_however_many_there_are() {
+        let mut times = times(1_577_836_800, 1_764_000_000);
+        let mut last = times.before();
+        for round in 0..2 * KEPT as u64 {
+            times.set_now(nanoseconds((1_577_836_800, 0)) + round * 20 * MICROSECOND);
+            let change = times.order.add();
+            let (shown, _) = times.place(change);
+            assert!(shown > last, "{round}");
+            last = shown;
+        }
+        assert!(times.given.len() <= KEPT);
+        let all: Vec<_> = (0..=2 * KEPT as u64).map(|it| times.place(it).0).collect();
+        assert!(all.is_sorted_by(|one, two| one < two));
+        assert_eq!(all.last(), Some(&last));
     }
 }
