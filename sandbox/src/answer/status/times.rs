@@ -222,8 +222,8 @@ impl Times {
 
     /// The time of a change, and when it was given to it: now, if nobody has looked since.
     ///
-    /// A hundredth of a second before the clock of who looks, so that many that are seen while it stands
-    /// are not newer than it.
+    /// The last one's is a hundredth of a second before the clock of who looks, so that many that are
+    /// seen one after another while it stands are not newer than it.
     fn place(&mut self, change: u64) -> (Instant, Instant) {
         let (start, free) = self.given.last().map_or_else(
             || (0, nanoseconds(self.before())),
@@ -231,11 +231,13 @@ impl Times {
         );
         if change >= start {
             self.forget();
-            let now = self.now.map_or(0, nanoseconds);
+            let end = self.order.count() + 1;
+            let last = self.now.map_or(0, nanoseconds).saturating_sub(MARGIN);
+            let first = last.saturating_sub((end - 1 - start) * MICROSECOND);
             self.given.push(Given {
                 start,
-                end: self.order.count() + 1,
-                first: free.max(now.saturating_sub(MARGIN)),
+                end,
+                first: free.max(first),
                 at: tick(),
             });
         }
