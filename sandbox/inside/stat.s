@@ -31,6 +31,7 @@ envbox_stat_start:
     .quad 0                             # whether that is so for every file, in an audit
 .Lcounts:
     .quad 0                             # whether the thread's count is told to whom we ask
+    .set MICROSECOND, 5                 # the bit of a logical count from which on it has them
     .set FSTATAT, 262
     .set STATX, 332
     # Offsets in `struct stat` and `struct statx`.
@@ -121,6 +122,15 @@ envbox_stat_start:
     je 7f
     rdgsbase r9                         # no mark: it has 47 bits
 7:  syscall
+    test eax, eax                       # of what has changed: so many microseconds for it
+    jle 9f
+    shl rax, MICROSECOND
+    rdgsbase r11
+    add r11, rax
+    xor eax, eax
+    bt r11, 47
+    jc 9f
+    wrgsbase r11
 9:  pop r9
 .Lstat_4:
     pop rcx

@@ -55,6 +55,12 @@ pub fn after_read(mode: Mode, clock: Clock, count: u64) -> u64 {
     if next > MOST { count } else { next }
 }
 
+/// A logical count so many microseconds later.
+pub fn later(count: u64, microseconds: u64) -> u64 {
+    let next = count.saturating_add(microseconds << LOGICAL_SHIFT);
+    if next > MOST { count } else { next }
+}
+
 /// Who only looks at the wall clock waits for it to move: each time that the clock passes what takes
 /// 1,024 reads, the pace rises, so that a read takes a microsecond, then 8, then 64. A wait takes it back
 /// to 0 (in the page, where it returns), which is as 1: there are at least as many slow reads behind it,

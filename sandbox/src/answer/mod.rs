@@ -360,7 +360,9 @@ impl Answers {
     fn reply(&mut self, listener: BorrowedFd<'_>, call: &Notification) -> io::Result<Reply> {
         if status::LOOKS.contains(&i64::from(call.call)) {
             // Else it asks again the next time.
-            let _quiet = self.looks(call);
+            if let Some(reply) = self.looks(call).ok().flatten() {
+                return Ok(reply);
+            }
         }
         if let Some(answer) = self.status.as_mut().and_then(|status| status.reply(call)) {
             return Ok(Reply::Answer(answer));

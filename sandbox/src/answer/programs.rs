@@ -5,8 +5,8 @@ use std::os::unix::fs::FileExt;
 
 use super::clock::{self, Auxiliary};
 use super::faults::{Cpuid, Faults};
-use super::vdso::{Vdso, VdsoError};
-use super::{Answers, CONTINUE, Reply, World, entropy};
+use super::vdso::{Mode, Vdso, VdsoError};
+use super::{Answers, CONTINUE, Reply, World, count, entropy};
 use crate::sys::memory;
 use crate::sys::notify::{Answer, Notification};
 
@@ -47,25 +47,43 @@ impl Answers {
         faults.enter(at, call, &memory).map(|()| Reply::Done)
     }
 
-    /// Hears from a look at a file what the wall clock shows to who looks, and lets the place that it
-    /// comes from look without us.
-    pub(super) fn looks(&mut self, call: &Notification) -> io::Result<()> {
+    /// Answers a look at a file that wants to know what its thread's clock shows; `None` if it is to be
+    /// answered without. Lets the place that it comes from look without us.
+    pub(super) fn looks(&mut self, call: &Notification) -> io::Result<Option<Reply>> {
         let (Some(sites), Some(clocks)) = (&mut self.sites, &self.clocks) else {
-            return Ok(());
+            return Ok(None);
         };
         let page = clocks.page_at(call.thread, self.last_vdso);
-        let Some(page) = page.or_else(|| clocks.page(call.thread)) else {
-            return Ok(());
+        let (Some(page), Some(status)) =
+            (page.or_else(|| clocks.page(call.thread)), &mut self.status)
+        else {
+            return Ok(None);
         };
-        let count = sites.count(call, page.base);
-        if let Some(status) = &mut self.status {
-            // What it has counted since its program began is not known of others.
-            status.set_now(clocks.carried(page, count.unwrap_or(0)).wall);
+        if let Some(count) = sites.count(call, page.base) {
+            status.set_now(clocks.carried(page, count).wall, true);
+            return Ok(None);
         }
-        match count {
-            Some(_) => Ok(()),
-            None => sites.learn(call, page.base),
+        sites.learn(call, page.base)?;
+        // Else nobody's clock is asked for. One that a debugger holds is not known.
+        status.set_now(clocks.carried(page, 0).wall, false);
+        if self.world.clock != Mode::Logical {
+            return Ok(None);
         }
+        let Some(found) = status.changed(call) else {
+            return Ok(None);
+        };
+        let Some((stopped, mut registers)) = clock::stop(call)? else {
+            return Ok(Some(Reply::Done));
+        };
+        status.set_now(clocks.carried(page, registers.gs_base).wall, true);
+        let answer = match status.tell_times(call, &found) {
+            Ok(moved) => {
+                registers.gs_base = count::later(registers.gs_base, moved);
+                Answer::Value(0)
+            }
+            Err(_) => Answer::Error(libc::EFAULT),
+        };
+        clock::finish(&stopped, registers, answer).map(Some)
     }
 
     /// Answers `rt_sigaction` for SIGSEGV.

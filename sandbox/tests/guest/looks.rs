@@ -239,7 +239,25 @@ pub fn times() {
     std::thread::sleep(Duration::from_millis(300));
     fs::write("/project/a", "at last").unwrap();
     show("a", "/project/a");
+    println!("new {}", is_new("/project/new"));
+    println!("new {}", std::thread::spawn(|| is_new("/tmp/new")).join().unwrap());
     println!("now {}", std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs());
+}
+
+/// Whether what is written now is as old as it is, for who reads a clock before and after.
+fn is_new(path: &str) -> bool {
+    let now = || {
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+        (now.as_secs() as i64, i64::from(now.subsec_nanos()))
+    };
+    let before = now();
+    (0..20).for_each(|_| fs::write(path, "new").unwrap());
+    let path = CString::new(path).unwrap();
+    let mut out: Status = [0; 32];
+    // Not through the C library: no place that is known.
+    unsafe { syscall(4, path.as_ptr(), &mut out) };
+    let changed = (out[11].cast_signed(), out[12].cast_signed());
+    before < changed && changed < now()
 }
 
 /// Changes files with so much to compute between two changes, and prints the times of all in another

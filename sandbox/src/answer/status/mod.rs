@@ -15,9 +15,9 @@
 //! - What was there before keeps its time, a multiple of sixteen years earlier: it is older than what
 //!   the step does, and `make` still sees what is new.
 //! - A change has the time at which somebody first looked at one that came with it or later, on the clock
-//!   of who looked, less a hundredth of a second: so many that are seen while the clock stands are told
-//!   apart by a microsecond each, and are not newer than it. What is written to a file that stays open is
-//!   told when the clock has moved since.
+//!   of who looked. Each takes a microsecond of a logical clock, so it is neither older than a read before
+//!   it nor newer than one after. On another clock it is a hundredth of a second earlier. What is written to
+//!   a file that stays open is told when the clock has moved since.
 //!
 //! Else there is more:
 //!
@@ -110,8 +110,18 @@ struct View {
     root: [BTreeMap<PathBuf, Told>; 2],
 }
 
+impl View {
+    /// What the mount is that a file is on.
+    fn kind(&self, found: &Found) -> Option<Kind> {
+        self.mounts.find(found.status.stx_mnt_id).map(|it| it.kind)
+    }
+}
+
 /// So many files are remembered.
 const REMEMBERED: usize = 1 << 16;
+
+/// No look moves a clock further: a second.
+const MOST_MOVED: u64 = 1_000_000;
 
 /// The owner that every other user and group shows as.
 const NOBODY: u32 = 65_534;
@@ -141,9 +151,33 @@ impl Status {
         }
     }
 
-    /// Who looks next sees this on the wall clock, in nanoseconds.
-    pub fn set_now(&mut self, wall: u64) {
-        self.times.set_now(wall);
+    /// Who looks next sees this on the wall clock, in nanoseconds, which may move by the look.
+    pub fn set_now(&mut self, wall: u64, moves: bool) {
+        self.times.set_now(wall, moves);
+    }
+
+    /// The file that a call looks at, if it is the step's own and has changed.
+    pub fn changed(&mut self, call: &Notification) -> Option<Found> {
+        let target = Target::of(call).ok()??;
+        self.view(call.thread).ok()?;
+        let view = self.view.as_mut()?;
+        if self.nested && !view.home.is_of(call.thread) {
+            return None;
+        }
+        let found = view.home.find(call.thread, &target).ok()?;
+        let kind = view.kind(&found);
+        self.times.is_changed(&found.status, kind).then_some(found)
+    }
+
+    /// Tells a look at a file where times alone are told. Returns by how many microseconds it moves the clock of who looks.
+    ///
+    /// # Errors
+    /// Fails if it has no memory for that.
+    pub fn tell_times(&mut self, call: &Notification, found: &Found) -> io::Result<u64> {
+        let kind = self.view.as_ref().and_then(|view| view.kind(found));
+        let told = self.with_times(found, kind);
+        tell(call, &told)?;
+        Ok(self.times.take_moved().min(MOST_MOVED))
     }
 
     /// Handles a call. `None` if it is not for us or has to be made.
@@ -227,7 +261,7 @@ impl Status {
             return tell(call, told).map(Some);
         }
         let found = view.home.find(call.thread, &target)?;
-        let kind = view.mounts.find(found.status.stx_mnt_id).map(|it| it.kind);
+        let kind = view.kind(&found);
         if kind == Some(Kind::Kernels) {
             return Ok(None);
         }
@@ -238,8 +272,9 @@ impl Status {
             return Ok(Some(Answer::Value(0)));
         }
         if !self.looks.whole {
-            let told = self.with_times(&found, kind);
-            return tell(call, &told).map(Some);
+            // To our code this says how far the clock of its thread moves.
+            let moved = self.tell_times(call, &found)?;
+            return Ok(Some(Answer::Value(moved.cast_signed())));
         }
         let told = self.told(&found)?;
         if let Some(view) = &mut self.view
@@ -265,22 +300,19 @@ impl Status {
             mount: status.stx_mnt_id,
             ..self.outside(status, false)
         };
-        const PLAIN: [u32; 3] = [libc::S_IFREG, libc::S_IFDIR, libc::S_IFLNK];
-        let plain = PLAIN.contains(&(told.mode & libc::S_IFMT));
-        let changed = times.is_after_start(real(&status.stx_ctime));
-        if changed && kind != Some(Kind::ReadOnly) {
-            let path = plain.then(|| found.path().ok()).flatten();
+        if times.is_changed(status, kind) {
+            let path = found.path().unwrap_or_default();
             let (_, stamps) = self.numbers.anonymous(status);
-            self.times.show(&mut told, stamps, status, path.as_deref());
+            self.times.show(&mut told, stamps, status, &path);
             return told;
         }
-        // The kernel made what is special when the host was started.
-        let time = match plain {
+        // The kernel made what is special when the host was started; a pipe, or what the caller of the
+        // sandbox opened, is no file of the step's.
+        let time = match times::is_plain(status) {
             true => times.input(real(&status.stx_mtime)),
             false => times.before(),
         };
-        (told.accessed, told.modified) = (time, time);
-        (told.changed, told.born) = (time, time);
+        told.set_times(time);
         told
     }
 
@@ -297,9 +329,8 @@ impl Status {
         let Some(mount) = mount else {
             // A pipe, a socket, or what the caller of the sandbox opened.
             told.device = (0, tell::device(u32::from(status.stx_mode)));
-            let (number, stamps) = self.numbers.anonymous(status);
-            told.inode = number;
-            self.times.show(&mut told, stamps, status, None);
+            told.inode = self.numbers.anonymous(status).0;
+            told.set_times(self.times.before());
             return Ok(told);
         };
         (told.device, told.mount) = ((0, mount.number), u64::from(mount.number));
@@ -312,7 +343,7 @@ impl Status {
         let path = found.path()?;
         if !read_only && let Some((number, stamps)) = self.numbers.known(mount.number, status) {
             told.inode = number;
-            self.times.show(&mut told, stamps, status, Some(&path));
+            self.times.show(&mut told, stamps, status, &path);
         } else if read_only || !self.times.is_after_start(changed) {
             told.inode = numbers::of_path(&path);
             told.links = 1;
@@ -323,7 +354,7 @@ impl Status {
         } else {
             let (number, stamps) = self.numbers.add(mount.number, status, &path);
             told.inode = number;
-            self.times.show(&mut told, stamps, status, Some(&path));
+            self.times.show(&mut told, stamps, status, &path);
         }
         Ok(told)
     }

@@ -118,9 +118,8 @@ impl Order {
     }
 
     /// Which change of the content of a file, and of its status, made its times what they are.
-    pub fn of(&self, path: Option<&Path>, modified: Instant, changed: Instant) -> [u64; 2] {
-        let file = path.and_then(|path| self.files.get(path));
-        let file = file.copied().unwrap_or_default();
+    pub fn of(&self, path: &Path, modified: Instant, changed: Instant) -> [u64; 2] {
+        let file = self.files.get(path).copied().unwrap_or_default();
         let content = match file.written {
             Some((event, before)) if before != modified => Some(event),
             _ => file.earlier,

@@ -42,6 +42,12 @@ pub fn device(mode: u32) -> u32 {
 }
 
 impl Told {
+    /// Tells of one time for all.
+    pub fn set_times(&mut self, time: Instant) {
+        (self.accessed, self.modified) = (time, time);
+        (self.changed, self.born) = (time, time);
+    }
+
     /// `struct stat`.
     pub fn stat(&self) -> Vec<u8> {
         let mut out = Out(Vec::with_capacity(144));

@@ -9,6 +9,7 @@ use rustix::fs::{Statx, StatxTimestamp};
 
 use super::super::vdso::Mode;
 use super::Looks;
+use super::mounts::Kind;
 use super::numbers::Stamps;
 use super::order::{Order, tick};
 use super::tell::Told;
@@ -40,6 +41,9 @@ pub struct Times {
     back: Option<i64>,
     /// What the wall clock shows to who looks, if that is known.
     now: Option<Instant>,
+    /// Whether it moves by a look at what has changed, and by how many microseconds it has.
+    moves: bool,
+    moved: u64,
     order: Order,
     /// The times of changes, as far as somebody has looked.
     given: Vec<Given>,
@@ -65,6 +69,12 @@ pub fn real(time: &StatxTimestamp) -> Instant {
     (time.tv_sec, time.tv_nsec)
 }
 
+/// Whether something is a regular file, a directory or a link.
+pub fn is_plain(status: &Statx) -> bool {
+    const PLAIN: [u32; 3] = [libc::S_IFREG, libc::S_IFDIR, libc::S_IFLNK];
+    PLAIN.contains(&(u32::from(status.stx_mode) & libc::S_IFMT))
+}
+
 impl Times {
     pub fn new(mode: Mode, epoch: u64, looks: &Looks) -> Times {
         let epoch = i64::try_from(epoch).unwrap_or(i64::MAX);
@@ -80,6 +90,8 @@ impl Times {
             began,
             back,
             now: None,
+            moves: false,
+            moved: 0,
             order: Order::default(),
             given: Vec::new(),
             set: BTreeSet::new(),
@@ -102,9 +114,17 @@ impl Times {
         self.began = self.start;
     }
 
-    /// Who looks next sees this on the wall clock, in nanoseconds.
-    pub fn set_now(&mut self, wall: u64) {
+    /// Who looks next sees this on the wall clock, in nanoseconds. A logical one moves by a look, if its
+    /// thread can.
+    pub fn set_now(&mut self, wall: u64, moves: bool) {
         self.now = Some(instant(wall));
+        self.moves = moves && self.mode == Mode::Logical;
+        self.moved = 0;
+    }
+
+    /// By how many microseconds the last look moves the clock of who looked.
+    pub fn take_moved(&mut self) -> u64 {
+        std::mem::take(&mut self.moved)
     }
 
     /// In which order the step changes its files.
@@ -134,6 +154,12 @@ impl Times {
         time >= self.start
     }
 
+    /// Whether a file is one of the step's own, on a mount of this kind, and has changed.
+    pub fn is_changed(&self, status: &Statx, kind: Option<Kind>) -> bool {
+        let own = kind.is_some_and(|kind| !matches!(kind, Kind::ReadOnly | Kind::Kernels));
+        own && is_plain(status) && self.is_after_start(real(&status.stx_ctime))
+    }
+
     /// The time of what was there before the step.
     pub fn before(&self) -> Instant {
         before(self.epoch)
@@ -151,15 +177,10 @@ impl Times {
     }
 
     /// Says what the times of a file are.
-    pub fn show(
-        &mut self,
-        told: &mut Told,
-        stamps: &mut Stamps,
-        status: &Statx,
-        path: Option<&Path>,
-    ) {
+    pub fn show(&mut self, told: &mut Told, stamps: &mut Stamps, status: &Statx, path: &Path) {
         let (modified, changed) = (real(&status.stx_mtime), real(&status.stx_ctime));
         let [content, whole] = self.order.of(path, modified, changed);
+        self.moved = u64::from(self.moves);
         self.update(&mut stamps.modified, modified, content);
         self.update(&mut stamps.changed, changed, whole);
         told.modified = stamps.modified.shown;
@@ -222,8 +243,9 @@ impl Times {
 
     /// The time of a change, and when it was given to it: now, if nobody has looked since.
     ///
-    /// The last one's is a hundredth of a second before the clock of who looks, so that many that are
-    /// seen one after another while it stands are not newer than it.
+    /// Each takes a microsecond of the clock of who looks, if that moves by it. On another the last one is a
+    /// hundredth of a second before, so that many that are seen one after another while it stands are not
+    /// newer than it.
     fn place(&mut self, change: u64) -> (Instant, Instant) {
         let (start, free) = self.given.last().map_or_else(
             || (0, nanoseconds(self.before())),
@@ -232,8 +254,14 @@ impl Times {
         if change >= start {
             self.forget();
             let end = self.order.count() + 1;
-            let last = self.now.map_or(0, nanoseconds).saturating_sub(MARGIN);
-            let first = last.saturating_sub((end - 1 - start) * MICROSECOND);
+            let now = self.now.map_or(0, nanoseconds);
+            let first = match self.moves {
+                true => now + MICROSECOND,
+                false => now.saturating_sub(MARGIN + (end - 1 - start) * MICROSECOND),
+            };
+            if self.moves {
+                self.moved = end - start;
+            }
             self.given.push(Given {
                 start,
                 end,
@@ -270,10 +298,10 @@ impl Times {
         }
     }
 
-    /// Whether a clock shows that something was before now: not a time that was given to many at once.
+    /// Whether a clock has moved since it showed this, by more than files can be told apart by elsewhere.
     fn is_past(&self, shown: Instant) -> bool {
-        self.now
-            .is_some_and(|now| nanoseconds(now) >= nanoseconds(shown).saturating_add(2 * MARGIN))
+        let end = nanoseconds(shown).saturating_add(2 * MARGIN);
+        self.now.is_some_and(|now| nanoseconds(now) >= end)
     }
 }
 
@@ -384,7 +412,10 @@ mod tests {
         let mut times = times(1_577_836_800, 1_764_000_000);
         let mut last = times.before();
         for round in 0..2 * KEPT as u64 {
-            times.set_now(nanoseconds((1_577_836_800, 0)) + round * 20 * MICROSECOND);
+            times.set_now(
+                nanoseconds((1_577_836_800, 0)) + round * 20 * MICROSECOND,
+                true,
+            );
             let change = times.order.add();
             let (shown, _) = times.place(change);
             assert!(shown > last, "{round}");
