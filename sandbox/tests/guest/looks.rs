@@ -230,9 +230,15 @@ pub fn times() {
     show("/project/b", "/project/b");
     fs::rename("/project/second", "/project/moved").unwrap();
     show("moved", "/project/moved");
+    let mut open = ["/project/soon", "/project/open"].map(|path| fs::File::create(path).unwrap());
+    std::io::Write::write_all(&mut open[0], b"soon").unwrap();
+    show("open", "/project/open");
     std::thread::sleep(Duration::from_millis(1200));
+    std::io::Write::write_all(&mut open[1], b"open").unwrap();
     fs::write("/project/later", "later").unwrap();
     show("later", "/project/later");
+    show("open", "/project/open");
+    show("soon", "/project/soon");
     // Looked at by a program that has just begun.
     let guest = std::process::Command::new("/bin/guest").args(["write-and-show", "/project/last"]).status();
     assert!(guest.unwrap().success());

@@ -182,7 +182,10 @@ impl Times {
         let [content, whole] = self.order.of(path, modified, changed);
         self.moved = u64::from(self.moves);
         self.update(&mut stamps.modified, modified, content);
-        self.update(&mut stamps.changed, changed, whole);
+        match (changed, whole) == (modified, content) {
+            true => stamps.changed = stamps.modified,
+            false => self.update(&mut stamps.changed, changed, whole),
+        }
         told.modified = stamps.modified.shown;
         told.changed = stamps.changed.shown;
         let accessed = real(&status.stx_atime);
@@ -193,19 +196,10 @@ impl Times {
     }
 
     fn update(&mut self, stamp: &mut Stamp, real: Instant, change: u64) {
-        let known = stamp.real != Instant::default();
-        let same = stamp.real == real;
-        if same && (!self.are_ordered() || change <= stamp.change) {
+        if stamp.real == real && (!self.are_ordered() || change <= stamp.change) {
             return;
         }
-        let previous = std::mem::replace(
-            stamp,
-            Stamp {
-                real,
-                shown: real,
-                ..*stamp
-            },
-        );
+        (stamp.real, stamp.shown) = (real, real);
         if self.is_of_step(real) {
             return;
         }
@@ -217,15 +211,11 @@ impl Times {
             stamp.shown = self.ticking(real);
             return;
         }
-        stamp.change = change.max(previous.change);
+        stamp.change = change.max(stamp.change);
         let (shown, at) = self.place(stamp.change);
         stamp.shown = shown;
-        // It is the last change that was announced; the file may have been open since.
-        let again = match known && stamp.change == previous.change {
-            true => !same,
-            false => real > at,
-        };
-        if again && self.is_past(shown) {
+        if self.is_past(shown) && real > (at.0 + LATER, at.1) {
+            // It was written to long after the last change that was announced of it.
             stamp.change = self.order.add();
             stamp.shown = self.place(stamp.change).0;
         }
@@ -311,6 +301,11 @@ impl Given {
         self.first + (change - self.start) * MICROSECOND
     }
 }
+
+/// What is written to a file that stays open shows when so many seconds have passed on the host since its
+/// time was given to it, and some on the clock of who looks. With less, how long a program takes to write
+/// would show.
+const LATER: i64 = 1;
 
 const KEPT: usize = 1 << 17;
 
