@@ -39,7 +39,9 @@ pub(super) fn sandbox(table: &Table<'_>) -> Result<SandboxPolicy, ManifestError>
             .map("cpuid", |value| value.word(&["masked", "host"]))?
             .unwrap_or_default(),
         file_status: table
-            .map("file-status", |value| value.word(&["host", "fixed"]))?
+            .map("file-status", |value| {
+                value.word(&["times", "host", "fixed"])
+            })?
             .unwrap_or_default(),
         output_times: table
             .map("output-times", |value| value.word(&["real", "epoch"]))?

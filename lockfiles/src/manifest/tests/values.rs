@@ -146,6 +146,29 @@ fn what_is_not_said_has_its_default() {
 }
 
 #[test]
+fn a_default_can_be_written_down() {
+    let written = parse(
+        r#"
+        [sandbox]
+        seed = 0
+        clock = "logical"
+        cpus = 1
+        cpu-baseline = "x86-64-v3"
+        framework-knobs = true
+        cpuid = "masked"
+        file-status = "times"
+        output-times = "real"
+        network = "none"
+        "#,
+    );
+    let left_out = parse("");
+    assert_eq!(
+        format!("{:?}", written.unwrap().sandbox),
+        format!("{:?}", left_out.unwrap().sandbox)
+    );
+}
+
+#[test]
 fn a_python_is_a_text_or_a_table() {
     for (written, version, from) in [
         ("\"3.11\"", "3.11", None),
