@@ -9,6 +9,7 @@ use super::vdso::{Mode, Vdso, VdsoError};
 use super::{Answers, CONTINUE, Reply, World, count, entropy};
 use crate::sys::memory;
 use crate::sys::notify::{Answer, Notification};
+use crate::sys::trace::{Registers, Stopped};
 
 impl Answers {
     /// Gives a new program its clock and its first random bytes, if it has not got them.
@@ -47,43 +48,46 @@ impl Answers {
         faults.enter(at, call, &memory).map(|()| Reply::Done)
     }
 
-    /// Answers a look at a file that wants to know what its thread's clock shows; `None` if it is to be
-    /// answered without. Lets the place that it comes from look without us.
+    /// Answers a look at a file whose times are told by what the clock of its thread shows; `None` if they
+    /// are not. Lets the place that it comes from look without us.
     pub(super) fn looks(&mut self, call: &Notification) -> io::Result<Option<Reply>> {
-        let (Some(sites), Some(clocks)) = (&mut self.sites, &self.clocks) else {
-            return Ok(None);
-        };
-        let page = clocks.page_at(call.thread, self.last_vdso);
-        let (Some(page), Some(status)) =
-            (page.or_else(|| clocks.page(call.thread)), &mut self.status)
+        let (Some(sites), Some(clocks), Some(status)) =
+            (&mut self.sites, &self.clocks, &mut self.status)
         else {
             return Ok(None);
         };
-        if let Some(count) = sites.count(call, page.base) {
-            status.set_now(clocks.carried(page, count).wall, true);
+        let page = clocks.page_at(call.thread, self.last_vdso);
+        let Some(page) = page.or_else(|| clocks.page(call.thread)) else {
             return Ok(None);
+        };
+        let count = sites.count(call, page.base);
+        if count.is_none() {
+            sites.learn(call, page.base)?;
         }
-        sites.learn(call, page.base)?;
-        // Else nobody's clock is asked for. One that a debugger holds is not known.
-        status.set_now(clocks.carried(page, 0).wall, false);
-        if self.world.clock != Mode::Logical {
-            return Ok(None);
+        status.set_now(
+            clocks.carried(page, count.unwrap_or(0)).wall,
+            count.is_some(),
+        );
+        let Some(found) = status.find(call).ok().flatten() else {
+            return Ok(Some(CONTINUE));
+        };
+        let asks = count.is_none() && self.world.clock == Mode::Logical;
+        // A thread that a debugger holds is told without.
+        if asks
+            && status.is_changed(&found)
+            && let Ok(stopped) = clock::stop(call)
+        {
+            let Some((stopped, registers)) = stopped else {
+                return Ok(Some(Reply::Done));
+            };
+            let wall = clocks.carried(page, registers.gs_base).wall;
+            status.set_now(wall, true);
+            let told = status.tell_times(call, &found);
+            return goes_on(&stopped, registers, told).map(Some);
         }
-        let Some(found) = status.changed(call) else {
-            return Ok(None);
-        };
-        let Some((stopped, mut registers)) = clock::stop(call)? else {
-            return Ok(Some(Reply::Done));
-        };
-        status.set_now(clocks.carried(page, registers.gs_base).wall, true);
-        let answer = match status.tell_times(call, &found) {
-            Ok(moved) => {
-                registers.gs_base = count::later(registers.gs_base, moved);
-                Answer::Value(0)
-            }
-            Err(_) => Answer::Error(libc::EFAULT),
-        };
-        clock::finish(&stopped, registers, answer).map(Some)
+        // To our code this says how far the clock moves.
+        let moved = status.tell_times(call, &found)?;
+        Ok(Some(Reply::Answer(Answer::Value(moved.cast_signed()))))
     }
 
     /// Answers `rt_sigaction` for SIGSEGV.
@@ -132,6 +136,20 @@ impl Answers {
         stopped.set_registers(&registers)?;
         Ok(Reply::Done)
     }
+}
+
+/// Lets a stopped thread go on behind a look at a file, with its clock so many microseconds later.
+fn goes_on(stopped: &Stopped, registers: Registers, told: io::Result<u64>) -> io::Result<Reply> {
+    let answer = match told {
+        Ok(_) => Answer::Value(0),
+        Err(_) => Answer::Error(libc::EFAULT),
+    };
+    let gs_base = count::later(registers.gs_base, told.unwrap_or(0));
+    let registers = Registers {
+        gs_base,
+        ..registers
+    };
+    clock::finish(stopped, registers, answer)
 }
 
 /// Prepares for the instructions that shall fault.

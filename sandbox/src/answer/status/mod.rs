@@ -156,26 +156,43 @@ impl Status {
         self.times.set_now(wall, moves);
     }
 
-    /// The file that a call looks at, if it is the step's own and has changed.
-    pub fn changed(&mut self, call: &Notification) -> Option<Found> {
-        let target = Target::of(call).ok()??;
-        self.view(call.thread).ok()?;
-        let view = self.view.as_mut()?;
-        if self.nested && !view.home.is_of(call.thread) {
-            return None;
-        }
-        let found = view.home.find(call.thread, &target).ok()?;
-        let kind = view.kind(&found);
-        self.times.is_changed(&found.status, kind).then_some(found)
+    /// What a call looks at; `None` if that is for the kernel to tell.
+    fn target(&mut self, call: &Notification) -> io::Result<Option<Target>> {
+        let Some(target) = Target::of(call)? else {
+            return Ok(None);
+        };
+        self.view(call.thread)?;
+        let home = self.view.as_ref().map(|view| &view.home);
+        let ours = home.is_some_and(|home| !self.nested || home.is_of(call.thread));
+        Ok(ours.then_some(target))
     }
 
-    /// Tells a look at a file where times alone are told. Returns by how many microseconds it moves the clock of who looks.
+    /// The file that a call looks at; `None` if that is for the kernel to tell of.
+    ///
+    /// # Errors
+    /// Fails if it cannot be found without the thread.
+    pub fn find(&mut self, call: &Notification) -> io::Result<Option<Found>> {
+        let target = self.target(call)?;
+        let (Some(target), Some(view)) = (target, &mut self.view) else {
+            return Ok(None);
+        };
+        let found = view.home.find(call.thread, &target)?;
+        Ok((view.kind(&found) != Some(Kind::Kernels)).then_some(found))
+    }
+
+    /// Whether a file is the step's own and has changed.
+    pub fn is_changed(&self, found: &Found) -> bool {
+        let kind = self.view.as_ref().and_then(|view| view.kind(found));
+        self.times.is_changed(&found.status, kind)
+    }
+
+    /// Tells of a file to a step that pays for times alone. Returns by how many microseconds the clock of
+    /// who looks moves.
     ///
     /// # Errors
     /// Fails if it has no memory for that.
     pub fn tell_times(&mut self, call: &Notification, found: &Found) -> io::Result<u64> {
-        let kind = self.view.as_ref().and_then(|view| view.kind(found));
-        let told = self.with_times(found, kind);
+        let told = self.with_times(found);
         tell(call, &told)?;
         Ok(self.times.take_moved().min(MOST_MOVED))
     }
@@ -245,16 +262,17 @@ impl Status {
     }
 
     fn look(&mut self, call: &Notification) -> io::Result<Option<Answer>> {
-        let Some(target) = Target::of(call)? else {
-            return Ok(None);
-        };
-        self.view(call.thread)?;
-        let Some(view) = &mut self.view else {
-            return Ok(None);
-        };
-        if self.nested && !view.home.is_of(call.thread) {
-            return Ok(None);
+        if !self.looks.whole {
+            let Some(found) = self.find(call)? else {
+                return Ok(None);
+            };
+            self.tell_times(call, &found)?;
+            return Ok(Some(Answer::Value(0)));
         }
+        let target = self.target(call)?;
+        let (Some(target), Some(view)) = (target, &mut self.view) else {
+            return Ok(None);
+        };
         let space = SPACES.contains(&i64::from(call.call));
         let follow = usize::from(target.follow);
         if let Some(told) = view.root[follow].get(&target.path).filter(|_| !space) {
@@ -271,11 +289,6 @@ impl Status {
             memory::write(call.thread, call.arguments[1], &bytes)?;
             return Ok(Some(Answer::Value(0)));
         }
-        if !self.looks.whole {
-            // To our code this says how far the clock of its thread moves.
-            let moved = self.tell_times(call, &found)?;
-            return Ok(Some(Answer::Value(moved.cast_signed())));
-        }
         let told = self.told(&found)?;
         if let Some(view) = &mut self.view
             && found.is_named()
@@ -288,7 +301,7 @@ impl Status {
     }
 
     /// What the kernel tells of a file, but for its times.
-    fn with_times(&mut self, found: &Found, kind: Option<Kind>) -> Told {
+    fn with_times(&mut self, found: &Found) -> Told {
         let (times, status) = (&self.times, &found.status);
         let mut told = Told {
             device: (status.stx_dev_major, status.stx_dev_minor),
@@ -300,7 +313,7 @@ impl Status {
             mount: status.stx_mnt_id,
             ..self.outside(status, false)
         };
-        if times.is_changed(status, kind) {
+        if self.is_changed(found) {
             let path = found.path().unwrap_or_default();
             let (_, stamps) = self.numbers.anonymous(status);
             self.times.show(&mut told, stamps, status, &path);
