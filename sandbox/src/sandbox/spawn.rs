@@ -9,6 +9,7 @@ use std::path::{Component, Path};
 use rustix::fs::{AtFlags, CWD, StatxFlags, statx};
 use rustix::process::{getegid, geteuid};
 use rustix::thread::{CpuSet, sched_getaffinity, sched_getcpu};
+use rustix::time::{ClockId, clock_gettime};
 
 use super::bare::{self, Allowed};
 use super::error::SandboxError;
@@ -256,27 +257,26 @@ fn looks(policy: &Policy, offsets: &Offsets) -> Option<Looks> {
         true => (policy.uid, policy.gid),
         false => (geteuid().as_raw(), getegid().as_raw()),
     };
-    // The kernel's clock for files is behind by up to a tick.
-    const TICK: u32 = 10_000_000;
-    let (seconds, rest) = offsets.wall;
-    let wall = match rest.checked_sub(TICK) {
-        Some(rest) => (seconds, rest),
-        None => (seconds - 1, rest + 1_000_000_000 - TICK),
-    };
     let upper = match &policy.project {
-        // It was made for the step, maybe before the namespaces.
+        // It was made for the step.
         Some(Project::Overlay { upper, .. }) => {
             statx(CWD, upper, AtFlags::empty(), StatxFlags::CTIME).ok()
         }
         _ => None,
     };
-    let upper = upper.map(|it| (it.stx_ctime.tv_sec, it.stx_ctime.tv_nsec));
+    let (seconds, rest) = match upper {
+        Some(upper) => (upper.stx_ctime.tv_sec, upper.stx_ctime.tv_nsec),
+        None => {
+            let now = clock_gettime(ClockId::RealtimeCoarse);
+            (now.tv_sec, now.tv_nsec as u32)
+        }
+    };
     Some(Looks {
         whole,
         uid,
         gid,
         alone: namespaces || whole,
-        since: upper.map_or(wall, |upper| upper.min(wall)),
+        since: (seconds, rest + 1),
         began: offsets.wall,
     })
 }

@@ -78,8 +78,7 @@ pub struct Looks {
     pub gid: u32,
     /// Whether all others are nobody, as in a user namespace.
     pub alone: bool,
-    /// What the kernel's clock for files showed before anything was made for the step, if it is their
-    /// times.
+    /// From when on what the kernel's clock for files shows is a change of the step's, if it is their times.
     pub since: Instant,
     /// What the host's wall clock showed when the step's clocks began, if it is their times.
     pub began: Instant,
@@ -146,9 +145,7 @@ impl Status {
 
     /// The step is about to start: what changes from now on is its work.
     pub fn start(&mut self) {
-        if self.looks.whole {
-            self.times.start();
-        }
+        self.times.start(self.looks.whole);
     }
 
     /// Who looks next sees this on the wall clock, in nanoseconds, which may move by the look.

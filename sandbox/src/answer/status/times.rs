@@ -98,20 +98,26 @@ impl Times {
         }
     }
 
-    /// The step begins now: with the kernel's next tick. Files get the time of a tick, and an input
-    /// that was made in this one would else look like the step's work.
-    pub fn start(&mut self) {
+    /// The step begins now: where everything is told, with the kernel's next tick. Files get the time of a
+    /// tick, and an input that was made in this one would else look like the step's work.
+    pub fn start(&mut self, whole: bool) {
         // A tick has at most ten milliseconds.
         const PAUSE: Duration = Duration::from_micros(200);
         const PAUSES: usize = 100;
-        let before = tick();
-        let mut later = (0..PAUSES).map(|_| {
-            sleep(PAUSE);
+        let (seconds, rest) = tick();
+        let from = match whole {
+            true => (seconds, rest + 1),
+            false => self.start,
+        };
+        let mut ticks = (0..PAUSES).map(|round| {
+            sleep(if round == 0 { Duration::ZERO } else { PAUSE });
             tick()
         });
-        let now = later.find(|now| *now != before);
-        self.start = now.unwrap_or(before);
-        self.began = self.start;
+        let now = ticks.find(|now| *now >= from).unwrap_or(from);
+        if whole {
+            self.start = now;
+            self.began = now;
+        }
     }
 
     /// Who looks next sees this on the wall clock, in nanoseconds. A logical one moves by a look, if its
