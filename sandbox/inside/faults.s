@@ -14,9 +14,9 @@
 # Ours runs on the alternate stack if there is one, for the kernel's frame is larger than a small stack
 # (Go's); so does the program's then, even if it did not ask for that.
 #
-# SIGSEGV is not blocked, by our doing or the program's (`src/answer/mask.rs`), for a CPUID then would
-# kill. That a program's handler runs which wants it blocked is remembered as the blocking of the last
-# real-time signal instead, so that it ends when the handler returns or jumps out.
+# SIGSEGV is never blocked by our doing, for a CPUID then would kill. That a program's handler runs
+# which wants it blocked is remembered as the blocking of the last real-time signal instead, so that
+# it ends when the handler returns or jumps out.
 
     .pushsection .rodata.envbox_faults, "a", @progbits
     .balign 64

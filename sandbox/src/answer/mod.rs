@@ -19,7 +19,6 @@ mod faults;
 mod files;
 mod frame;
 mod machine;
-mod mask;
 mod note;
 mod opens;
 mod pauses;
@@ -371,7 +370,6 @@ impl Answers {
         match (i64::from(call.call), machine, &self.clocks) {
             (libc::SYS_brk | libc::SYS_arch_prctl, ..) => self.begin(call),
             (libc::SYS_rt_sigaction, ..) => self.action(call).map(Reply::Answer),
-            (libc::SYS_rt_sigprocmask, ..) => mask::answer(call),
             (libc::SYS_execve | libc::SYS_execveat, ..) => self.carry(call),
             (libc::SYS_fork | libc::SYS_vfork | libc::SYS_clone, ..) => {
                 if let Some(entropy) = &mut self.entropy

@@ -1,7 +1,7 @@
 //! What a step shall believe, and by which calls we have to be asked for it.
 
 use super::status::{self, Looks};
-use super::{Machine, Mode, Places, audit, faults, mask, opens, ports, waits};
+use super::{Machine, Mode, Places, audit, faults, opens, ports, waits};
 use crate::init::filter::{Rule, Test, Verdict};
 
 /// What a step shall believe.
@@ -111,7 +111,6 @@ impl World {
         }
         if faults {
             rules.extend(faults::rules());
-            rules.push(mask::rule());
         }
         if let Some(looks) = &self.files {
             rules.extend(status::rules(looks));

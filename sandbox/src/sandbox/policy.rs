@@ -63,7 +63,7 @@ pub struct Policy {
     /// sees the same as without, and is slower.
     pub audit: bool,
     /// Whether an audit counts reads of the processor's time-stamp counter too. They are made to fault
-    /// (`PR_SET_TSC`), which takes microseconds each.
+    /// (`PR_SET_TSC`), so a thread that blocks SIGSEGV dies of one.
     pub counter: bool,
     /// What `stat` tells of files.
     pub file_status: FileStatus,

@@ -79,31 +79,7 @@ impl Stopped {
         let address = &raw const *registers as usize;
         request(libc::PTRACE_SETREGS, self.thread, address)
     }
-
-    /// Returns the signals that the thread blocks.
-    ///
-    /// # Errors
-    /// Fails if it was killed.
-    pub fn mask(&self) -> io::Result<u64> {
-        let mut mask = 0_u64;
-        let address = &raw mut mask as usize;
-        sized_request(PTRACE_GETSIGMASK, self.thread, size_of::<u64>(), address)?;
-        Ok(mask)
-    }
-
-    /// Sets the signals that the thread blocks.
-    ///
-    /// # Errors
-    /// Fails if it was killed.
-    pub fn set_mask(&self, mask: u64) -> io::Result<()> {
-        let address = &raw const mask as usize;
-        sized_request(PTRACE_SETSIGMASK, self.thread, size_of::<u64>(), address)
-    }
 }
-
-/// From `linux/ptrace.h`.
-const PTRACE_GETSIGMASK: libc::c_uint = 0x420a;
-const PTRACE_SETSIGMASK: libc::c_uint = 0x420b;
 
 impl Drop for Stopped {
     fn drop(&mut self) {
@@ -143,14 +119,9 @@ fn wait(thread: i32) -> io::Result<Option<i32>> {
 
 /// Makes a request whose address argument is zero.
 fn request(request: libc::c_uint, thread: i32, data: usize) -> io::Result<()> {
-    sized_request(request, thread, 0, data)
-}
-
-/// Makes a request whose address argument is the size of what its data points to.
-fn sized_request(request: libc::c_uint, thread: i32, size: usize, data: usize) -> io::Result<()> {
-    // SAFETY: of the requests used here GETREGS, SETREGS, GETSIGMASK and SETSIGMASK take a pointer,
-    // which the callers make from a live value of the right type and size; the others take a number.
-    match unsafe { libc::ptrace(request, thread, size, data) } {
+    // SAFETY: of the requests used here GETREGS and SETREGS take a pointer, which the callers make
+    // from a live value of the right type; the others take a number.
+    match unsafe { libc::ptrace(request, thread, 0_usize, data) } {
         -1 => Err(io::Error::last_os_error()),
         _ => Ok(()),
     }

@@ -59,7 +59,8 @@ pub struct RunOptions {
     pub stderr: Option<OwnedFd>,
     /// Whether what the step draws from sources of nondeterminism is counted.
     pub audit: bool,
-    /// Whether an audit counts reads of the time-stamp counter too, which takes microseconds each.
+    /// Whether an audit counts reads of the time-stamp counter too, of which a thread that blocks
+    /// SIGSEGV dies.
     pub counter: bool,
     /// Where the result is written, after success and after failure.
     pub result_file: Option<PathBuf>,
