@@ -186,11 +186,13 @@ impl Times {
     pub fn show(&mut self, told: &mut Told, stamps: &mut Stamps, status: &Statx, path: &Path) {
         let (modified, changed) = (real(&status.stx_mtime), real(&status.stx_ctime));
         let [content, whole] = self.order.of(path, modified, changed);
-        self.moved = u64::from(self.moves);
         self.update(&mut stamps.modified, modified, content);
         match (changed, whole) == (modified, content) {
             true => stamps.changed = stamps.modified,
             false => self.update(&mut stamps.changed, changed, whole),
+        }
+        if self.moves && stamps.changed.change > 0 {
+            self.moved = self.moved.max(1);
         }
         told.modified = stamps.modified.shown;
         told.changed = stamps.changed.shown;
@@ -218,6 +220,11 @@ impl Times {
             return;
         }
         stamp.change = change.max(stamp.change);
+        if stamp.change == 0 {
+            // Before the step changed anything: made for it.
+            stamp.shown = self.before();
+            return;
+        }
         let (shown, at) = self.place(stamp.change);
         stamp.shown = shown;
         if self.is_past(shown) && real > (at.0 + LATER, at.1) {
@@ -244,7 +251,7 @@ impl Times {
     /// newer than it.
     fn place(&mut self, change: u64) -> (Instant, Instant) {
         let (start, free) = self.given.last().map_or_else(
-            || (0, nanoseconds(self.before())),
+            || (1, nanoseconds(self.before()) + MICROSECOND),
             |last| (last.end, last.of(last.end)),
         );
         if change >= start {
@@ -283,8 +290,8 @@ impl Times {
         let old = self.given.drain(..KEPT / 2).next_back();
         if let Some(last) = old {
             let end = last.of(last.end);
-            let first = end.saturating_sub(last.end * MICROSECOND);
-            let start = 0;
+            let start = 1;
+            let first = end.saturating_sub((last.end - start) * MICROSECOND);
             let all = Given {
                 start,
                 first,
@@ -423,7 +430,7 @@ mod tests {
             last = shown;
         }
         assert!(times.given.len() <= KEPT);
-        let all: Vec<_> = (0..=2 * KEPT as u64).map(|it| times.place(it).0).collect();
+        let all: Vec<_> = (1..=2 * KEPT as u64).map(|it| times.place(it).0).collect();
         assert!(all.is_sorted_by(|one, two| one < two));
         assert_eq!(all.last(), Some(&last));
     }
