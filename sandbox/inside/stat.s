@@ -32,6 +32,9 @@ envbox_stat_start:
 .Lcounts:
     .quad 0                             # whether the thread's count is told to whom we ask
     .set MICROSECOND, 5                 # the bit of a logical count from which on it has them
+    .set CLONE, 56
+    .set FORK, 57
+    .set INTERRUPTED, -4
     .set FSTATAT, 262
     .set STATX, 332
     # Offsets in `struct stat` and `struct statx`.
@@ -89,6 +92,10 @@ envbox_stat_start:
 .Lstat_2:
     push r9
 .Lstat_3:
+    cmp eax, CLONE
+    je 6f
+    cmp eax, FORK
+    je 6f
     cmp dword ptr [rip + .Lalways], 0
     jne 8f
     mov r9, [rip + .Lmark]
@@ -116,12 +123,20 @@ envbox_stat_start:
     mov [rcx + STATX_BTIME + 8], r11d
     xor eax, eax
     jmp 9f
+# A process is made. Without the supervisor no signal would cut that short, and no program expects it.
+6:  mov eax, [rsp + 8]
+    syscall
+    cmp rax, INTERRUPTED
+    je 6b
+    jmp 9f
 8:  mov eax, [rsp + 8]
     xor r9d, r9d
     cmp dword ptr [rip + .Lcounts], 0
     je 7f
     rdgsbase r9                         # no mark: it has 47 bits
 7:  syscall
+    cmp eax, INTERRUPTED
+    je 8b
     test eax, eax                       # of what has changed: so many microseconds for it
     jle 9f
     shl rax, MICROSECOND

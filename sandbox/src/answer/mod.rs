@@ -359,7 +359,7 @@ impl Answers {
     fn reply(&mut self, listener: BorrowedFd<'_>, call: &Notification) -> io::Result<Reply> {
         if status::LOOKS.contains(&i64::from(call.call)) {
             // Else it asks again the next time.
-            if let Some(reply) = self.looks(call).ok().flatten() {
+            if let Some(reply) = self.looks(listener, call).ok().flatten() {
                 return Ok(reply);
             }
         }
@@ -372,6 +372,10 @@ impl Answers {
             (libc::SYS_rt_sigaction, ..) => self.action(call).map(Reply::Answer),
             (libc::SYS_execve | libc::SYS_execveat, ..) => self.carry(call),
             (libc::SYS_fork | libc::SYS_vfork | libc::SYS_clone, ..) => {
+                if sites::forks(call) {
+                    // Else it is as it was.
+                    let _quiet = self.forks(call);
+                }
                 if let Some(entropy) = &mut self.entropy
                     && !is_thread(call)
                 {

@@ -1,6 +1,7 @@
 //! Programs that begin and that execute another: what they get in their vDSO, and what goes on.
 
 use std::io;
+use std::os::fd::BorrowedFd;
 use std::os::unix::fs::FileExt;
 
 use super::clock::{self, Auxiliary};
@@ -8,7 +9,7 @@ use super::faults::{Cpuid, Faults};
 use super::vdso::{Mode, Vdso, VdsoError};
 use super::{Answers, CONTINUE, Reply, World, count, entropy};
 use crate::sys::memory;
-use crate::sys::notify::{Answer, Notification};
+use crate::sys::notify::{self, Answer, Notification};
 use crate::sys::trace::{Registers, Stopped};
 
 impl Answers {
@@ -48,9 +49,25 @@ impl Answers {
         faults.enter(at, call, &memory).map(|()| Reply::Done)
     }
 
+    /// Lets the place that a call comes from which makes a process do that without being cut short.
+    pub(super) fn forks(&mut self, call: &Notification) -> io::Result<()> {
+        let (Some(sites), Some(clocks)) = (&mut self.sites, &self.clocks) else {
+            return Ok(());
+        };
+        let page = clocks.page_at(call.thread, self.last_vdso);
+        match page.or_else(|| clocks.page(call.thread)) {
+            Some(page) if sites.count(call, page.base).is_none() => sites.learn(call, page.base),
+            _ => Ok(()),
+        }
+    }
+
     /// Answers a look at a file whose times are told by what the clock of its thread shows; `None` if they
     /// are not. Lets the place that it comes from look without us.
-    pub(super) fn looks(&mut self, call: &Notification) -> io::Result<Option<Reply>> {
+    pub(super) fn looks(
+        &mut self,
+        listener: BorrowedFd<'_>,
+        call: &Notification,
+    ) -> io::Result<Option<Reply>> {
         let (Some(sites), Some(clocks), Some(status)) =
             (&mut self.sites, &self.clocks, &mut self.status)
         else {
@@ -84,6 +101,9 @@ impl Answers {
             status.set_now(wall, true);
             let told = status.tell_times(call, &found);
             return goes_on(&stopped, registers, told).map(Some);
+        }
+        if !notify::is_waiting(listener, call.id) {
+            return Ok(Some(Reply::Done));
         }
         // To our code this says how far the clock moves.
         let moved = status.tell_times(call, &found)?;

@@ -150,13 +150,32 @@ impl Sites {
     }
 }
 
-/// The number of the call that such a place makes, if it is one that looks at a file.
+/// Calls that make a process. Their places jump too, for a signal not to cut them short while we are
+/// asked.
+const FORKS: [i64; 2] = [libc::SYS_clone, libc::SYS_fork];
+
+/// Whether a call makes a process that has memory of its own, and goes on with the same stack.
+pub fn forks(call: &Notification) -> bool {
+    const SHARES: u64 = (libc::CLONE_VM | libc::CLONE_VFORK) as u64;
+    let [flags, stack, ..] = call.arguments;
+    match i64::from(call.call) {
+        libc::SYS_fork => true,
+        libc::SYS_clone => flags & SHARES == 0 && stack == 0,
+        _ => false,
+    }
+}
+
+/// The number of the call that such a place makes, if it is one of those.
 fn number(site: &[u8; SITE]) -> Option<u32> {
     let [0xb8, a, b, c, d, 0x0f, 0x05] = *site else {
         return None;
     };
     let number = u32::from_le_bytes([a, b, c, d]);
-    LOOKS.contains(&i64::from(number)).then_some(number)
+    let known = LOOKS
+        .iter()
+        .chain(&FORKS)
+        .any(|it| *it == i64::from(number));
+    known.then_some(number)
 }
 
 /// `jmp` to an address, in an instruction that ends `length` bytes behind `at`; `None` if that is too

@@ -57,6 +57,8 @@ const RECEIVE: libc::c_ulong = 0xc050_2100;
 const SEND: libc::c_ulong = 0xc018_2101;
 const ADD: libc::c_ulong = 0x4018_2103;
 const SET_FLAGS: libc::c_ulong = 0x4008_2104;
+/// With the direction that it had first, which every kernel still takes.
+const IS_VALID: libc::c_ulong = 0x8008_2102;
 
 /// Asks the kernel to run us where the thread that waits for us ran (Linux 6.6). Without that,
 /// answers take longer.
@@ -79,6 +81,13 @@ pub fn receive(listener: BorrowedFd<'_>) -> io::Result<Option<Notification>> {
         (_, error) if is_gone(&error) => Ok(None),
         (_, error) => Err(error),
     }
+}
+
+/// Whether the thread of a call still waits for an answer: nothing is written for one that a signal has
+/// taken elsewhere, for what was there may be something else by now.
+pub fn is_waiting(listener: BorrowedFd<'_>, id: u64) -> bool {
+    // SAFETY: the kernel reads one number.
+    unsafe { libc::ioctl(listener.as_raw_fd(), IS_VALID, &raw const id) == 0 }
 }
 
 /// Answers a call. Returns whether the answer arrived: its thread may have been interrupted by a

@@ -98,3 +98,25 @@ fn interrupted(name: &str, call: impl Fn(usize) -> [usize; 7]) {
     let (waits, _) = until(10_000_000_000, |_, at| call(at));
     println!("{name}: there after fewer than 100 waits: {}", waits < 100);
 }
+
+unsafe extern "C" {
+    fn fork() -> i32;
+    fn waitpid(process: i32, status: *mut i32, options: i32) -> i32;
+    fn _exit(code: i32) -> !;
+}
+
+/// Makes processes while others end, and tell of it by a signal whose handler wants no call made again.
+pub fn forks() {
+    const CHILD: i32 = 17;
+    let action = Action { handler: nothing, mask: [0; 16], flags: 0, restorer: 0 };
+    assert_eq!(unsafe { sigaction(CHILD, &raw const action, std::ptr::null_mut()) }, 0);
+    let mut failed = 0;
+    for _ in 0..1000 {
+        match unsafe { fork() } {
+            0 => unsafe { _exit(0) },
+            -1 => failed += 1,
+            _ => while unsafe { waitpid(-1, std::ptr::null_mut(), 1) } > 0 {},
+        }
+    }
+    println!("failed {failed}");
+}

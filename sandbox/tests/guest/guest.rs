@@ -123,6 +123,7 @@ fn main() {
         ["spin"] => clock::spin(),
         ["calibrate"] => clock::calibrate(),
         ["cut-short"] => cut_short::all(),
+        ["forks"] => cut_short::forks(),
         ["bridge", rounds] => bridge::all(rounds.parse().unwrap()),
         ["unwind"] => unwind::all(),
         ["threads"] => clock::threads(),

@@ -407,3 +407,11 @@ fn random_bytes_follow_the_seed_alone() {
         }
     });
 }
+
+#[test]
+fn a_signal_does_not_keep_a_process_from_being_made() {
+    as_everyone(|world| {
+        let options = ["--seed", "1", "--times", "--clock", "logical"];
+        assert_eq!(world.look(&options, &["forks"]), "failed 0\n");
+    });
+}
