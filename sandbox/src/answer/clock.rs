@@ -98,6 +98,11 @@ impl Clocks {
         self.page_at(thread, base)
     }
 
+    /// Finds our page in a process where it was in the last one, or else where it is.
+    pub fn page_near(&self, thread: u32, base: u64) -> Option<Page> {
+        self.page_at(thread, base).or_else(|| self.page(thread))
+    }
+
     /// Reads our page where it should be.
     pub fn page_at(&self, thread: u32, base: u64) -> Option<Page> {
         let mut header = [0; HEADER_SIZE];
@@ -322,7 +327,12 @@ pub fn stop(call: &Notification) -> io::Result<Option<(Stopped, Registers)>> {
         return Ok(None);
     };
     let registers = stopped.registers()?;
-    Ok((registers.rip == call.instruction).then_some((stopped, registers)))
+    // Go makes all its calls in one place.
+    let [rdi, rsi, rdx, r10, ..] = call.arguments;
+    let made = (registers.rip, registers.orig_rax) == (call.instruction, call.call as u64)
+        && (registers.rdi, registers.rsi) == (rdi, rsi)
+        && (registers.rdx, registers.r10) == (rdx, r10);
+    Ok(made.then_some((stopped, registers)))
 }
 
 /// Lets a stopped thread go on behind its call, which is answered so.

@@ -374,7 +374,7 @@ impl Answers {
             (libc::SYS_fork | libc::SYS_vfork | libc::SYS_clone, ..) => {
                 if sites::forks(call) {
                     // Else it is as it was.
-                    let _quiet = self.forks(call);
+                    let _quiet = self.forks(listener, call);
                 }
                 if let Some(entropy) = &mut self.entropy
                     && !is_thread(call)

@@ -50,14 +50,20 @@ impl Answers {
     }
 
     /// Lets the place that a call comes from which makes a process do that without being cut short.
-    pub(super) fn forks(&mut self, call: &Notification) -> io::Result<()> {
+    pub(super) fn forks(
+        &mut self,
+        listener: BorrowedFd<'_>,
+        call: &Notification,
+    ) -> io::Result<()> {
         let (Some(sites), Some(clocks)) = (&mut self.sites, &self.clocks) else {
             return Ok(());
         };
-        let page = clocks.page_at(call.thread, self.last_vdso);
-        match page.or_else(|| clocks.page(call.thread)) {
-            Some(page) if sites.count(call, page.base).is_none() => sites.learn(call, page.base),
-            _ => Ok(()),
+        let Some(page) = clocks.page_near(call.thread, self.last_vdso) else {
+            return Ok(());
+        };
+        match sites.count(call, page.base).is_none() && notify::is_waiting(listener, call.id) {
+            true => sites.learn(call, page.base),
+            false => Ok(()),
         }
     }
 
@@ -73,12 +79,11 @@ impl Answers {
         else {
             return Ok(None);
         };
-        let page = clocks.page_at(call.thread, self.last_vdso);
-        let Some(page) = page.or_else(|| clocks.page(call.thread)) else {
+        let Some(page) = clocks.page_near(call.thread, self.last_vdso) else {
             return Ok(None);
         };
         let count = sites.count(call, page.base);
-        if count.is_none() {
+        if count.is_none() && notify::is_waiting(listener, call.id) {
             sites.learn(call, page.base)?;
         }
         status.set_now(
@@ -115,8 +120,7 @@ impl Answers {
         let (Some(faults), Some(clocks)) = (&self.faults, &self.clocks) else {
             return Ok(Answer::Continue);
         };
-        let page = clocks.page_at(call.thread, self.last_vdso);
-        match page.or_else(|| clocks.page(call.thread)) {
+        match clocks.page_near(call.thread, self.last_vdso) {
             Some(page) => faults.action(clocks.vdso.added(page.base), call),
             None => Ok(Answer::Continue),
         }
