@@ -131,13 +131,7 @@ impl Devices {
 
     /// Whether a call opens a random device, by its name.
     fn is_meant(&self, call: &Notification, target: &Target) -> io::Result<bool> {
-        if !target
-            .path
-            .as_path()
-            .as_os_str()
-            .as_bytes()
-            .ends_with(b"random")
-        {
+        if !target.path.as_os_str().as_bytes().ends_with(b"random") {
             return Ok(false);
         }
         let found = Home::of(call.thread)?.find(call.thread, target)?;
